@@ -1,0 +1,107 @@
+"""What a network costs on one board: latency, SRAM, flash, energy, each with its source."""
+
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
+
+Source = Literal["measured", "emulated", "estimated"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sram:
+    """The network's SRAM [B], beyond the empty firmware's. `stack` is the painted high water of one inference."""
+
+    static: int
+    arena: int
+    stack: int | None
+
+    @property
+    def total(self) -> int:
+        return self.static + self.arena + (self.stack or 0)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Flash:
+    """The network's flash [B], beyond the empty firmware's: `constants` are weights, biases and tables.
+
+    `image` is the whole image, firmware included.
+    """
+
+    code: int | None
+    constants: int
+    image: int | None = None
+
+    @property
+    def total(self) -> int:
+        return self.constants + (self.code or 0)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Validity:
+    """What a cost is valid for. Costs whose validity differs are never compared."""
+
+    board: str
+    clock_hz: int
+    toolchain: str
+    flags: str
+    firmware: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cost:
+    """One network on one board. None means not known, never 0 or -1.
+
+    latency_us: median over `repeats` inferences [us]; latency_iqr_us: their interquartile range [us].
+    instructions: executed instructions per inference, where an emulator counts them.
+    energy_uj: energy per inference [uJ]; energy_basis cites the figure it is computed from.
+    """
+
+    latency_us: float | None = None
+    latency_source: Source | None = None
+    latency_iqr_us: float | None = None
+    repeats: int = 0
+    instructions: int | None = None
+    sram: Sram | None = None
+    sram_source: Source | None = None
+    flash: Flash | None = None
+    flash_source: Source | None = None
+    energy_uj: float | None = None
+    energy_source: Source | None = None
+    energy_basis: str | None = None
+    validity: Validity | None = None
+
+    def figure(self, name: str) -> float | None:
+        """The figure that an objective or a limit is about: latency_us, sram_bytes, flash_bytes or energy_uj."""
+        match name:
+            case "latency_us":
+                return self.latency_us
+            case "energy_uj":
+                return self.energy_uj
+            case "sram_bytes":
+                return None if self.sram is None else self.sram.total
+            case "flash_bytes":
+                return None if self.flash is None else self.flash.total
+        raise KeyError(name)
+
+    def to_json(self) -> dict[str, Any]:
+        """The object that `tinynas measure --json` prints and the store keeps."""
+        record = asdict(self)
+        sram, flash = record.pop("sram"), record.pop("flash")
+        record["sram_bytes"] = None if self.sram is None else {**sram, "total": self.sram.total}
+        record["flash_bytes"] = None if self.flash is None else {**flash, "total": self.flash.total}
+        return record
+
+    @classmethod
+    def from_json(cls, record: dict[str, Any]) -> "Cost":
+        """The inverse of `to_json`."""
+        fields = dict(record)
+        sram, flash, validity = fields.pop("sram_bytes"), fields.pop("flash_bytes"), fields.pop("validity")
+        if sram is not None:
+            sram = Sram(**{key: sram[key] for key in ("static", "arena", "stack")})
+        if flash is not None:
+            flash = Flash(**{key: flash[key] for key in ("code", "constants", "image")})
+        return cls(**fields, sram=sram, flash=flash, validity=None if validity is None else Validity(**validity))
+
+
+def comparable(first: Cost, second: Cost) -> bool:
+    """Whether two costs may be compared: same board, clock, toolchain, flags and firmware."""
+    return first.validity == second.validity
