@@ -1,0 +1,112 @@
+"""What `boards/*.json` says of a board. Data only: nothing here touches a port."""
+
+import json
+from collections.abc import Sequence
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from tinynas.errors import ConfigError
+from tinynas.paths import BOARDS
+
+
+class _Record(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+
+class Emulator(_Record):
+    """How QEMU stands in for the board. `instructions_per_second` is the rate of its virtual clock under -icount."""
+
+    machine: str
+    icount_shift: int = Field(ge=0, le=10)
+    instructions_per_second: int = Field(gt=0)
+
+
+class Power(_Record):
+    """Current drawn while the CPU runs at `clock_hz`, with the datasheet that says so."""
+
+    run_ma: float = Field(gt=0)
+    supply_v: float = Field(gt=0)
+    source: str
+
+    @property
+    def run_mw(self) -> float:
+        """Power [mW] while the CPU runs."""
+        return self.run_ma * self.supply_v
+
+
+class _Manifest(_Record):
+    """The key that tinynas adds to PlatformIO's board format."""
+
+    port: str
+    link: Literal["emulator", "serial"]
+    verified: Literal["emulated", "compiled", "no"]
+    sram_bytes: int = Field(gt=0)
+    flash_bytes: int = Field(gt=0)
+    clock_hz: int = Field(gt=0)
+    flags: tuple[str, ...] = ()
+    power: Power | None = None
+    emulator: Emulator | None = None
+    upload_protocol: str | None = None
+    usb: tuple[str, ...] = ()
+    baud: int = Field(default=115200, gt=0)
+
+
+class Board(_Manifest):
+    """One board: its name, its memories [B], its clock [Hz], how it is emulated or linked.
+
+    `path` is the manifest; `flags` are the compiler flags that every image for it is built with.
+    """
+
+    name: str
+    title: str
+    path: Path
+
+    @property
+    def emulated(self) -> bool:
+        return self.link == "emulator"
+
+
+def nearest(name: str, known: Sequence[str]) -> str:
+    """What to say after an unknown name: the nearest known one, or all of them."""
+    close = get_close_matches(name, known, n=1, cutoff=0.5)
+    return f"did you mean {close[0]}?" if close else f"known are {', '.join(known)}"
+
+
+def board_names(folder: Path = BOARDS) -> list[str]:
+    """Names of all manifests in `folder`, sorted."""
+    return sorted(path.stem for path in folder.glob("*.json"))
+
+
+def load_board(name: str, folder: Path = BOARDS) -> Board:
+    """Read one manifest.
+
+    Raises:
+        ConfigError: no board has that name (the nearest one is suggested).
+        ConfigError: the manifest is no JSON, or a field is missing, unknown or out of range.
+    """
+    path = folder / f"{name}.json"
+    if name not in board_names(folder):
+        raise ConfigError(f"board {name!r} is not known: {nearest(name, board_names(folder))}")
+    try:
+        manifest = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise ConfigError(f"board manifest {path} cannot be read: {error}") from error
+    return _checked(name, path, manifest)
+
+
+def _checked(name: str, path: Path, manifest: Any) -> Board:
+    added = manifest.get("tinynas") if isinstance(manifest, dict) else None
+    if not isinstance(added, dict):
+        raise ConfigError(f'board manifest {path} has no object "tinynas": boards/README.md lists its fields')
+    try:
+        fields = _Manifest.model_validate_json(json.dumps(added))
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"])
+        raise ConfigError(f"board manifest {path}, tinynas.{where}: {first['msg']}") from error
+    if fields.link == "emulator" and fields.emulator is None:
+        raise ConfigError(f'board manifest {path}: link is "emulator", but there is no object tinynas.emulator')
+    return Board(**dict(fields), name=name, title=str(manifest.get("name", name)), path=path)
