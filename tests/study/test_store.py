@@ -1,0 +1,178 @@
+"""The store's invariants, on real files."""
+
+import json
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from tinynas.cost import Cost, Flash, Sram, Validity
+from tinynas.errors import ConfigError, StoreError
+from tinynas.study.store import Finalist, Store, Trial
+
+COST = Cost(
+    latency_us=1234.5,
+    latency_source="emulated",
+    latency_iqr_us=0.5,
+    repeats=3,
+    instructions=207_396,
+    sram=Sram(static=0, arena=4096, stack=312),
+    sram_source="emulated",
+    flash=Flash(code=8000, constants=20_000, image=34_000),
+    flash_source="emulated",
+    energy_uj=400.0,
+    energy_source="estimated",
+    energy_basis="datasheet",
+    validity=Validity(board="b", clock_hz=168_000_000, toolchain="gcc", flags="-O2", firmware="f"),
+)
+TRIAL = Trial(
+    number=0,
+    genome="mlp:1-2",
+    state="complete",
+    violation=0.0,
+    accuracy_int8_val=0.875,
+    cost=COST,
+    layers=({"op": "CONV_2D"},),
+    seconds={"train": 1.5},
+)
+
+
+@pytest.fixture
+def path(tmp_path):
+    return tmp_path / "a study.db"
+
+
+@pytest.fixture
+def store(path):
+    with Store.create(path, {"seed": 7}) as store:
+        yield store
+
+
+def test_what_is_written_is_read_back(store):
+    store.add_trial(TRIAL, {"model.tflite": b"\0abc"})
+    finalist = Finalist(
+        trial=0,
+        method="qat",
+        accuracy_float_val=0.9,
+        accuracy_ptq_val=0.88,
+        accuracy_int8_val=0.89,
+        epochs=9,
+        cost=COST,
+    )
+    store.put_finalist(finalist, {"final.tflite": b"final"})
+    store.put_finalist(replace(finalist, accuracy_int8_test=0.91), {})
+    assert store.trials() == [TRIAL]
+    assert store.finalists() == [replace(finalist, accuracy_int8_test=0.91)]
+    assert store.artifact(0, "model.tflite") == b"\0abc"
+    assert store.artifact(0, "final.tflite") == b"final"
+    assert store.artifact(1, "model.tflite") is None
+    assert (store.fact("seed"), store.fact("absent")) == (7, None)
+
+
+def test_a_genome_has_at_most_one_trial_and_a_refused_trial_leaves_no_artifact(store):
+    store.add_trial(TRIAL, {})
+    with pytest.raises(StoreError, match="UNIQUE"):
+        store.add_trial(replace(TRIAL, number=1), {"model.tflite": b"x"})
+    assert store.artifact(1, "model.tflite") is None
+
+
+def test_an_existing_study_is_not_overwritten(store, path):
+    with pytest.raises(ConfigError, match="tinynas resume"):
+        Store.create(path, {})
+
+
+def test_a_missing_study_is_a_configuration_error(path):
+    with pytest.raises(ConfigError, match="does not exist"):
+        Store.open_to_read(path)
+
+
+def test_a_second_writer_is_refused_with_the_first_ones_process(store, path):
+    with pytest.raises(StoreError, match=f"process {os.getpid()} on "):
+        Store.open_to_write(path)
+
+
+def test_a_reader_sees_verdicts_while_the_writer_is_open(store, path):
+    with Store.open_to_read(path) as reader:
+        assert reader.trials() == []
+        store.add_trial(TRIAL, {})
+        assert reader.trials() == [TRIAL]
+
+
+def test_a_reader_cannot_write(store, path):
+    with Store.open_to_read(path) as reader, pytest.raises(StoreError, match="readonly"):
+        reader.set_fact("seed", 8)
+
+
+def test_another_schema_is_refused_by_number(store, path):
+    store.close()
+    with sqlite3.connect(path) as connection:
+        connection.execute("PRAGMA user_version = 99")
+    connection.close()
+    with pytest.raises(StoreError, match="schema 99"):
+        Store.open_to_read(path)
+
+
+@pytest.mark.parametrize("content", [b"", b"not a database at all" * 100, b"SQLite format 3\0" + bytes(4000)])
+def test_a_file_that_is_no_study_is_refused(path, content):
+    path.write_bytes(content)
+    with pytest.raises(StoreError):
+        Store.open_to_read(path)
+
+
+def test_a_record_with_foreign_fields_is_refused(store, path):
+    store.add_trial(TRIAL, {})
+    store.close()
+    with sqlite3.connect(path) as connection:
+        connection.execute("UPDATE trials SET record = ?", (json.dumps({"number": 0}),))
+    connection.close()
+    with Store.open_to_read(path) as reader, pytest.raises(StoreError, match="other fields"):
+        reader.trials()
+
+
+def test_a_full_disk_names_the_next_command_and_keeps_what_was_judged(store):
+    store.add_trial(TRIAL, {})
+    pages = store._connection.execute("PRAGMA page_count").fetchone()[0]
+    store._connection.execute(f"PRAGMA max_page_count = {pages + 2}")
+    with pytest.raises(StoreError, match=r"disk is full.*tinynas resume"):
+        store.add_trial(replace(TRIAL, number=1, genome="mlp:2"), {"model.tflite": bytes(100_000)})
+    assert store.trials() == [TRIAL]
+
+
+WRITER = """
+import sys
+from dataclasses import replace
+from pathlib import Path
+from pathlib import Path
+sys.path.insert(0, sys.argv[2])
+from test_store import TRIAL
+from tinynas.study.store import Store
+path = Path(sys.argv[1])
+with Store.create(path, {}) if not path.exists() else Store.open_to_write(path) as store:
+    for number in range(len(store.trials()), 100_000):
+        store.add_trial(replace(TRIAL, number=number, genome=f"g:{number}"), {"a": bytes(2000)})
+        print(number, flush=True)
+"""
+
+
+def test_a_killed_writer_loses_no_acknowledged_trial(path):
+    acknowledged = -1
+    for kill in range(5):
+        with subprocess.Popen(
+            [sys.executable, "-c", WRITER, str(path), str(Path(__file__).parent)], stdout=subprocess.PIPE, text=True
+        ) as writer:
+            first = writer.stdout.readline()
+            assert int(first) >= acknowledged
+            time.sleep(0.02 * kill)
+            writer.send_signal(signal.SIGKILL)
+            acknowledged = int((first + writer.stdout.read()).split()[-1])
+        with Store.open_to_read(path) as store:
+            trials = store.trials()
+            assert [trial.number for trial in trials] == list(range(len(trials)))
+            assert len(trials) > acknowledged
+            assert store.artifact(acknowledged, "a") == bytes(2000)

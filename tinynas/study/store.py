@@ -1,0 +1,292 @@
+"""A study's SQLite file: settings, one row per judged trial, finalists, artifacts.
+
+Invariants, kept by the schema and by transactions:
+
+* A trial is written once, when its verdict is final; a half-evaluated trial leaves no row.
+* A genome has at most one trial.
+* A trial and its artifacts appear together or not at all.
+* One process writes at a time; readers never wait for it (WAL).
+"""
+
+import json
+import os
+import socket
+import sqlite3
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
+from types import TracebackType
+from typing import IO, Any, Literal, Self, TypeVar
+
+from tinynas.cost import Cost
+from tinynas.errors import ConfigError, StoreError
+
+SCHEMA_VERSION = 1
+
+_SCHEMA = f"""
+CREATE TABLE facts (name TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT;
+CREATE TABLE trials (
+    number INTEGER PRIMARY KEY CHECK (number >= 0),
+    genome TEXT NOT NULL UNIQUE,
+    state TEXT NOT NULL CHECK (state IN ('complete', 'infeasible', 'failed')),
+    record TEXT NOT NULL
+) STRICT;
+CREATE TABLE finalists (trial INTEGER PRIMARY KEY REFERENCES trials, record TEXT NOT NULL) STRICT;
+CREATE TABLE artifacts (
+    trial INTEGER NOT NULL REFERENCES trials, name TEXT NOT NULL, content BLOB NOT NULL, PRIMARY KEY (trial, name)
+) STRICT;
+PRAGMA user_version = {SCHEMA_VERSION};
+"""
+
+State = Literal["complete", "infeasible", "failed"]
+Record = TypeVar("Record", "Trial", "Finalist")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Trial:
+    """One judged candidate.
+
+    state: "complete" (within the limits, trained, scored), "infeasible" (breaks a limit) or "failed" (with `stage`).
+    violation: sum of relative excesses over the limits; 0 when complete, None when it could not be measured.
+    accuracy_*: fractions in [0, 1] on the validation split. seconds: wall time per stage [s].
+    layers: one object per layer of the compiled network, for the report.
+    """
+
+    number: int
+    genome: str
+    state: State
+    stage: str | None = None
+    reason: str | None = None
+    violation: float | None = None
+    accuracy_int8_val: float | None = None
+    accuracy_float_val: float | None = None
+    epochs: int | None = None
+    estimate: Cost | None = None
+    cost: Cost | None = None
+    layers: tuple[Mapping[str, Any], ...] = ()
+    seconds: Mapping[str, float] = field(default_factory=dict)
+    finished_at: float = 0.0
+
+    @property
+    def error(self) -> float | None:
+        """Share of the validation split that the int8 network gets wrong, in [0, 1]."""
+        return None if self.accuracy_int8_val is None else 1.0 - self.accuracy_int8_val
+
+
+@dataclass(frozen=True, kw_only=True)
+class Finalist:
+    """A trial of the front, trained longer and measured again. `method` says how it was quantized.
+
+    accuracy_int8_test stays None until all finalists are trained: the test split is read once, at the end.
+    """
+
+    trial: int
+    method: Literal["ptq", "qat"]
+    accuracy_float_val: float
+    accuracy_ptq_val: float
+    accuracy_int8_val: float
+    accuracy_int8_test: float | None = None
+    epochs: int
+    cost: Cost
+    seconds: Mapping[str, float] = field(default_factory=dict)
+
+
+def _dump(record: Trial | Finalist) -> str:
+    plain = asdict(record)
+    for name in ("cost", "estimate"):
+        if name in plain:
+            cost = getattr(record, name)
+            plain[name] = None if cost is None else cost.to_json()
+    return json.dumps(plain, sort_keys=True, allow_nan=False)
+
+
+def _load(kind: type[Record], text: str) -> Record:
+    plain = json.loads(text)
+    if not isinstance(plain, dict) or set(plain) != {each.name for each in fields(kind)}:
+        raise ValueError(f"a {kind.__name__.lower()} has other fields than this version writes")
+    for name in ("cost", "estimate"):
+        if plain.get(name) is not None:
+            plain[name] = Cost.from_json(plain[name])
+    if "layers" in plain:
+        plain["layers"] = tuple(plain["layers"])
+    return kind(**plain)
+
+
+@contextmanager
+def _explained(path: Path) -> Iterator[None]:
+    """Turn what SQLite says into an error with the next command."""
+    try:
+        yield
+    except sqlite3.OperationalError as error:
+        if "full" in str(error) or "disk I/O" in str(error):
+            raise StoreError(
+                f"study {path}: the disk is full or failing ({error}); everything judged before is safe: "
+                f"free some space, then tinynas resume {path}"
+            ) from error
+        raise StoreError(f"study {path}: {error}") from error
+    except (sqlite3.DatabaseError, ValueError, TypeError, KeyError) as error:
+        raise StoreError(f"study {path} is damaged or no study: {error}") from error
+
+
+class Store:
+    """One study's file. Make it with `create`, or open it with `open_to_write` or `open_to_read`."""
+
+    def __init__(self, path: Path, connection: sqlite3.Connection, lock: IO[str] | None) -> None:
+        self.path = path
+        self._connection = connection
+        self._lock = lock
+
+    @classmethod
+    def create(cls, path: Path, facts: Mapping[str, Any]) -> Self:
+        """Make a new study with its `facts` (JSON values).
+
+        Raises:
+            ConfigError: there is a file already.
+            StoreError: the folder cannot be written, or the disk is full.
+        """
+        if path.exists():
+            raise ConfigError(f"study {path} exists: continue it with tinynas resume {path}, or name another --study")
+        # The file appears under its name only once it is whole, so a kill at this moment leaves no half study.
+        draft = path.with_name(f".{path.name}.{os.getpid()}")
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with suppress(FileNotFoundError):
+                draft.unlink()
+            with _explained(path):
+                connection = sqlite3.connect(draft)
+                connection.executescript(_SCHEMA)
+                connection.executemany(
+                    "INSERT INTO facts VALUES (?, ?)", [(name, json.dumps(value)) for name, value in facts.items()]
+                )
+                connection.commit()
+                connection.close()
+            draft.rename(path)
+        except OSError as error:
+            raise StoreError(f"study {path} cannot be written: {error}") from error
+        return cls.open_to_write(path)
+
+    @classmethod
+    def open_to_write(cls, path: Path) -> Self:
+        """Open a study as its only writer.
+
+        Raises:
+            ConfigError: there is no such study.
+            StoreError: another process writes to it, it is damaged, or it has another schema.
+        """
+        _require(path)
+        lock = _locked(path)
+        connection = _connect(path, writable=True)
+        return cls(path, connection, lock)
+
+    @classmethod
+    def open_to_read(cls, path: Path) -> Self:
+        """Open a study for reading, also while a search writes to it. Raises as `open_to_write`."""
+        _require(path)
+        return cls(path, _connect(path, writable=False), None)
+
+    def fact(self, name: str) -> Any:
+        """A fact's value; None when it is not there."""
+        with _explained(self.path):
+            row = self._connection.execute("SELECT value FROM facts WHERE name = ?", (name,)).fetchone()
+            return None if row is None else json.loads(row[0])
+
+    def set_fact(self, name: str, value: Any) -> None:
+        with _explained(self.path), self._connection:
+            self._connection.execute("INSERT OR REPLACE INTO facts VALUES (?, ?)", (name, json.dumps(value)))
+
+    def add_trial(self, trial: Trial, artifacts: Mapping[str, bytes]) -> None:
+        """Record a verdict and what belongs to it, in one transaction."""
+        with _explained(self.path), self._connection:
+            self._connection.execute(
+                "INSERT INTO trials VALUES (?, ?, ?, ?)", (trial.number, trial.genome, trial.state, _dump(trial))
+            )
+            self._put(trial.number, artifacts)
+
+    def put_finalist(self, finalist: Finalist, artifacts: Mapping[str, bytes]) -> None:
+        """Record a finalist, or replace it once its test accuracy is known."""
+        with _explained(self.path), self._connection:
+            self._connection.execute(
+                "INSERT OR REPLACE INTO finalists VALUES (?, ?)", (finalist.trial, _dump(finalist))
+            )
+            self._put(finalist.trial, artifacts)
+
+    def _put(self, trial: int, artifacts: Mapping[str, bytes]) -> None:
+        self._connection.executemany(
+            "INSERT OR REPLACE INTO artifacts VALUES (?, ?, ?)",
+            [(trial, name, content) for name, content in artifacts.items()],
+        )
+
+    def trials(self) -> list[Trial]:
+        """All judged trials by number."""
+        with _explained(self.path):
+            rows = self._connection.execute("SELECT record FROM trials ORDER BY number")
+            return [_load(Trial, text) for (text,) in rows]
+
+    def finalists(self) -> list[Finalist]:
+        """All finalists by trial number."""
+        with _explained(self.path):
+            rows = self._connection.execute("SELECT record FROM finalists ORDER BY trial")
+            return [_load(Finalist, text) for (text,) in rows]
+
+    def artifact(self, trial: int, name: str) -> bytes | None:
+        """One artifact's bytes; None when the trial has none of that name."""
+        with _explained(self.path):
+            row = self._connection.execute(
+                "SELECT content FROM artifacts WHERE trial = ? AND name = ?", (trial, name)
+            ).fetchone()
+            return None if row is None else bytes(row[0])
+
+    def close(self) -> None:
+        self._connection.close()
+        if self._lock is not None:
+            self._lock.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+def _require(path: Path) -> None:
+    if not path.is_file():
+        raise ConfigError(f"study {path} does not exist: tinynas list shows the studies of a folder")
+
+
+def _connect(path: Path, *, writable: bool) -> sqlite3.Connection:
+    with _explained(path):
+        mode = "rw" if writable else "ro"
+        connection = sqlite3.connect(f"{path.resolve().as_uri()}?mode={mode}", uri=True, timeout=30)
+        version = connection.execute("PRAGMA user_version").fetchone()[0]
+        if version != SCHEMA_VERSION:
+            raise StoreError(
+                f"study {path} has schema {version}, this tinynas reads {SCHEMA_VERSION}: use the version that made it"
+            )
+        if writable:
+            connection.execute("PRAGMA journal_mode = WAL")
+            # An acknowledged verdict must survive a power cut, not only a kill.
+            connection.execute("PRAGMA synchronous = FULL")
+        connection.execute("PRAGMA foreign_keys = ON")
+        return connection
+
+
+def _locked(path: Path) -> IO[str]:
+    """Hold the study's lock file until closed or killed; it names its holder for whoever is refused."""
+    import fcntl
+
+    lock = path.with_name(path.name + ".lock").open("a+", encoding="utf-8")
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        lock.seek(0)
+        holder = lock.read(200).strip()
+        lock.close()
+        raise StoreError(f"study {path} is being written by {holder}: wait for it or stop it") from error
+    lock.truncate(0)
+    lock.write(f"process {os.getpid()} on {socket.gethostname()} since {time.strftime('%F %T')}\n")
+    lock.flush()
+    return lock
