@@ -51,7 +51,7 @@ class Trial:
     state: "complete" (within the limits, trained, scored), "infeasible" (breaks a limit) or "failed" (with `stage`).
     violation: sum of relative excesses over the limits; 0 when complete, None when it could not be measured.
     accuracy_*: fractions in [0, 1] on the validation split. seconds: wall time per stage [s].
-    layers: one object per layer of the compiled network, for the report.
+    network: one object per layer of the decoded network; layers: one per layer of the compiled network.
     """
 
     number: int
@@ -65,6 +65,7 @@ class Trial:
     epochs: int | None = None
     estimate: Cost | None = None
     cost: Cost | None = None
+    network: tuple[Mapping[str, Any], ...] = ()
     layers: tuple[Mapping[str, Any], ...] = ()
     seconds: Mapping[str, float] = field(default_factory=dict)
     finished_at: float = 0.0
@@ -109,8 +110,9 @@ def _load(kind: type[Record], text: str) -> Record:
     for name in ("cost", "estimate"):
         if plain.get(name) is not None:
             plain[name] = Cost.from_json(plain[name])
-    if "layers" in plain:
-        plain["layers"] = tuple(plain["layers"])
+    for name in ("network", "layers"):
+        if name in plain:
+            plain[name] = tuple(plain[name])
     return kind(**plain)
 
 

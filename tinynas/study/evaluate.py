@@ -1,0 +1,237 @@
+"""One genome through the stages, cheapest gate first: estimate, compile, build, flash and measure, train.
+
+Latency, SRAM, flash and energy of a dense int8 network do not depend on its weights, so the untrained network is
+measured and only what fits is trained.
+"""
+
+import queue
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from tinynas.boards import Board
+from tinynas.children import Children
+from tinynas.compiler import Program, compile_network
+from tinynas.config import Config
+from tinynas.cost import Cost, Flash, Sram
+from tinynas.deploy.build import Image, build
+from tinynas.device.bench import Bench
+from tinynas.device.measure import flash_and_measure, to_cost
+from tinynas.errors import CandidateError, LimitError, WrongOutputError
+from tinynas.estimate.analytic import estimate_architecture, infeasible_reason
+from tinynas.search.fitness import violation
+from tinynas.space.genome import Genome, Space
+from tinynas.study import work
+from tinynas.study.store import Finalist, Trial
+
+
+@dataclass(frozen=True, kw_only=True)
+class Lab:
+    """What evaluation needs, opened once per run.
+
+    bounds: figure name -> the most that a network may need: the user's limits and the board's memories.
+    desks: build folders, one per image that is built at a time.
+    """
+
+    config: Config
+    board: Board
+    space: Space
+    task: work.TaskFacts
+    children: Children
+    bench: Bench
+    desks: "queue.Queue[Path]"
+    bounds: Mapping[str, float]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Measured:
+    """An int8 network on the board: its cost, and the vectors whose outputs agreed with the host byte for byte."""
+
+    program: Program
+    image: Image
+    cost: Cost
+    vectors: work.Vectors
+
+
+@dataclass
+class Stopwatch:
+    """Wall time per stage [s], and who wants to know which stage a candidate is in."""
+
+    notify: Callable[[str], None]
+    seconds: dict[str, float] = field(default_factory=dict)
+
+    @contextmanager
+    def stage(self, name: str) -> Iterator[None]:
+        self.notify(name)
+        started = time.monotonic()
+        try:
+            yield
+        finally:
+            self.seconds[name] = self.seconds.get(name, 0.0) + time.monotonic() - started
+
+
+def judge(lab: Lab, number: int, genome: Genome, notify: Callable[[str], None]) -> tuple[Trial, dict[str, bytes]]:
+    """Take one genome through the gates. Returns its verdict and the artifacts that belong to it.
+
+    Raises:
+        BenchError: the bench has no board left; the genome is not at fault and has no verdict.
+        InfrastructureError: toolchain, disk or store.
+    """
+    watch = Stopwatch(notify)
+    trial = Trial(number=number, genome=genome.key, state="failed", seconds=watch.seconds)
+    artifacts: dict[str, bytes] = {}
+    try:
+        with watch.stage("estimate"):
+            architecture = lab.space.decode(genome, lab.task.input_shape, len(lab.task.class_names))
+            network = tuple(asdict(layer) for layer in architecture.layers)
+            estimate = estimate_architecture(architecture, lab.board)
+            trial = replace(trial, network=network, estimate=estimate)
+        _require_within(lab, estimate)
+        candidate = work.Candidate(
+            task=lab.config.task, study_seed=lab.config.search.seed, architecture=architecture, key=genome.key
+        )
+        with watch.stage("convert"):
+            untrained = _in_child(lab, "converting", work.convert_untrained, candidate)
+        measured = measure_network(lab, untrained, watch)
+        trial = replace(trial, cost=measured.cost, layers=describe_layers(measured.program))
+        _require_within(lab, measured.cost)
+        with watch.stage("train"):
+            train, samples = lab.config.train, lab.config.board.samples
+            trained = _in_child(lab, "training", work.train_candidate, candidate, train, samples)
+        artifacts = _artifacts("model", trained.tflite, trained.vectors)
+        trial = replace(
+            trial,
+            state="complete",
+            violation=0.0,
+            accuracy_int8_val=trained.accuracy_int8_val,
+            accuracy_float_val=trained.accuracy_float_val,
+            epochs=trained.epochs,
+        )
+    except CandidateError as error:
+        trial = _refused(lab, trial, error)
+    return replace(trial, seconds=dict(watch.seconds), finished_at=time.time()), artifacts
+
+
+def _refused(lab: Lab, trial: Trial, error: CandidateError) -> Trial:
+    limit = isinstance(error, LimitError)
+    cost = trial.cost or trial.estimate
+    return replace(
+        trial,
+        state="infeasible" if limit else "failed",
+        stage=error.stage,
+        reason=str(error),
+        violation=violation(cost, lab.bounds) if limit and cost is not None else None,
+    )
+
+
+def _require_within(lab: Lab, cost: Cost) -> None:
+    reason = infeasible_reason(cost, lab.bounds)
+    if reason is not None:
+        raise LimitError(reason)
+
+
+def _in_child(lab: Lab, what: str, function: Callable[..., Any], *args: Any) -> Any:
+    return lab.children.call(what, lab.config.train.timeout, function, *args)
+
+
+def plan_cost(program: Program) -> Cost:
+    """What the compiler's plan says before anything is built: arena and constants, exact to the byte."""
+    return Cost(
+        sram=Sram(static=0, arena=program.arena_bytes, stack=None),
+        sram_source="estimated",
+        flash=Flash(code=None, constants=program.constants_bytes),
+        flash_source="estimated",
+    )
+
+
+def measure_network(lab: Lab, tflite: bytes, watch: Stopwatch) -> Measured:
+    """Compile, build, flash and measure an int8 network, and compare its outputs with tflite-micro's.
+
+    Raises:
+        UnsupportedError, MalformedModelError: the compiler refuses it.
+        LimitError: it breaks a limit or does not fit the board.
+        WrongOutputError: an output byte differs.
+    """
+    settings = lab.config.board
+    with watch.stage("compile"):
+        program = compile_network(tflite)
+    _require_within(lab, plan_cost(program))
+    with watch.stage("reference"):
+        vectors = _in_child(
+            lab,
+            "tflite-micro",
+            work.reference_vectors,
+            lab.config.task,
+            lab.config.search.seed,
+            tflite,
+            settings.samples,
+        )
+    with watch.stage("build"):
+        desk = lab.desks.get()
+        try:
+            image = build(lab.board, program, desk)
+        finally:
+            lab.desks.put(desk)
+    with watch.stage("measure"):
+        measurement = flash_and_measure(lab.bench, image, vectors.inputs, repeats=settings.repeats)
+    require_equal(measurement.outputs, vectors.outputs, lab.board.name)
+    return Measured(program=program, image=image, cost=to_cost(measurement, image, lab.board), vectors=vectors)
+
+
+def require_equal(outputs: Any, expected: Any, board: str) -> None:
+    """Compare int8 arrays of shape (n, ...), byte for byte.
+
+    Raises:
+        WrongOutputError: a byte differs; the message says how many and where the first one is.
+    """
+    flat, wanted = outputs.reshape(len(expected), -1), expected.reshape(len(expected), -1)
+    differing = (flat != wanted).nonzero()
+    if len(differing[0]):
+        sample, element = int(differing[0][0]), int(differing[1][0])
+        raise WrongOutputError(
+            f"{len(differing[0]):,} of {wanted.size:,} output bytes differ between {board} and tflite-micro, first "
+            f"input {sample}, element {element}: {int(flat[sample, element])} on the board, "
+            f"{int(wanted[sample, element])} on the host"
+        )
+
+
+def describe_layers(program: Program) -> tuple[Mapping[str, Any], ...]:
+    """The compiled layers as JSON objects, for the store."""
+    return tuple({**asdict(layer), "output_shape": list(layer.output_shape)} for layer in program.layers)
+
+
+def finish(lab: Lab, trial: Trial, notify: Callable[[str], None]) -> tuple[Finalist, dict[str, bytes]]:
+    """Train a trial of the front for longer, measure it again. Raises as `judge`, and CandidateError."""
+    watch = Stopwatch(notify)
+    genome = Genome.parse(trial.genome)
+    architecture = lab.space.decode(genome, lab.task.input_shape, len(lab.task.class_names))
+    candidate = work.Candidate(
+        task=lab.config.task, study_seed=lab.config.search.seed, architecture=architecture, key=trial.genome
+    )
+    with watch.stage("train"):
+        train, samples = lab.config.train, lab.config.board.samples
+        trained = _in_child(lab, "final training", work.finish_candidate, candidate, train, lab.config.final, samples)
+    measured = measure_network(lab, trained.tflite, watch)
+    _require_within(lab, measured.cost)
+    finalist = Finalist(
+        trial=trial.number,
+        method=trained.method,
+        accuracy_float_val=trained.accuracy_float_val,
+        accuracy_ptq_val=trained.accuracy_ptq_val,
+        accuracy_int8_val=trained.accuracy_int8_val,
+        epochs=trained.epochs,
+        cost=measured.cost,
+        seconds={**watch.seconds, **trained.seconds},
+    )
+    return finalist, _artifacts("final", trained.tflite, measured.vectors)
+
+
+def _artifacts(name: str, tflite: bytes, vectors: work.Vectors) -> dict[str, bytes]:
+    return {
+        f"{name}.tflite": tflite,
+        f"{name}.inputs": vectors.inputs.tobytes(),
+        f"{name}.outputs": vectors.outputs.tobytes(),
+    }

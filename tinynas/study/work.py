@@ -1,0 +1,179 @@
+"""What a study runs in child processes: everything that touches TensorFlow, a data set or a foreign model.
+
+Arguments and results are plain data. A child keeps the task it loaded last, so a data set is read once per child.
+"""
+
+import hashlib
+import time
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from typing import Any, Literal
+
+import numpy as np
+
+from tinynas.config import FinalSection, TaskSection, TrainSection
+from tinynas.model import data
+from tinynas.space.architecture import Architecture
+
+
+@dataclass(frozen=True, kw_only=True)
+class TaskFacts:
+    """What the parent needs to know of a task. `sizes` are samples in the train, validation and test split."""
+
+    name: str
+    input_shape: tuple[int, ...]
+    class_names: tuple[str, ...]
+    digest: str
+    source: str
+    sizes: tuple[int, int, int]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Vectors:
+    """Real inputs and what the host says of them: int8 arrays of shape (n, *input_shape) and (n, classes)."""
+
+    inputs: np.ndarray
+    outputs: np.ndarray
+
+
+@dataclass(frozen=True, kw_only=True)
+class Trained:
+    """An int8 network with its accuracies on the validation split, as fractions, and its reference vectors."""
+
+    tflite: bytes
+    vectors: Vectors
+    method: Literal["ptq", "qat"]
+    accuracy_float_val: float
+    accuracy_ptq_val: float
+    accuracy_int8_val: float
+    epochs: int
+    seconds: dict[str, float]
+
+
+def configure() -> None:
+    """Prepare a fresh child: import TensorFlow once, one thread, so that a run repeats."""
+    from tinynas.model.train import configure_process
+
+    configure_process()
+
+
+@lru_cache(maxsize=1)
+def _task(section: TaskSection, seed: int) -> data.Task:
+    return data.load_task(section, seed)
+
+
+def describe_task(section: TaskSection, seed: int) -> TaskFacts:
+    """Load the task and check it. Raises what `model.data.load_task` raises."""
+    task = _task(section, seed)
+    return TaskFacts(
+        name=task.name,
+        input_shape=task.input_shape,
+        class_names=tuple(task.class_names),
+        digest=task.digest,
+        source=task.source,
+        sizes=(len(task.train.y), len(task.val.y), len(task.test.y)),
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Candidate:
+    """One genome, decoded, and the data that it is trained on. `study_seed` is the study's; `key` the genome's."""
+
+    task: TaskSection
+    study_seed: int
+    architecture: Architecture
+    key: str
+
+    @property
+    def seed(self) -> int:
+        """Its own seed in [0, 2**31): the same in every run of the study, whatever was evaluated before."""
+        digest = hashlib.sha256(f"{self.study_seed}/{self.key}".encode()).digest()
+        return int.from_bytes(digest[:4], "little") >> 1
+
+
+def convert_untrained(candidate: Candidate) -> bytes:
+    """The int8 network with its initial weights: latency, SRAM and flash do not depend on the weights."""
+    from tinynas.model.build import build
+    from tinynas.model.quantize import quantize
+
+    task = _task(candidate.task, candidate.study_seed)
+    return quantize(build(candidate.architecture, candidate.seed), task.train.x[:32])
+
+
+def reference_vectors(section: TaskSection, seed: int, tflite: bytes, samples: int) -> Vectors:
+    """The first `samples` validation inputs, quantized, and the outputs that tflite-micro gives for them."""
+    from tinynas.model.quantize import quantize_for
+    from tinynas.model.score import run_reference
+
+    inputs = quantize_for(tflite, _task(section, seed).val.x[:samples])
+    return Vectors(inputs=inputs, outputs=run_reference(tflite, inputs))
+
+
+def train_candidate(candidate: Candidate, settings: TrainSection, samples: int) -> Trained:
+    """Train, quantize and score one candidate as int8 on (part of) the validation split, with `samples` vectors."""
+    return _fit(candidate, settings, settings.val_samples, samples)[1]
+
+
+def finish_candidate(candidate: Candidate, settings: TrainSection, final: FinalSection, samples: int) -> Trained:
+    """Train on the whole train split for longer; if PTQ loses more than `final.qat_points`, keep QAT when better."""
+    from tinynas.model.quantize import qat
+    from tinynas.model.score import score
+
+    longer = settings.model_copy(update={"epochs": final.epochs, "patience": final.patience, "samples": None})
+    model, trained = _fit(candidate, longer, None, samples)
+    if 100 * (trained.accuracy_float_val - trained.accuracy_ptq_val) <= final.qat_points:
+        return trained
+    task, started = _task(candidate.task, candidate.study_seed), time.monotonic()
+    aware = qat(model, task, epochs=final.qat_epochs, batch_size=settings.batch_size, seed=candidate.seed)
+    accuracy = score(aware, task.val.x, task.val.y)
+    seconds = {**trained.seconds, "qat": time.monotonic() - started}
+    if accuracy <= trained.accuracy_ptq_val:
+        return replace(trained, seconds=seconds)
+    vectors = reference_vectors(candidate.task, candidate.study_seed, aware, samples)
+    return replace(trained, tflite=aware, vectors=vectors, method="qat", accuracy_int8_val=accuracy, seconds=seconds)
+
+
+def _fit(candidate: Candidate, settings: TrainSection, val_samples: int | None, samples: int) -> tuple[Any, Trained]:
+    from tinynas.model.build import build
+    from tinynas.model.quantize import quantize
+    from tinynas.model.score import score
+    from tinynas.model.train import train
+
+    task, started = _task(candidate.task, candidate.study_seed), time.monotonic()
+    model = build(candidate.architecture, candidate.seed)
+    record = train(
+        model,
+        task,
+        epochs=settings.epochs,
+        samples=settings.samples,
+        batch_size=settings.batch_size,
+        learning_rate=settings.learning_rate,
+        patience=settings.patience,
+        seed=candidate.seed,
+    )
+    trained = time.monotonic()
+    tflite = quantize(model, _representative(task, candidate.seed))
+    accuracy = score(tflite, task.val.x[:val_samples], task.val.y[:val_samples])
+    return model, Trained(
+        tflite=tflite,
+        vectors=reference_vectors(candidate.task, candidate.study_seed, tflite, samples),
+        method="ptq",
+        accuracy_float_val=record.val_accuracy_float,
+        accuracy_ptq_val=accuracy,
+        accuracy_int8_val=accuracy,
+        epochs=record.epochs_run,
+        seconds={"train": trained - started, "score": time.monotonic() - trained},
+    )
+
+
+def score_test(section: TaskSection, seed: int, tflite: bytes) -> float:
+    """Accuracy on the test split, as a fraction. A study calls this once per finalist, at its very end."""
+    from tinynas.model.score import score
+
+    task = _task(section, seed)
+    return score(tflite, task.test.x, task.test.y)
+
+
+def _representative(task: data.Task, seed: int) -> np.ndarray:
+    chosen = np.random.default_rng(seed).permutation(len(task.train.x))[:256]
+    return task.train.x[np.sort(chosen)]
