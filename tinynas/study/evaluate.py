@@ -16,7 +16,7 @@ from tinynas.boards import Board
 from tinynas.children import Children
 from tinynas.compiler import Program, compile_network
 from tinynas.config import Config
-from tinynas.cost import Cost, Flash, Sram
+from tinynas.cost import Cost, Flash, Sram, Validity
 from tinynas.deploy.build import Image, build
 from tinynas.device.bench import Bench
 from tinynas.device.measure import flash_and_measure, to_cost
@@ -33,6 +33,7 @@ class Lab:
     """What evaluation needs, opened once per run.
 
     bounds: figure name -> the most that a network may need: the user's limits and the board's memories.
+    validity: what every cost of this run is valid for.
     desks: build folders, one per image that is built at a time.
     """
 
@@ -44,6 +45,7 @@ class Lab:
     bench: Bench
     desks: "queue.Queue[Path]"
     bounds: Mapping[str, float]
+    validity: Validity
 
 
 @dataclass(frozen=True, kw_only=True)

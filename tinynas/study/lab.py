@@ -1,0 +1,100 @@
+"""Opening a lab: board, bench, children, task and the bounds that hold for a study."""
+
+import queue
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from tinynas import __version__, paths
+from tinynas.boards import Board, load_board
+from tinynas.children import Children
+from tinynas.config import Config
+from tinynas.deploy.build import Baseline, baseline
+from tinynas.device.bench import open_bench
+from tinynas.errors import ConfigError
+from tinynas.space.registry import load_space
+from tinynas.study import work
+from tinynas.study.evaluate import Lab
+
+_LOADING_TIMEOUT_S = 1800.0
+
+
+@contextmanager
+def open_lab(config: Config) -> Iterator[Lab]:
+    """Check all settings against the real parts, cheapest first, and open what evaluation needs.
+
+    Raises:
+        ConfigError: unknown board, task or space; bad data.
+        ToolchainError: no compiler, PlatformIO or emulator.
+        NoBoardError: no board answers.
+    """
+    board = load_board(config.board.name)
+    space = load_space(config.space.name, config.space.file)
+    with ExitStack() as stack:
+        empty = baseline(board, _desk(0))
+        children = stack.enter_context(
+            Children(config.search.workers, memory_bytes=int(config.train.memory), prepare=work.configure)
+        )
+        task = children.call(
+            f"loading task {config.task.name}", _LOADING_TIMEOUT_S, work.describe_task, config.task, config.search.seed
+        )
+        bench = stack.enter_context(
+            open_bench(board, port=config.board.port, count=config.board.count, directory=paths.home() / "bench")
+        )
+        desks: queue.Queue[Path] = queue.Queue()
+        for number in range(max(config.board.count, 1)):
+            desks.put(_desk(number))
+        yield Lab(
+            config=config,
+            board=board,
+            space=space,
+            task=task,
+            children=children,
+            bench=bench,
+            desks=desks,
+            bounds=bounds_of(config, board, empty),
+        )
+
+
+def _desk(number: int) -> Path:
+    return paths.home() / "build" / f"desk-{number}"
+
+
+def bounds_of(config: Config, board: Board, empty: Baseline) -> dict[str, float]:
+    """The user's limits, and what the board's memories [B] leave after the empty firmware.
+
+    Raises:
+        ConfigError: an objective needs a figure that this board cannot give.
+    """
+    if board.power is None and ("energy_uj" in config.search.objectives or config.limits.energy is not None):
+        raise ConfigError(
+            f"board {board.name} has no power figure, so energy_uj is not known: "
+            "leave it out of objectives and limits, or add tinynas.power to its manifest"
+        )
+    memories = {
+        "sram_bytes": float(board.sram_bytes - empty.sizes.static),
+        "flash_bytes": float(board.flash_bytes - empty.sizes.image),
+    }
+    limits = config.limits.bounds()
+    return {**memories, **limits, **{name: min(limits.get(name, most), most) for name, most in memories.items()}}
+
+
+def facts_of(lab: Lab) -> dict[str, Any]:
+    """What a new study records about its surroundings, as JSON values; `run` compares them on resume."""
+    task = asdict(lab.task)
+    return {
+        "config": lab.config.model_dump(mode="json"),
+        "board": lab.board.name,
+        "task": {**task, **{name: list(task[name]) for name in ("input_shape", "class_names", "sizes")}},
+        "space": {
+            "name": lab.space.name,
+            "axes": [{"name": axis.name, "choices": list(axis.choices)} for axis in lab.space.axes],
+        },
+        "seed": lab.config.search.seed,
+        "bounds": dict(lab.bounds),
+        "validity": asdict(lab.validity),
+        "tinynas": __version__,
+        "elapsed_s": 0.0,
+    }
