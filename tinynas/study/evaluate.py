@@ -4,12 +4,10 @@ Latency, SRAM, flash and energy of a dense int8 network do not depend on its wei
 measured and only what fits is trained.
 """
 
-import queue
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
-from pathlib import Path
 from typing import Any
 
 from tinynas.boards import Board
@@ -25,6 +23,7 @@ from tinynas.estimate.analytic import estimate_architecture, infeasible_reason
 from tinynas.search.fitness import violation
 from tinynas.space.genome import Genome, Space
 from tinynas.study import work
+from tinynas.study.desks import held_desk
 from tinynas.study.store import Finalist, Trial
 
 
@@ -34,7 +33,6 @@ class Lab:
 
     bounds: figure name -> the most that a network may need: the user's limits and the board's memories.
     validity: what every cost of this run is valid for.
-    desks: build folders, one per image that is built at a time.
     """
 
     config: Config
@@ -43,7 +41,6 @@ class Lab:
     task: work.TaskFacts
     children: Children
     bench: Bench
-    desks: "queue.Queue[Path]"
     bounds: Mapping[str, float]
     validity: Validity
 
@@ -171,12 +168,8 @@ def measure_network(lab: Lab, tflite: bytes, watch: Stopwatch) -> Measured:
             tflite,
             settings.samples,
         )
-    with watch.stage("build"):
-        desk = lab.desks.get()
-        try:
-            image = build(lab.board, program, desk)
-        finally:
-            lab.desks.put(desk)
+    with watch.stage("build"), held_desk() as desk:
+        image = build(lab.board, program, desk)
     with watch.stage("measure"):
         measurement = flash_and_measure(lab.bench, image, vectors.inputs, repeats=settings.repeats)
     require_equal(measurement.outputs, vectors.outputs, lab.board.name)

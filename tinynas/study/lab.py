@@ -1,10 +1,8 @@
 """Opening a lab: board, bench, children, task and the bounds that hold for a study."""
 
-import queue
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict
-from pathlib import Path
 from typing import Any
 
 from tinynas import __version__, paths
@@ -16,6 +14,7 @@ from tinynas.device.bench import open_bench
 from tinynas.errors import ConfigError
 from tinynas.space.registry import load_space
 from tinynas.study import work
+from tinynas.study.desks import held_desk
 from tinynas.study.evaluate import Lab
 
 _LOADING_TIMEOUT_S = 1800.0
@@ -33,7 +32,8 @@ def open_lab(config: Config) -> Iterator[Lab]:
     board = load_board(config.board.name)
     space = load_space(config.space.name, config.space.file)
     with ExitStack() as stack:
-        empty = baseline(board, _desk(0))
+        with held_desk() as desk:
+            empty = baseline(board, desk)
         children = stack.enter_context(
             Children(config.search.workers, memory_bytes=int(config.train.memory), prepare=work.configure)
         )
@@ -43,9 +43,6 @@ def open_lab(config: Config) -> Iterator[Lab]:
         bench = stack.enter_context(
             open_bench(board, port=config.board.port, count=config.board.count, directory=paths.home() / "bench")
         )
-        desks: queue.Queue[Path] = queue.Queue()
-        for number in range(max(config.board.count, 1)):
-            desks.put(_desk(number))
         yield Lab(
             config=config,
             board=board,
@@ -53,13 +50,8 @@ def open_lab(config: Config) -> Iterator[Lab]:
             task=task,
             children=children,
             bench=bench,
-            desks=desks,
             bounds=bounds_of(config, board, empty),
         )
-
-
-def _desk(number: int) -> Path:
-    return paths.home() / "build" / f"desk-{number}"
 
 
 def bounds_of(config: Config, board: Board, empty: Baseline) -> dict[str, float]:

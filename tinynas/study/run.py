@@ -31,7 +31,7 @@ _POLL_S = 0.2
 class Event:
     """Something that whoever watches a run may want to show.
 
-    "opened": the study is ready, `judged` of `budget` are known already. "stage": a candidate has entered `stage`.
+    "opened": the study is ready, `judged` of `budget` are `known` already. "stage": a candidate has entered `stage`.
     "judged": a trial has its verdict. "finishing": the finalists are known (`judged` of `budget` are done).
     "finalist": one is trained and measured. "scored": one has its test accuracy.
     """
@@ -45,6 +45,7 @@ class Event:
     judged: int = 0
     budget: int = 0
     deadline_s: float | None = None
+    known: tuple[Trial, ...] = ()
     lab: Lab | None = None
 
 
@@ -66,6 +67,13 @@ def search(config: Config, path: Path, notify: Notify) -> None:
         refuse_hopeless(lab)
         with Store.create(path, facts_of(lab)) as store:
             _run(store, lab, notify)
+
+
+def check(config: Config) -> dict[str, Any]:
+    """What a search would work with, all parts opened and checked, nothing searched. Raises as `search`."""
+    with open_lab(config) as lab:
+        refuse_hopeless(lab)
+        return {name: fact for name, fact in facts_of(lab).items() if name != "elapsed_s"}
 
 
 def resume(path: Path, notify: Notify, budget: int | None = None, time_s: float | None = None) -> None:
@@ -167,7 +175,16 @@ def _run(store: Store, lab: Lab, notify: Notify) -> None:
     )
     store.set_fact("finished", False)
     known = {trial.genome: trial for trial in store.trials()}
-    notify(Event(kind="opened", judged=len(known), budget=settings.budget, deadline_s=clock.left(), lab=lab))
+    notify(
+        Event(
+            kind="opened",
+            judged=len(known),
+            budget=settings.budget,
+            deadline_s=clock.left(),
+            known=tuple(known.values()),
+            lab=lab,
+        )
+    )
     with _threads(lab) as threads:
         session = _Session(store=store, lab=lab, clock=clock, threads=threads, notify=notify)
         _search(session, strategy, known)

@@ -75,6 +75,10 @@ class Trial:
         """Share of the validation split that the int8 network gets wrong, in [0, 1]."""
         return None if self.accuracy_int8_val is None else 1.0 - self.accuracy_int8_val
 
+    def to_json(self) -> dict[str, Any]:
+        """The trial as plain JSON values."""
+        return _to_json(self)
+
 
 @dataclass(frozen=True, kw_only=True)
 class Finalist:
@@ -93,14 +97,22 @@ class Finalist:
     cost: Cost
     seconds: Mapping[str, float] = field(default_factory=dict)
 
+    def to_json(self) -> dict[str, Any]:
+        """The finalist as plain JSON values."""
+        return _to_json(self)
 
-def _dump(record: Trial | Finalist) -> str:
+
+def _to_json(record: "Trial | Finalist") -> dict[str, Any]:
     plain = asdict(record)
     for name in ("cost", "estimate"):
         if name in plain:
             cost = getattr(record, name)
             plain[name] = None if cost is None else cost.to_json()
-    return json.dumps(plain, sort_keys=True, allow_nan=False)
+    return plain
+
+
+def _dump(record: Trial | Finalist) -> str:
+    return json.dumps(record.to_json(), sort_keys=True, allow_nan=False)
 
 
 def _load(kind: type[Record], text: str) -> Record:

@@ -2,11 +2,12 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from tinynas.config import Config
 from tinynas.cost import Cost
-from tinynas.errors import ConfigError
+from tinynas.errors import ConfigError, TinynasError
 from tinynas.search.fitness import non_dominated, objective_values
 from tinynas.study.store import Finalist, Store, Trial
 
@@ -107,3 +108,36 @@ def describe_point(point: FrontPoint) -> dict[str, Any]:
         "accuracy_int8_test": point.accuracy_int8_test,
         **point.cost.to_json(),
     }
+
+
+def describe_trial(store: Store, number: int) -> dict[str, Any]:
+    """One trial as JSON values, with its final form if it is a finalist.
+
+    Raises:
+        ConfigError: the study has no such trial.
+    """
+    trials = {trial.number: trial for trial in store.trials()}
+    if number not in trials:
+        raise ConfigError(
+            f"study {store.path} has no trial {number}: it has {len(trials)}, tinynas show lists the front"
+        )
+    finalists = {finalist.trial: finalist for finalist in store.finalists()}
+    finalist = finalists.get(number)
+    return {**trials[number].to_json(), "finalist": None if finalist is None else finalist.to_json()}
+
+
+def list_studies(folder: Path) -> list[dict[str, Any]]:
+    """A short object for every study in `folder`, by name. A file that is no study is listed with its error."""
+    rows = []
+    for path in sorted(folder.glob("*.db")):
+        try:
+            with Store.open_to_read(path) as store:
+                found = summary(store)
+        except TinynasError as error:
+            rows.append({"study": str(path), "error": str(error)})
+            continue
+        task = found["task"]["name"] if found["task"] else None
+        best = max((point["accuracy_int8_val"] for point in found["front"]), default=None)
+        kept = {name: found[name] for name in ("board", "seed", "finished", "evaluated", "trained", "failed")}
+        rows.append({"study": str(path), "task": task, **kept, "accuracy_int8_val": best})
+    return rows

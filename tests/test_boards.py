@@ -1,0 +1,69 @@
+"""Board manifests are data from outside: each field is checked, unknown names get the nearest one."""
+
+import json
+
+import pytest
+
+from tinynas.boards import board_names, load_board
+from tinynas.errors import ConfigError
+
+MANIFEST = {
+    "name": "A board",
+    "tinynas": {
+        "port": "stm32f4",
+        "link": "serial",
+        "verified": "no",
+        "sram_bytes": 131_072,
+        "flash_bytes": 1_048_576,
+        "clock_hz": 168_000_000,
+        "power": {"run_ma": 40, "supply_v": 3.3, "source": "datasheet, table 20"},
+    },
+}
+
+
+def write(folder, **changes):
+    manifest = {**MANIFEST, "tinynas": {**MANIFEST["tinynas"], **changes}}
+    (folder / "aboard.json").write_text(json.dumps(manifest))
+
+
+def test_a_manifest_becomes_a_board(tmp_path):
+    write(tmp_path)
+    board = load_board("aboard", tmp_path)
+    assert (board.title, board.sram_bytes, board.emulated) == ("A board", 131_072, False)
+    assert board.power is not None
+    assert board.power.run_mw == pytest.approx(132.0)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"sram_bytes": 0}, r"tinynas\.sram_bytes: Input should be greater than 0"),
+        ({"sram_bytes": "many"}, r"tinynas\.sram_bytes: Input should be a valid integer"),
+        ({"srambytes": 1}, r"tinynas\.srambytes: Extra inputs"),
+        ({"link": "emulator"}, "no object tinynas.emulator"),
+        ({"link": "string"}, "tinynas.link"),
+    ],
+)
+def test_a_wrong_field_is_named(tmp_path, changes, message):
+    write(tmp_path, **changes)
+    with pytest.raises(ConfigError, match=message):
+        load_board("aboard", tmp_path)
+
+
+@pytest.mark.parametrize("content", ["{", "[]", '{"name": "x"}', "\xff"])
+def test_what_is_no_manifest_is_refused(tmp_path, content):
+    (tmp_path / "aboard.json").write_text(content, encoding="latin-1")
+    with pytest.raises(ConfigError, match="board manifest"):
+        load_board("aboard", tmp_path)
+
+
+def test_an_unknown_board_gets_the_nearest_name(tmp_path):
+    write(tmp_path)
+    with pytest.raises(ConfigError, match="did you mean aboard"):
+        load_board("abord", tmp_path)
+    with pytest.raises(ConfigError, match="known are aboard"):
+        load_board("../../etc/passwd", tmp_path)
+
+
+def test_every_board_that_travels_with_tinynas_loads():
+    assert [load_board(name).name for name in board_names()] == board_names()

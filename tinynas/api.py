@@ -1,0 +1,71 @@
+"""tinynas in a notebook.
+
+    from tinynas.api import measure, search
+
+    study = search("digits.db", task={"name": "digits"}, limits={"latency": "5 ms"}, search={"budget": 24})
+    study.front()             # a list of objects, the most accurate first
+    study.report("digits.html")
+    study.export(to="c", folder="out")
+    measure("model.tflite", board="netduinoplus2")["latency_us"]
+
+Sections and keys are those of the TOML file.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tinynas.config import load_config
+from tinynas.live import watched
+from tinynas.study import conclude, run, single
+from tinynas.study.report import write_report
+from tinynas.study.store import Store
+from tinynas.study.summary import summary
+
+__all__ = ["Study", "measure", "search"]
+
+
+@dataclass(frozen=True)
+class Study:
+    """A study's file and what can be asked of it."""
+
+    path: Path
+
+    def summary(self) -> dict[str, Any]:
+        """What `tinynas show --json` prints."""
+        with Store.open_to_read(self.path) as store:
+            return summary(store)
+
+    def front(self) -> list[dict[str, Any]]:
+        """The front, the most accurate network first."""
+        return list(self.summary()["front"])
+
+    def resume(self, *, budget: int | None = None, time_s: float | None = None) -> None:
+        """Continue the search, with a larger budget or time if given."""
+        with watched(self.path, quiet=False) as notify:
+            run.resume(self.path, notify, budget, time_s)
+
+    def report(self, path: str | Path) -> None:
+        """Write the HTML report."""
+        with Store.open_to_read(self.path) as store:
+            write_report(store, Path(path))
+
+    def export(
+        self, trial: int | None = None, *, to: str = "c", folder: str | Path = "export", force: bool = False
+    ) -> dict[str, Any]:
+        """Export a trial (default: the most accurate of the front) as `c`, `tflm` or `platformio`."""
+        return conclude.export_trial(self.path, trial, to=to, folder=Path(folder), name="network", force=force)
+
+
+def search(path: str | Path, config: str | Path | None = None, **sections: Mapping[str, Any]) -> Study:
+    """Run a search; `sections` lie over the TOML file `config`. Raises as `study.run.search`."""
+    study = Study(Path(path))
+    with watched(study.path, quiet=False) as notify:
+        run.search(load_config(None if config is None else Path(config), sections), study.path, notify)
+    return study
+
+
+def measure(model: str | Path, *, board: str = "netduinoplus2", inputs: str | Path | None = None) -> dict[str, Any]:
+    """Measure a .tflite file; `inputs` is a raw int8 file. Raises as `study.single.measure_file`."""
+    return single.measure_file(Path(model), board, None if inputs is None else Path(inputs))

@@ -1,0 +1,331 @@
+"""The command line: thin. Imports are inside the subcommands, so that --help answers at once.
+
+Data goes to stdout, everything else to stderr. Exit codes: 0 done, 1 failed, 2 configuration, 3 no board,
+4 infrastructure, 5 nothing feasible, 130 interrupted (a search can be resumed).
+"""
+
+import json
+import sys
+from pathlib import Path
+from typing import Annotated, Any, NoReturn
+
+import typer
+
+from tinynas.errors import ConfigError, InfrastructureError, TinynasError
+
+app = typer.Typer(
+    name="tinynas",
+    help="Search for the int8 network that fits a microcontroller best, measured on the board.",
+    epilog="Exit codes: 0 done, 1 failed, 2 configuration, 3 no board, 4 infrastructure, 5 nothing feasible, "
+    "130 interrupted (tinynas resume continues).",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+
+StudyArgument = Annotated[Path, typer.Argument(help="The study's file.", metavar="STUDY")]
+BoardOption = Annotated[str, typer.Option("--board", help="Board name: see tinynas boards.")]
+PortOption = Annotated[str | None, typer.Option(help="Serial port or URL of a physical board.")]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object to stdout.")]
+
+INTERRUPTED = 130
+
+
+@app.command(epilog="Example: tinynas search --task digits --limit-latency '5 ms' --limit-sram '16 KB' --budget 24")
+def search(
+    config: Annotated[Path | None, typer.Option(help="TOML file with any of the settings below.")] = None,
+    study: Annotated[Path | None, typer.Option(help="The study's file. [default: studies/TASK-BOARD-N.db]")] = None,
+    task: Annotated[str | None, typer.Option(help="Builtin task: see tinynas tasks.")] = None,
+    data: Annotated[Path | None, typer.Option(help="Your own data; goes with --kind.")] = None,
+    kind: Annotated[str | None, typer.Option(help="What --data is: npz, images, audio or series.")] = None,
+    space: Annotated[str | None, typer.Option(help="Search space: see tinynas spaces.")] = None,
+    space_file: Annotated[Path | None, typer.Option(help="Python file that defines SPACE.")] = None,
+    board: Annotated[str | None, typer.Option(help="Board name: see tinynas boards.")] = None,
+    port: PortOption = None,
+    strategy: Annotated[str | None, typer.Option(help="nsga2 or random.")] = None,
+    objective: Annotated[list[str] | None, typer.Option(help="Repeat for each: error, latency_us, sram_bytes…")] = None,
+    limit_latency: Annotated[str | None, typer.Option(help="For example '20 ms'.")] = None,
+    limit_sram: Annotated[str | None, typer.Option(help="For example '32 KB'.")] = None,
+    limit_flash: Annotated[str | None, typer.Option(help="For example '64 KB', for the network alone.")] = None,
+    limit_energy: Annotated[str | None, typer.Option(help="For example '2 mJ'.")] = None,
+    budget: Annotated[int | None, typer.Option(help="Evaluations.")] = None,
+    time: Annotated[str | None, typer.Option(help="Time for the search itself, for example 30m.")] = None,
+    population: Annotated[int | None, typer.Option(help="Candidates in a generation.")] = None,
+    seed: Annotated[int | None, typer.Option(help="Same seed, same result.")] = None,
+    workers: Annotated[int | None, typer.Option(help="Training processes.")] = None,
+    dry_run: Annotated[bool, typer.Option(help="Check all settings, the data and the tools; search nothing.")] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Search for the networks that fit a board best. Flags win over the file."""
+    from tinynas.config import load_config
+
+    flags: dict[str, dict[str, Any]] = {
+        "task": {"name": task or (data.stem if data else None), "path": data, "kind": kind},
+        "space": {"name": space, "file": space_file},
+        "board": {"name": board, "port": port},
+        "search": {
+            "strategy": strategy,
+            "objectives": objective or None,
+            "budget": budget,
+            "time": time,
+            "population": population,
+            "seed": seed,
+            "workers": workers,
+        },
+        "limits": {"latency": limit_latency, "sram": limit_sram, "flash": limit_flash, "energy": limit_energy},
+    }
+    given = {name: {key: value for key, value in keys.items() if value is not None} for name, keys in flags.items()}
+    settings = load_config(config, given)
+    path = study or _new_study(f"{settings.task.name}-{settings.board.name}")
+    if dry_run:
+        from tinynas.study.run import check
+
+        _print(check(settings), as_json=as_json)
+        return
+    from tinynas.live import watched
+    from tinynas.study.run import search as run_search
+
+    with watched(path, quiet=as_json) as notify:
+        run_search(settings, path, notify)
+    _conclude(path, as_json=as_json)
+
+
+def _new_study(stem: str) -> Path:
+    number = 1
+    while (path := Path("studies") / f"{stem}-{number}.db").exists():
+        number += 1
+    return path
+
+
+@app.command(epilog="Example: tinynas resume studies/digits-netduinoplus2-1.db --budget 100")
+def resume(
+    study: StudyArgument,
+    budget: Annotated[int | None, typer.Option(help="A larger number of evaluations.")] = None,
+    time: Annotated[str | None, typer.Option(help="A longer time, for example 2h.")] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Continue a search that was interrupted or killed, or extend one that is done."""
+    from tinynas.live import watched
+    from tinynas.study.run import resume as run_resume
+
+    with watched(study, quiet=as_json) as notify:
+        run_resume(study, notify, budget, time)
+    _conclude(study, as_json=as_json)
+
+
+def _conclude(path: Path, *, as_json: bool) -> None:
+    """The front, the report and the exported best network."""
+    from tinynas.live import front_table
+    from tinynas.study.conclude import conclude
+    from tinynas.study.store import Store
+    from tinynas.study.summary import summary
+
+    results = conclude(path)
+    with Store.open_to_read(path) as store:
+        found = {**summary(store), **{name: str(where) for name, where in results.items()}}
+    if as_json:
+        _print(found, as_json=True)
+        return
+    front_table(found)
+    for name, where in results.items():
+        typer.echo(f"{name}: {where}")
+    typer.echo(f"study: {path}")
+
+
+@app.command(name="list", epilog="Example: tinynas list studies --json")
+def list_(
+    folder: Annotated[Path, typer.Argument(help="Folder with studies.")] = Path("studies"), as_json: JsonOption = False
+) -> None:
+    """List the studies in a folder."""
+    from tinynas.live import studies_table
+    from tinynas.study.summary import list_studies
+
+    if not folder.is_dir():
+        raise ConfigError(f"folder {folder} does not exist: name the folder of the studies, or start a search")
+    rows = list_studies(folder)
+    if as_json:
+        _print(rows, as_json=True)
+    else:
+        studies_table(rows)
+
+
+@app.command(epilog="Example: tinynas show studies/digits-netduinoplus2-1.db --trial 3")
+def show(
+    study: StudyArgument,
+    trial: Annotated[int | None, typer.Option(help="One trial instead of the front.")] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Show a study's front, or one trial."""
+    from tinynas.live import front_table
+    from tinynas.study.store import Store
+    from tinynas.study.summary import describe_trial, summary
+
+    with Store.open_to_read(study) as store:
+        found = summary(store) if trial is None else describe_trial(store, trial)
+    if as_json or trial is not None:
+        _print(found, as_json=as_json)
+    else:
+        front_table(found)
+
+
+@app.command(epilog="Example: tinynas report studies/digits-netduinoplus2-1.db --output front.html")
+def report(
+    study: StudyArgument,
+    output: Annotated[Path | None, typer.Option(help="[default: the study's name with .html]")] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Write a study's report: one HTML file that works offline."""
+    from tinynas.study.report import write_report
+    from tinynas.study.store import Store
+
+    path = output or study.with_suffix(".html")
+    with Store.open_to_read(study) as store:
+        write_report(store, path)
+    _print({"report": str(path)}, as_json=as_json)
+
+
+@app.command(
+    epilog="Examples: tinynas export studies/digits-netduinoplus2-1.db 3 --to platformio --output out; "
+    "tinynas export model.tflite --to c --output out"
+)
+def export(
+    source: Annotated[Path, typer.Argument(help="A study, or a .tflite file.", metavar="STUDY|MODEL.tflite")],
+    trial: Annotated[int | None, typer.Argument(help="The trial. [default: the front's most accurate]")] = None,
+    to: Annotated[str, typer.Option(help="c, tflm or platformio.")] = "c",
+    output: Annotated[Path, typer.Option(help="Folder to write.")] = Path("export"),
+    name: Annotated[str, typer.Option(help="Name in the C code.")] = "network",
+    force: Annotated[bool, typer.Option(help="Replace the folder if it is there.")] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Export a network: a C library, arrays for TensorFlow Lite Micro, or a PlatformIO project."""
+    from tinynas.study.conclude import export_model, export_trial
+
+    if source.suffix == ".tflite":
+        written = export_model(source, to=to, folder=output, name=name, force=force)
+    else:
+        written = export_trial(source, trial, to=to, folder=output, name=name, force=force)
+    _print(written, as_json=as_json)
+
+
+@app.command(name="compile", epilog="Example: tinynas compile model.tflite --output generated")
+def compile_(
+    model: Annotated[Path, typer.Argument(help="An int8 .tflite file.")],
+    output: Annotated[Path, typer.Option(help="Folder to write.")] = Path("generated"),
+    as_json: JsonOption = False,
+) -> None:
+    """Compile an int8 .tflite file to C."""
+    from tinynas.study.single import compile_file
+
+    _print(compile_file(model, output), as_json=as_json)
+
+
+@app.command(epilog="Example: tinynas measure model.tflite --board netduinoplus2 --input input.bin --json")
+def measure(
+    model: Annotated[Path, typer.Argument(help="An int8 .tflite file.")],
+    board: BoardOption = "netduinoplus2",
+    input_: Annotated[
+        Path | None, typer.Option("--input", help="Raw int8 file of one or more inputs. [default: 16 random ones]")
+    ] = None,
+    port: PortOption = None,
+    repeats: Annotated[int, typer.Option(min=1, max=1000, help="Timed inferences for each input.")] = 3,
+    as_json: JsonOption = False,
+) -> None:
+    """Measure an int8 .tflite file on a board; its outputs must equal tflite-micro's byte for byte."""
+    from tinynas.study.single import measure_file
+
+    found = measure_file(model, board, input_, port=port, repeats=repeats)
+    if not as_json:
+        found["outputs"] = f"{len(found['outputs'])} equal to tflite-micro's, byte for byte (--json prints them)"
+    _print(found, as_json=as_json)
+
+
+@app.command()
+def boards(as_json: JsonOption = False) -> None:
+    """List the boards."""
+    from tinynas.boards import board_names, load_board
+
+    rows = [load_board(name).model_dump(mode="json", exclude={"path"}) for name in board_names()]
+    if as_json:
+        _print(rows, as_json=True)
+        return
+    for row in rows:
+        kib = row["sram_bytes"] // 1024, row["flash_bytes"] // 1024
+        memory = f"{kib[0]:,} KB SRAM, {kib[1]:,} KB flash, {row['clock_hz'] / 1e6:.0f} MHz"
+        typer.echo(f"{row['name']:20} {row['title']:32} {memory}, {row['link']}, verified: {row['verified']}")
+
+
+@app.command()
+def tasks(as_json: JsonOption = False) -> None:
+    """List the builtin tasks; your own data goes with --data and --kind."""
+    from tinynas.model.data import task_names
+
+    _print(dict(task_names()), as_json=as_json)
+
+
+@app.command()
+def spaces(as_json: JsonOption = False) -> None:
+    """List the search spaces with their axes."""
+    from tinynas.space.registry import load_space, space_names
+
+    found = {name: {axis.name: list(axis.choices) for axis in load_space(name, None).axes} for name in space_names()}
+    _print(found, as_json=as_json)
+
+
+@app.command()
+def doctor(as_json: JsonOption = False) -> None:
+    """Check that everything tinynas needs is here; exit code 4 when something is not."""
+    from tinynas.study.doctor import examine
+
+    findings = examine()
+    if as_json:
+        _print([{"what": each.what, "found": each.found, "mend": each.mend} for each in findings], as_json=True)
+    else:
+        for each in findings:
+            typer.echo(f"{'ok     ' if each.mend is None else 'MISSING'} {each.what}: {each.mend or each.found}")
+    if any(each.mend for each in findings):
+        raise typer.Exit(4)
+
+
+def _print(found: Any, *, as_json: bool) -> None:
+    if as_json:
+        typer.echo(json.dumps(found, indent=2))
+    elif isinstance(found, dict):
+        for key, value in found.items():
+            typer.echo(f"{key}: {_plain(value)}")
+    else:
+        typer.echo(str(found))
+
+
+def _plain(value: Any) -> str:
+    if isinstance(value, dict):
+        return ", ".join(f"{key} {_plain(each)}" for key, each in value.items())
+    if isinstance(value, float):
+        return f"{value:,.4g}" if abs(value) < 1000 else f"{value:,.1f}"
+    if isinstance(value, list) and value and isinstance(value[0], dict):
+        return "".join(f"\n  {_plain(each)}" for each in value)
+    return f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else str(value)
+
+
+def main() -> None:
+    """Run the command line; every error that tinynas raises on purpose is one line and an exit code."""
+    try:
+        exit_code = app(standalone_mode=False)
+    except TinynasError as error:
+        _fail(str(error), error.exit_code)
+    except (KeyboardInterrupt, typer.Abort):
+        _fail("interrupted: nothing that was judged is lost, tinynas resume STUDY continues", INTERRUPTED)
+    except OSError as error:
+        _fail(f"{error.filename or 'tinynas'}: {error.strerror or error}", InfrastructureError.exit_code)
+    except Exception as error:
+        # Usage errors come with a message and exit code 2; whatever else arrives here is a bug and shows its traceback.
+        if not hasattr(error, "format_message"):
+            raise
+        _fail(f"{error.format_message()}: see --help", ConfigError.exit_code)
+    else:
+        sys.exit(exit_code if isinstance(exit_code, int) else 0)
+
+
+def _fail(message: str, exit_code: int) -> NoReturn:
+    typer.echo(f"tinynas: {message}", err=True)
+    sys.exit(exit_code)

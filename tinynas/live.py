@@ -1,0 +1,232 @@
+"""What a person sees: a search while it runs, and tables of what was found."""
+
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
+
+from tinynas.cost import Cost
+from tinynas.study.run import Event
+from tinynas.study.store import Finalist, Trial
+from tinynas.study.summary import search_front
+
+_SHOWN_TRIALS = 8
+_SHOWN_FRONT = 8
+
+
+@contextmanager
+def watched(study: Path, *, quiet: bool) -> Iterator[Callable[[Event], None]]:
+    """Show a run's events on stderr: a live table on a terminal, a line per verdict elsewhere, nothing if `quiet`."""
+    console = Console(stderr=True)
+    if quiet:
+        yield lambda event: None
+    elif not console.is_terminal:
+        yield lambda event: _print_line(console, event)
+    else:
+        view = _View(study)
+        with Live(console=console, refresh_per_second=4, get_renderable=view.render):
+            yield view.take
+
+
+def _print_line(console: Console, event: Event) -> None:
+    line = None
+    if event.kind == "opened" and event.lab is not None:
+        line = (
+            f"task {event.lab.task.name} ({event.lab.task.source}), space {event.lab.space.name}, "
+            f"board {event.lab.board.name}: {event.judged} of {event.budget} evaluated"
+        )
+    elif event.kind == "judged" and event.trial is not None:
+        line = f"[{event.judged}/{event.budget}] trial {event.trial.number} {_verdict(event.trial)}"
+    elif event.kind == "finishing":
+        line = f"{event.budget} finalists train longer, {event.judged} are done"
+    elif event.kind == "finalist" and event.finalist is not None:
+        line = f"finalist {event.number}: {event.finalist.method}, int8 val {event.finalist.accuracy_int8_val:.2%}"
+    elif event.kind == "scored" and event.finalist is not None:
+        line = f"finalist {event.number}: int8 test {event.finalist.accuracy_int8_test:.2%}"
+    if line is not None:
+        console.print(line, markup=False, highlight=False, soft_wrap=True)
+
+
+def _verdict(trial: Trial) -> str:
+    figures = _figures(trial.cost)
+    if trial.accuracy_int8_val is not None:
+        return f"complete: int8 val {trial.accuracy_int8_val:.2%}, {figures}"
+    return f"{trial.state}: {trial.reason}"
+
+
+def _figures(cost: Cost | None) -> str:
+    if cost is None:
+        return ""
+    parts = []
+    if cost.latency_us is not None:
+        parts.append(f"{cost.latency_us / 1000:.2f} ms")
+    if cost.sram is not None:
+        parts.append(f"{cost.sram.total:,} B SRAM")
+    if cost.flash is not None:
+        parts.append(f"{cost.flash.total:,} B flash")
+    return ", ".join(parts)
+
+
+class _View:
+    """The state of the live table; events come from several threads."""
+
+    def __init__(self, study: Path) -> None:
+        self._study = study
+        self._lock = threading.Lock()
+        self._headline = "opening the board, the bench and the data"
+        self._running: dict[int, str] = {}
+        self._trials: list[Trial] = []
+        self._finalists: dict[int, Finalist] = {}
+        self._objectives: Sequence[str] = ()
+        self._done = self._already = self._total = 0
+        self._started = time.monotonic()
+        self._deadline_s: float | None = None
+        self._phase = "searching"
+
+    def take(self, event: Event) -> None:
+        with self._lock:
+            self._take(event)
+
+    def _take(self, event: Event) -> None:
+        if event.kind == "opened" and event.lab is not None:
+            lab = event.lab
+            self._headline = (
+                f"{lab.task.name} ({lab.task.sizes[0]:,} training samples), space {lab.space.name}, "
+                f"board {lab.board.name} ({'emulated' if lab.board.emulated else 'measured'})"
+            )
+            self._objectives = lab.config.search.objectives
+            self._deadline_s = event.deadline_s
+            self._trials = list(event.known)
+            self._begin(event)
+        elif event.kind == "stage":
+            self._running[event.number] = event.stage
+        elif event.kind == "judged" and event.trial is not None:
+            self._running.pop(event.number, None)
+            self._trials.append(event.trial)
+            self._done = event.judged
+        elif event.kind == "finishing":
+            self._phase = "finalists train longer"
+            self._begin(event)
+        elif event.kind in ("finalist", "scored") and event.finalist is not None:
+            self._running.pop(event.number, None)
+            self._done += event.kind == "finalist"
+            self._finalists[event.number] = event.finalist
+
+    def _begin(self, event: Event) -> None:
+        self._done = self._already = event.judged
+        self._total = event.budget
+        self._started = time.monotonic()
+
+    def render(self) -> RenderableType:
+        with self._lock:
+            bar = Table.grid(padding=(0, 1))
+            bar.add_row(
+                self._phase,
+                ProgressBar(total=max(self._total, 1), completed=self._done, width=30),
+                f"{self._done}/{self._total}",
+                self._time_left(),
+            )
+            head = Text(f"{self._headline}\n{self._study}", style="bold")
+            return Group(head, bar, self._running_line(), self._trial_table(), self._front_table())
+
+    def _time_left(self) -> str:
+        elapsed, new = time.monotonic() - self._started, self._done - self._already
+        if new == 0:
+            return f"{_clock(elapsed)} so far"
+        left = elapsed / new * (self._total - self._done)
+        if self._deadline_s is not None:
+            left = min(left, max(0.0, self._deadline_s - elapsed))
+        return f"about {_clock(left)} left"
+
+    def _running_line(self) -> Text:
+        running = ", ".join(f"{number} {stage}" for number, stage in sorted(self._running.items()))
+        return Text(f"now: {running}" if running else "", style="dim")
+
+    def _trial_table(self) -> Table:
+        table = Table(title="last candidates", title_justify="left", box=None, expand=True)
+        for name, justify in (("trial", "right"), ("state", "left"), ("int8 val", "right"), ("", "left")):
+            table.add_column(name, justify="right" if justify == "right" else "left", no_wrap=True)
+        for trial in self._trials[-_SHOWN_TRIALS:]:
+            accuracy = "" if trial.accuracy_int8_val is None else f"{trial.accuracy_int8_val:.2%}"
+            notes = _figures(trial.cost) if trial.state == "complete" else trial.reason or ""
+            table.add_row(str(trial.number), trial.state, accuracy, Text(notes, overflow="ellipsis"))
+        return table
+
+    def _front_table(self) -> Table:
+        table = Table(title="front so far", title_justify="left", box=None, expand=True)
+        for name in ("trial", "int8 val", "final val", "test"):
+            table.add_column(name, justify="right")
+        table.add_column("")
+        for point in search_front(self._trials, self._objectives)[:_SHOWN_FRONT]:
+            finalist = self._finalists.get(point.trial.number)
+            table.add_row(
+                str(point.trial.number),
+                f"{point.accuracy_int8_val:.2%}",
+                "" if finalist is None else f"{finalist.accuracy_int8_val:.2%}",
+                _percent(None if finalist is None else finalist.accuracy_int8_test),
+                _figures(point.cost),
+            )
+        return table
+
+
+def _clock(seconds: float) -> str:
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
+
+
+def _percent(fraction: float | None) -> str:
+    return "" if fraction is None else f"{fraction:.2%}"
+
+
+def front_table(found: Mapping[str, Any]) -> None:
+    """Print a study's summary and its front, as `summary` gives it, to stdout."""
+    console = Console()
+    task = (found["task"] or {}).get("name")
+    console.print(
+        f"{task} on {found['board']}, seed {found['seed']}: {found['evaluated']} evaluated, "
+        f"{found['trained']} trained, {found['infeasible']} infeasible, {found['failed']} failed"
+        + ("" if found["finished"] else ", not finished"),
+        markup=False,
+        highlight=False,
+        soft_wrap=True,
+    )
+    table = Table()
+    for name in ("trial", "int8 val", "int8 test", "latency", "SRAM", "flash", "energy", "source", "quantized"):
+        table.add_column(name, justify="right")
+    for point in found["front"]:
+        energy = point["energy_uj"]
+        table.add_row(
+            str(point["trial"]),
+            _percent(point["accuracy_int8_val"]),
+            _percent(point["accuracy_int8_test"]),
+            f"{point['latency_us'] / 1000:.3f} ms",
+            f"{point['sram_bytes']['total']:,} B",
+            f"{point['flash_bytes']['total']:,} B",
+            "" if energy is None else f"{energy:,.0f} uJ ({point['energy_source']})",
+            point["latency_source"],
+            point["method"] or "",
+        )
+    console.print(table)
+
+
+def studies_table(rows: Sequence[Mapping[str, Any]]) -> None:
+    """Print the studies of a folder to stdout."""
+    table = Table()
+    for name in ("study", "task", "board", "seed", "evaluated", "trained", "finished", "int8 val"):
+        table.add_column(name)
+    for row in rows:
+        if "error" in row:
+            table.add_row(row["study"], Text(row["error"]))
+            continue
+        cells = [str(row[name]) for name in ("task", "board", "seed", "evaluated", "trained", "finished")]
+        table.add_row(row["study"], *cells, _percent(row["accuracy_int8_val"]))
+    Console().print(table)

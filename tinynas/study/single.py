@@ -1,0 +1,141 @@
+"""One network without a search: what `tinynas compile` and `tinynas measure` do."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from tinynas import paths
+from tinynas.boards import load_board
+from tinynas.children import call_in_child
+from tinynas.compiler import Program, compile_network
+from tinynas.deploy.build import build
+from tinynas.device.bench import open_bench
+from tinynas.device.measure import flash_and_measure, to_cost
+from tinynas.errors import ConfigError, InfrastructureError, MalformedModelError
+from tinynas.model.score import arena_bytes, run_reference
+from tinynas.study.desks import held_desk
+from tinynas.study.evaluate import require_equal
+
+_MAX_MODEL_BYTES = 64 * 1024**2
+_CHILD_TIMEOUT_S = 300.0
+_CHILD_MEMORY_BYTES = 8 * 1024**3
+
+
+def read_model(path: Path) -> bytes:
+    """The bytes of a .tflite file.
+
+    Raises:
+        ConfigError: it cannot be read.
+        MalformedModelError: it is larger than any microcontroller's network (64 MiB).
+    """
+    try:
+        size = path.stat().st_size
+        if size > _MAX_MODEL_BYTES:
+            raise MalformedModelError(f"model {path} has {size:,} B, at most {_MAX_MODEL_BYTES:,} are read")
+        return path.read_bytes()
+    except OSError as error:
+        raise ConfigError(f"model {path} cannot be read: {error.strerror}") from error
+
+
+def read_inputs(path: Path | None, program: Program, samples: int) -> np.ndarray:
+    """Inputs of shape (n, *input shape), int8, from a raw file; without one, `samples` random inputs (seed 0).
+
+    Raises:
+        ConfigError: the file cannot be read, is empty, or is no whole number of inputs.
+    """
+    tensor = program.inputs[0]
+    shape = (-1, *tensor.shape[1:])
+    if path is None:
+        random = np.random.default_rng(0).integers(-128, 128, size=samples * tensor.bytes, dtype=np.int8)
+        return random.reshape(shape)
+    try:
+        raw = path.read_bytes()
+    except OSError as error:
+        raise ConfigError(f"input {path} cannot be read: {error.strerror}") from error
+    if not raw or len(raw) % tensor.bytes:
+        raise ConfigError(
+            f"input {path} has {len(raw):,} B, the network takes {tensor.bytes:,} B an input: "
+            "give a raw int8 file of one or more inputs"
+        )
+    return np.frombuffer(raw, np.int8).reshape(shape)
+
+
+def reference(tflite: bytes, inputs: np.ndarray) -> np.ndarray:
+    """What tflite-micro gives for int8 inputs of shape (n, ...), asked in a child: a foreign model may crash it."""
+    return call_in_child("tflite-micro", _CHILD_TIMEOUT_S, _CHILD_MEMORY_BYTES, run_reference, tflite, inputs)
+
+
+def tflm_arena_bytes(tflite: bytes) -> int:
+    """The arena [B] that tflite-micro reports for the network, asked in a child."""
+    return call_in_child("tflite-micro", _CHILD_TIMEOUT_S, _CHILD_MEMORY_BYTES, arena_bytes, tflite)
+
+
+def measure_file(
+    path: Path, board_name: str, input_path: Path | None = None, *, port: str | None = None, repeats: int = 3
+) -> dict[str, Any]:
+    """Measure a .tflite file on a board and compare its outputs with tflite-micro's, byte for byte.
+
+    Returns:
+        The object that `tinynas measure --json` prints: `board`, the cost's fields, and `outputs`, one list of int8
+        values for each input.
+
+    Raises:
+        ConfigError: unknown board, unreadable file, input of the wrong size.
+        CandidateError: the network is refused, does not fit, or computes something else than tflite-micro.
+        BenchError, InfrastructureError: no board or no toolchain.
+    """
+    board = load_board(board_name)
+    tflite = read_model(path)
+    program = compile_network(tflite)
+    inputs = read_inputs(input_path, program, samples=16)
+    with held_desk() as desk:
+        image = build(board, program, desk)
+    expected = reference(tflite, inputs)
+    with open_bench(board, port=port, count=1, directory=paths.home() / "bench") as bench:
+        measurement = flash_and_measure(bench, image, inputs, repeats=repeats)
+    require_equal(measurement.outputs, expected, board.name)
+    return {
+        "board": board.name,
+        "model": str(path),
+        **to_cost(measurement, image, board).to_json(),
+        "inputs": "file" if input_path is not None else "random, seed 0",
+        "outputs": measurement.outputs.reshape(len(inputs), -1).tolist(),
+    }
+
+
+def compile_file(path: Path, folder: Path) -> dict[str, Any]:
+    """Compile a .tflite file to C in `folder`.
+
+    Returns:
+        The object that `tinynas compile --json` prints: arena, constants, layers and the files written.
+
+    Raises:
+        ConfigError: the file cannot be read.
+        CandidateError: the compiler refuses the network.
+        InfrastructureError: the folder cannot be written.
+    """
+    program = compile_network(read_model(path), constants="arrays")
+    with _writing(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        for name, content in program.files.items():
+            (folder / name).write_bytes(content)
+    return {
+        "model": str(path),
+        "sha256": program.sha256,
+        "arena_bytes": program.arena_bytes,
+        "constants_bytes": program.constants_bytes,
+        "layers": [asdict(layer) for layer in program.layers],
+        "files": [str(folder / name) for name in program.files],
+    }
+
+
+@contextmanager
+def _writing(folder: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise InfrastructureError(f"folder {folder} cannot be written: {error.strerror}") from error
