@@ -7,11 +7,12 @@ from typing import Any
 
 from tinynas import __version__, paths
 from tinynas.boards import Board, load_board
-from tinynas.children import Children
+from tinynas.children import Children, call_in_child
 from tinynas.config import Config
 from tinynas.deploy.build import Baseline, baseline
 from tinynas.device.bench import open_bench
 from tinynas.errors import ConfigError
+from tinynas.search.registry import require_strategy
 from tinynas.space.registry import load_space
 from tinynas.study import work
 from tinynas.study.desks import held_desk
@@ -31,14 +32,20 @@ def open_lab(config: Config) -> Iterator[Lab]:
     """
     board = load_board(config.board.name)
     space = load_space(config.space.name, config.space.file)
+    require_strategy(config.search.strategy)
+    task = call_in_child(
+        f"loading task {config.task.name}",
+        _LOADING_TIMEOUT_S,
+        int(config.train.memory),
+        work.describe_task,
+        config.task,
+        config.search.seed,
+    )
     with ExitStack() as stack:
         with held_desk() as desk:
             empty = baseline(board, desk)
         children = stack.enter_context(
             Children(config.search.workers, memory_bytes=int(config.train.memory), prepare=work.configure)
-        )
-        task = children.call(
-            f"loading task {config.task.name}", _LOADING_TIMEOUT_S, work.describe_task, config.task, config.search.seed
         )
         bench = stack.enter_context(
             open_bench(board, port=config.board.port, count=config.board.count, directory=paths.home() / "bench")

@@ -1,0 +1,99 @@
+"""A search that is killed at any moment and resumed ends with what an undisturbed one gives."""
+
+import json
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+from tinynas.study.store import Store
+
+CONFIG = """
+[task]
+name = "digits"
+[space]
+name = "mlp"
+[limits]
+latency = "10 ms"
+sram = "16 KB"
+flash = "64 KB"
+[search]
+budget = 12
+population = 4
+seed = 5
+[train]
+epochs = 3
+samples = 400
+val_samples = 100
+[final]
+count = 2
+epochs = 4
+"""
+
+
+def tinynas(*arguments, **options):
+    return subprocess.Popen([sys.executable, "-m", "tinynas", *arguments], stderr=subprocess.PIPE, text=True, **options)
+
+
+def finish(process):
+    _, errors = process.communicate(timeout=300)
+    assert process.returncode == 0, errors
+
+
+def judged(path):
+    if not path.exists():
+        return 0
+    with Store.open_to_read(path) as store:
+        return len(store.trials()) + len(store.finalists())
+
+
+def found(path):
+    """Everything that must not depend on kills: verdicts, figures, accuracies, networks; not wall times."""
+    with Store.open_to_read(path) as store:
+        trials = [{**trial.to_json(), "seconds": None, "finished_at": None} for trial in store.trials()]
+        finalists = [{**finalist.to_json(), "seconds": None} for finalist in store.finalists()]
+        models = [store.artifact(finalist.trial, "final.tflite") for finalist in store.finalists()]
+    shown = subprocess.run(
+        [sys.executable, "-m", "tinynas", "show", str(path), "--json"], capture_output=True, text=True, check=True
+    )
+    return trials, finalists, models, json.loads(shown.stdout)["front"]
+
+
+@pytest.mark.slow
+def test_three_kills_change_nothing(tmp_path):
+    config = tmp_path / "study.toml"
+    config.write_text(CONFIG)
+    undisturbed, killed = tmp_path / "undisturbed.db", tmp_path / "killed.db"
+    finish(tinynas("search", "--config", str(config), "--study", str(undisturbed), stdout=subprocess.DEVNULL))
+
+    command = ("search", "--config", str(config), "--study", str(killed))
+    for kill_at in (2, 7, 13):
+        process = tinynas(*command, stdout=subprocess.DEVNULL)
+        deadline = time.monotonic() + 120
+        while judged(killed) < kill_at and process.poll() is None and time.monotonic() < deadline:
+            time.sleep(0.05)
+        assert process.poll() is None, process.stderr.read()
+        process.send_signal(signal.SIGKILL)
+        process.communicate()
+        command = ("resume", str(killed))
+    finish(tinynas(*command, stdout=subprocess.DEVNULL))
+
+    assert judged(undisturbed) == 14
+    assert found(killed) == found(undisturbed)
+
+
+@pytest.mark.slow
+def test_an_interrupted_search_says_how_to_go_on(tmp_path):
+    config, path = tmp_path / "study.toml", tmp_path / "interrupted.db"
+    config.write_text(CONFIG)
+    process = tinynas("search", "--config", str(config), "--study", str(path), stdout=subprocess.DEVNULL)
+    while judged(path) < 1 and process.poll() is None:
+        time.sleep(0.05)
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "tinynas resume" in errors
+    assert "Traceback" not in errors
+    assert judged(path) >= 1
