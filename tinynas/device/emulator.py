@@ -1,0 +1,161 @@
+"""An emulated board: a folder with a flash memory, and a process of QEMU while it is under power."""
+
+import contextlib
+import os
+import shutil
+import socket
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from tinynas.boards import Board
+from tinynas.device.qmp import Monitor
+from tinynas.errors import BenchError, ToolchainError
+
+QEMU = "qemu-system-arm"
+_LEASH = Path(__file__).with_name("leash.py")
+_START_S = 20.0
+_COMMAND_S = 5.0
+
+# Linux sends the signal that ties a process to its parent when the *thread* that forked ends. Boards are started from
+# threads of the search, which end before the boards do: one thread that lives as long as this process starts them all.
+_starter = ThreadPoolExecutor(max_workers=1, thread_name_prefix="emulator-starter")
+
+
+class EmulatedBoard:
+    """`folder` holds `flash.bin`, what the board boots from, and `qemu.log`, what QEMU said last.
+
+    Power on, off and on again is a new process, so RAM is blank; `reset` keeps RAM, as the reset pin of a chip does.
+    """
+
+    def __init__(self, board: Board, folder: Path) -> None:
+        if board.emulator is None:
+            raise ValueError(f"{board.name} has no emulator")
+        self._machine = board.emulator
+        self.folder = folder
+        self.flash = folder / "flash.bin"
+        self.log = folder / "qemu.log"
+        self._process: subprocess.Popen[bytes] | None = None
+        self._monitor: Monitor | None = None
+        self._url: str | None = None
+
+    @property
+    def url(self) -> str:
+        """Where the board's serial port is reached, `socket://127.0.0.1:PORT`; another one after every power cycle.
+
+        Raises:
+            BenchError: the board is not under power.
+        """
+        if self._url is None:
+            raise BenchError(f"emulated board {self.folder.name} is not under power")
+        return self._url
+
+    @property
+    def pid(self) -> int | None:
+        """QEMU's process id while the board is under power."""
+        return None if self._process is None else self._process.pid
+
+    def power_on(self) -> None:
+        """Boot what is in the flash memory. Does nothing when the board is under power.
+
+        Raises:
+            BenchError: the flash memory is empty, or QEMU ended early (with what it said).
+            ToolchainError: QEMU is not installed.
+        """
+        if self._process is not None:
+            return
+        if not self.flash.is_file():
+            raise BenchError(f"emulated board {self.folder.name} has an empty flash memory: nothing to boot")
+        program = qemu()
+        ours, theirs = socket.socketpair()
+        # QEMU inherits sockets that are open already: no port is guessed and no output is parsed for it.
+        with theirs, socket.create_server(("127.0.0.1", 0), backlog=1) as listener:
+            # QEMU sends byte by byte, which Nagle's algorithm would hold back; accepted sockets inherit the option.
+            listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            command = [program, *self._arguments(listener.fileno(), theirs.fileno())]
+            self._monitor = Monitor(ours)
+            self._url = f"socket://127.0.0.1:{listener.getsockname()[1]}"
+            sockets = (listener.fileno(), theirs.fileno())
+            try:
+                self._process = _starter.submit(_start, command, self.log, sockets).result()
+            except OSError as error:
+                self.power_off()
+                raise BenchError(f"emulated board {self.folder.name} cannot be started: {error}") from error
+        try:
+            self._monitor.greet(timeout_s=_START_S)
+        except BenchError as error:
+            raise self._ended(str(error)) from error
+
+    def power_off(self) -> None:
+        """Pull the plug. Does nothing when the board is off."""
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
+        if self._monitor is not None:
+            self._monitor.close()
+        self._process = self._monitor = self._url = None
+
+    def reset(self) -> None:
+        """Pull the reset pin: the CPU starts again, RAM keeps what it held.
+
+        Raises:
+            BenchError: the board is off, or QEMU ended.
+        """
+        if self._monitor is None:
+            raise BenchError(f"emulated board {self.folder.name} is not under power")
+        try:
+            self._monitor.execute("system_reset", timeout_s=_COMMAND_S)
+        except BenchError as error:
+            raise self._ended(str(error)) from error
+
+    def _ended(self, why: str) -> BenchError:
+        """Turn the power off and say what QEMU said before it went."""
+        status = None
+        if self._process is not None:
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                status = self._process.wait(timeout=1.0)
+        self.power_off()
+        said = self.log.read_text(encoding="utf-8", errors="backslashreplace")[-2000:].strip()
+        ending = "" if status is None else f" (exit status {status})"
+        return BenchError(f"emulated board {self.folder.name}: {why}{ending}: {said or 'it said nothing'}")
+
+    def _arguments(self, serial: int, monitor: int) -> list[str]:
+        return [
+            *("-machine", self._machine.machine, "-nodefaults", "-display", "none"),
+            *("-kernel", str(self.flash)),
+            # Time is counted in instructions and never waits for the host's clock, so a measurement repeats exactly.
+            *("-icount", f"shift={self._machine.icount_shift},align=off,sleep=off"),
+            *("-chardev", f"socket,id=serial,fd={serial},server=on,wait=off,nodelay=on", "-serial", "chardev:serial"),
+            *("-chardev", f"socket,id=monitor,fd={monitor}", "-mon", "chardev=monitor,mode=control"),
+        ]
+
+
+def qemu() -> str:
+    """The path of QEMU.
+
+    Raises:
+        ToolchainError: it is not installed; the message says how to install it.
+    """
+    found = shutil.which(QEMU)
+    if found is None:
+        raise ToolchainError(
+            f"{QEMU} is not on PATH and emulated boards need it: install it with "
+            "`sudo apt-get install qemu-system-arm` (Debian), `sudo dnf install qemu-system-arm` (Fedora) or "
+            "`brew install qemu` (macOS)"
+        )
+    return found
+
+
+def _start(command: list[str], log: Path, sockets: tuple[int, ...]) -> subprocess.Popen[bytes]:
+    leash = [sys.executable, "-I", "-S", str(_LEASH), str(os.getpid())]
+    with log.open("wb") as said:
+        # Its own session: Ctrl-C is for tinynas, which ends its boards in order.
+        return subprocess.Popen(
+            [*leash, *command],
+            stdin=subprocess.DEVNULL,
+            stdout=said,
+            stderr=said,
+            pass_fds=sockets,
+            start_new_session=True,
+        )
