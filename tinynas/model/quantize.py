@@ -1,0 +1,120 @@
+"""Float network -> int8 .tflite: after training, or trained with quantization in mind.
+
+Everything is int8, input and output too, weights per output channel, and the batch is 1.
+"""
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+from tinynas.errors import CandidateError, MalformedModelError
+from tinynas.model.data import Task
+from tinynas.model.process import captured_stderr
+
+
+def quantize(model: Any, representative: np.ndarray) -> bytes:
+    """Post-training quantization: activation ranges come from `representative`, float32 (n, *input_shape).
+
+    Source: Jacob et al., "Quantization and Training of Neural Networks for Efficient Integer-Arithmetic-Only
+    Inference", 2018; TensorFlow Lite's 8-bit quantization specification.
+
+    Raises:
+        CandidateError: the converter refuses the network.
+    """
+    from tinynas.model.train import as_input
+
+    return _convert(model, as_input(representative, model.input_shape))
+
+
+def qat(
+    model: Any,
+    task: Task,
+    *,
+    epochs: int,
+    batch_size: int = 64,
+    learning_rate: float = 3e-4,
+    seed: int,
+    samples: int | None = None,
+) -> bytes:
+    """Train a trained network on for `epochs` with quantization simulated, and convert it. `model` stays as it is.
+
+    The ranges are learned in training, so that no representative set is needed.
+
+    Raises:
+        CandidateError: the network has a layer that cannot be trained so, or training diverged, or the converter
+            refuses it.
+    """
+    with captured_stderr():
+        import tensorflow_model_optimization as tfmot
+
+    from tinynas.model.train import train
+
+    try:
+        aware = tfmot.quantization.keras.quantize_model(model)
+    except (ValueError, RuntimeError) as error:
+        raise CandidateError(f"quantization-aware training cannot handle the network: {error}") from error
+    train(
+        aware,
+        task,
+        epochs=epochs,
+        samples=samples,
+        batch_size=batch_size,
+        learning_rate=learning_rate,
+        patience=epochs,
+        seed=seed,
+    )
+    return _convert(aware, None)
+
+
+def quantize_input(x: np.ndarray, scale: float, zero_point: int) -> np.ndarray:
+    """Float inputs as int8: round half to even of x / scale + zero_point, saturated; the shape stays."""
+    quantized: np.ndarray = np.clip(np.round(x / np.float32(scale)) + zero_point, -128, 127).astype(np.int8)
+    return quantized
+
+
+def quantize_for(tflite: bytes, x: np.ndarray) -> np.ndarray:
+    """Float inputs `x` (n, *input_shape) as int8, with the scale and zero point of the network's input.
+
+    Raises:
+        MalformedModelError: the model cannot be read, or its input has no quantization.
+    """
+    from tflite_micro.tensorflow.lite.micro.python import schema_py_generated as schema
+
+    try:
+        graph = schema.Model.GetRootAs(tflite, 0).Subgraphs(0)
+        parameters = graph.Tensors(graph.Inputs(0)).Quantization()
+        scale, zero_point = float(parameters.Scale(0)), int(parameters.ZeroPoint(0))
+    except Exception as error:
+        raise MalformedModelError(f"the quantization of the model's input cannot be read: {error}") from error
+    if not scale > 0:
+        raise MalformedModelError(f"the model's input has quantization scale {scale}")
+    return quantize_input(x, scale, zero_point)
+
+
+def _convert(model: Any, representative: np.ndarray | None) -> bytes:
+    import tensorflow as tf
+
+    signature = [tf.TensorSpec([1, *model.input_shape[1:]], tf.float32)]
+    traced = tf.function(lambda x: model(x, training=False), input_signature=signature, autograph=False)
+    # The converter saves what it is given as a SavedModel. A module with the variables alone takes a quarter of the
+    # time of the Keras model, and gives the same bytes.
+    module = tf.Module()
+    module.variables_of_model = list(model.variables)
+    try:
+        with captured_stderr():
+            converter = tf.lite.TFLiteConverter.from_concrete_functions([traced.get_concrete_function()], module)
+            converter.optimizations = [tf.lite.Optimize.DEFAULT]
+            converter.inference_input_type = tf.int8
+            converter.inference_output_type = tf.int8
+            if representative is not None:
+                converter.representative_dataset = lambda: _one_by_one(representative)
+                converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
+            return bytes(converter.convert())
+    except Exception as error:
+        raise CandidateError(f"the TensorFlow Lite converter refuses the network: {error}") from error
+
+
+def _one_by_one(x: np.ndarray) -> Iterator[list[np.ndarray]]:
+    for index in range(len(x)):
+        yield [x[index : index + 1]]
