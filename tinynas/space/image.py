@@ -1,0 +1,87 @@
+"""Space `image`: small convolutional networks for (height, width, channels) inputs.
+
+Resolution, stem, up to four stages of one block kind each, head. Stage blocks are a convolution, a separable
+convolution (MobileNet: Howard et al. 2017) or an inverted residual (MobileNetV2: Sandler et al. 2018).
+"""
+
+from tinynas.space.architecture import Architecture, Builder
+from tinynas.space.genome import Axis, Genome, named, require_inside
+
+_STAGES = 4
+_CONV, _SEPARABLE, _INVERTED = 0, 1, 2
+_GLOBAL_POOL, _FLATTEN = 0, 1
+
+_AXES = (
+    # The input is averaged over windows of this size before anything else.
+    Axis(name="reduce", choices=(1, 2, 4)),
+    Axis(name="stem_filters", choices=(4, 8, 12, 16, 24)),
+    Axis(name="stem_kernel", choices=(3, 5)),
+    Axis(name="stem_stride", choices=(1, 2)),
+    *(
+        axis
+        for stage in range(1, _STAGES + 1)
+        for axis in (
+            Axis(name=f"depth_{stage}", choices=(0, 1, 2, 3) if stage > 1 else (1, 2, 3)),
+            Axis(name=f"block_{stage}", choices=(_CONV, _SEPARABLE, _INVERTED)),
+            Axis(name=f"kernel_{stage}", choices=(3, 5, 7)),
+            Axis(name=f"filters_{stage}", choices=(8, 12, 16, 24, 32, 48, 64, 96)),
+            Axis(name=f"stride_{stage}", choices=(1, 2)),
+            Axis(name=f"expansion_{stage}", choices=(2, 3, 4)),
+        )
+    ),
+    Axis(name="head", choices=(_GLOBAL_POOL, _FLATTEN)),
+    Axis(name="hidden", choices=(0, 16, 32, 64)),
+)
+
+
+class ImageSpace:
+    """See the module."""
+
+    name = "image"
+    axes = _AXES
+
+    def canonical(self, genome: Genome) -> Genome:
+        require_inside(self, genome)
+        genes, first = named(self, genome), {axis.name: axis.choices[0] for axis in _AXES}
+        for stage in range(1, _STAGES + 1):
+            if genes[f"depth_{stage}"] == 0:
+                for name in ("block", "kernel", "filters", "stride", "expansion"):
+                    genes[f"{name}_{stage}"] = first[f"{name}_{stage}"]
+            elif genes[f"block_{stage}"] != _INVERTED:
+                genes[f"expansion_{stage}"] = first[f"expansion_{stage}"]
+        return Genome(self.name, tuple(genes.values()))
+
+    def decode(self, genome: Genome, input_shape: tuple[int, ...], classes: int) -> Architecture:
+        genes = named(self, self.canonical(genome))
+        build = Builder(input_shape, classes)
+        last = 0
+        if genes["reduce"] > 1:
+            last = build.avg_pool(last, genes["reduce"], genes["reduce"])
+        last = build.conv(last, genes["stem_filters"], genes["stem_kernel"], genes["stem_stride"])
+        for stage in range(1, _STAGES + 1):
+            for position in range(genes[f"depth_{stage}"]):
+                stride = genes[f"stride_{stage}"] if position == 0 else 1
+                last = _block(build, last, stage, stride, genes)
+        if genes["head"] == _GLOBAL_POOL:
+            last = build.global_avg_pool(last)
+        else:
+            last = build.flatten(last)
+        if genes["hidden"]:
+            last = build.dense(last, genes["hidden"])
+        return build.finish(last)
+
+
+def _block(build: Builder, source: int, stage: int, stride: int, genes: dict[str, int]) -> int:
+    kernel, filters = genes[f"kernel_{stage}"], genes[f"filters_{stage}"]
+    match genes[f"block_{stage}"]:
+        case 0:
+            return build.conv(source, filters, kernel, stride)
+        case 1:
+            return build.conv(build.depthwise(source, kernel, stride), filters)
+    wide = build.conv(source, genes[f"expansion_{stage}"] * build.shape(source)[-1])
+    narrow = build.conv(build.depthwise(wide, kernel, stride), filters, activation="none")
+    skips = stride == 1 and build.shape(source) == build.shape(narrow)
+    return build.add(source, narrow) if skips else narrow
+
+
+SPACE = ImageSpace()
