@@ -54,8 +54,9 @@ def _load(path: Path) -> dict[str, np.ndarray]:
     if not path.is_file():
         raise ConfigError(f"{path} is missing")
     try:
-        with np.load(path, allow_pickle=False) as file:
-            if not isinstance(file, np.lib.npyio.NpzFile):
+        with path.open("rb") as opened:
+            file = np.load(opened, allow_pickle=False)
+            if isinstance(file, np.ndarray):
                 raise ConfigError(f"{path} is a single array; an .npz with x and y is expected: numpy.savez(x=x, y=y)")
             return {key: file[key] for key in ("x", "y", "class_names", "groups") if key in file.files}
     except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:

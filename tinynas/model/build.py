@@ -27,7 +27,9 @@ def build(architecture: Architecture, seed: int) -> Any:
     outputs: list[Any] = []
     for index, layer in enumerate(architecture.layers):
         if layer.op not in _BUILDERS:
-            raise UnsupportedError(f"operator {layer.op!r} of layer {index} ({layer.name}): known are {list(_BUILDERS)}")
+            raise UnsupportedError(
+                f"layer {index} ({layer.name}) has operator {layer.op!r}; known are {', '.join(_BUILDERS)}"
+            )
         outputs.append(_BUILDERS[layer.op](layer, [outputs[source] for source in layer.inputs], seed + index))
     return keras.Model(outputs[0], outputs[-1])
 

@@ -3,6 +3,7 @@
 Everything is int8, input and output too, weights per output channel, and the batch is 1.
 """
 
+import warnings
 from collections.abc import Iterator
 from typing import Any
 
@@ -45,7 +46,9 @@ def qat(
         CandidateError: the network has a layer that cannot be trained so, or training diverged, or the converter
             refuses it.
     """
-    with captured_stderr():
+    with captured_stderr(), warnings.catch_warnings():
+        # It compares versions in a way that Python deprecated.
+        warnings.simplefilter("ignore")
         import tensorflow_model_optimization as tfmot
 
     from tinynas.model.train import train
@@ -102,7 +105,9 @@ def _convert(model: Any, representative: np.ndarray | None) -> bytes:
     module = tf.Module()
     module.variables_of_model = list(model.variables)
     try:
-        with captured_stderr():
+        with captured_stderr(), warnings.catch_warnings():
+            # The converter misses ranges that the calibration has yet to find, or that training has put into the graph.
+            warnings.filterwarnings("ignore", "Statistics for quantized inputs were expected")
             converter = tf.lite.TFLiteConverter.from_concrete_functions([traced.get_concrete_function()], module)
             converter.optimizations = [tf.lite.Optimize.DEFAULT]
             converter.inference_input_type = tf.int8
