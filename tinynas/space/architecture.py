@@ -124,7 +124,16 @@ class Builder:
         padding: Padding = "same",
     ) -> int:
         """A convolution with folded batch normalisation. Raises CandidateError when the image is too small for it."""
-        return self._window(source, "conv", kernel, stride, padding, filters, activation=activation, batch_norm=True)
+        return self._window(
+            source,
+            "conv",
+            kernel=kernel,
+            stride=stride,
+            padding=padding,
+            filters=filters,
+            activation=activation,
+            batch_norm=True,
+        )
 
     def depthwise(
         self,
@@ -136,15 +145,23 @@ class Builder:
         padding: Padding = "same",
     ) -> int:
         """A depthwise convolution, one filter a channel, with folded batch normalisation. Raises as `conv`."""
-        return self._window(source, "depthwise", kernel, stride, padding, activation=activation, batch_norm=True)
+        return self._window(
+            source,
+            "depthwise",
+            kernel=kernel,
+            stride=stride,
+            padding=padding,
+            activation=activation,
+            batch_norm=True,
+        )
 
     def max_pool(self, source: int, size: Pair | int = 2, stride: Pair | int = 2) -> int:
         """Maxima over windows without padding. Raises as `conv`."""
-        return self._window(source, "max_pool", size, stride, "valid")
+        return self._window(source, "max_pool", kernel=size, stride=stride, padding="valid")
 
     def avg_pool(self, source: int, size: Pair | int = 2, stride: Pair | int = 2) -> int:
         """Means over windows without padding. Raises as `conv`."""
-        return self._window(source, "avg_pool", size, stride, "valid")
+        return self._window(source, "avg_pool", kernel=size, stride=stride, padding="valid")
 
     def global_avg_pool(self, source: int) -> int:
         """The mean of every channel: (h, w, c) -> (c,)."""
@@ -184,11 +201,11 @@ class Builder:
         self,
         source: int,
         op: Op,
+        *,
         kernel: Pair | int,
         stride: Pair | int,
         padding: Padding,
         filters: int = 0,
-        *,
         activation: Activation = "none",
         batch_norm: bool = False,
     ) -> int:

@@ -62,10 +62,7 @@ class ImageSpace:
             for position in range(genes[f"depth_{stage}"]):
                 stride = genes[f"stride_{stage}"] if position == 0 else 1
                 last = _block(build, last, stage, stride, genes)
-        if genes["head"] == _GLOBAL_POOL:
-            last = build.global_avg_pool(last)
-        else:
-            last = build.flatten(last)
+        last = build.global_avg_pool(last) if genes["head"] == _GLOBAL_POOL else build.flatten(last)
         if genes["hidden"]:
             last = build.dense(last, genes["hidden"])
         return build.finish(last)

@@ -1,0 +1,96 @@
+"""NSGA-II with constrained domination, on DEAP.
+
+Deb, Pratap, Agarwal and Meyarivan, "A fast and elitist multiobjective genetic algorithm: NSGA-II", IEEE Transactions
+on Evolutionary Computation 6(2), 2002; section VI for constraints: a feasible candidate dominates an infeasible one,
+of two infeasible ones the less violating dominates.
+"""
+
+import random
+from collections.abc import Sequence
+
+from deap import base, tools
+
+from tinynas.search.fitness import Fitness
+from tinynas.search.strategy import Admissible, Draw
+from tinynas.space.genome import Genome, Space, cross, mutate
+
+_CROSSOVER_PROBABILITY = 0.9
+_ATTEMPTS = 50
+
+
+class _Constrained(base.Fitness):  # type: ignore[misc]
+    """DEAP maximises weighted values, so every objective has weight -1. Violation goes before any objective.
+
+    DEAP's own ConstrainedFitness calls all infeasible candidates equal; a search that starts outside the limits would
+    have no way in.
+    """
+
+    def __init__(self, fitness: Fitness, objectives: int) -> None:
+        self.weights = (-1.0,) * objectives
+        self.violation = fitness.violation
+        super().__init__(fitness.objectives or (0.0,) * objectives)
+
+    def dominates(self, other: "_Constrained", obj: slice = slice(None)) -> bool:
+        if self.violation or other.violation:
+            return self.violation < other.violation
+        return bool(super().dominates(other, obj))
+
+    def __hash__(self) -> int:
+        return hash((self.violation, self.wvalues))
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Constrained) and (self.violation, self.wvalues) == (other.violation, other.wvalues)
+
+
+class _Individual:
+    """A genome as DEAP wants it: with a fitness attribute."""
+
+    def __init__(self, genome: Genome, fitness: Fitness, objectives: int) -> None:
+        self.genome = genome
+        self.fitness = _Constrained(fitness, objectives)
+
+
+class Nsga2:
+    """Generations of `population` genomes; parents by binary tournament, survivors by rank and crowding distance."""
+
+    def __init__(self, space: Space, *, seed: int, population: int, admissible: Admissible) -> None:
+        self._space = space
+        # DEAP's variation and tournament use the global random state; ours take this one, so that a run repeats.
+        self._rng = random.Random(seed)
+        self._draw = Draw(space, self._rng, admissible)
+        self._population = population
+        self._survivors: list[_Individual] = []
+        self._rank: dict[Genome, int] = {}
+
+    def ask(self) -> list[Genome]:
+        if not self._survivors:
+            return self._draw.batch(self._population)
+        children = (self._child() for _ in range(self._population))
+        return [child for child in children if child is not None]
+
+    def tell(self, results: Sequence[tuple[Genome, Fitness]]) -> None:
+        objectives = next((len(each.objectives) for _, each in results if each.objectives is not None), None)
+        if objectives is None:
+            objectives = len(self._survivors[0].fitness.weights) if self._survivors else 1
+        if self._survivors and len(self._survivors[0].fitness.weights) != objectives:
+            # Until now nothing was feasible, and the number of objectives not known.
+            for old in self._survivors:
+                old.fitness = _Constrained(Fitness(None, old.fitness.violation), objectives)
+        pool = self._survivors + [_Individual(genome, fitness, objectives) for genome, fitness in results]
+        self._survivors = tools.selNSGA2(pool, min(self._population, len(pool)))
+        fronts = tools.sortNondominated(self._survivors, len(self._survivors))
+        self._rank = {each.genome: rank for rank, front in enumerate(fronts) for each in front}
+
+    def _child(self) -> Genome | None:
+        return self._draw.fresh(self._vary, _ATTEMPTS) or self._draw.random()
+
+    def _vary(self) -> Genome:
+        first, second = self._parent(), self._parent()
+        if self._rng.random() < _CROSSOVER_PROBABILITY:
+            return mutate(self._space, cross(self._space, first, second, self._rng)[0], self._rng)
+        return mutate(self._space, first, self._rng)
+
+    def _parent(self) -> Genome:
+        one, other = self._rng.choice(self._survivors), self._rng.choice(self._survivors)
+        better = min(one, other, key=lambda each: (self._rank[each.genome], -each.fitness.crowding_dist))
+        return better.genome
