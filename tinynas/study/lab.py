@@ -9,6 +9,7 @@ from tinynas import __version__, paths
 from tinynas.boards import Board, load_board
 from tinynas.children import Children, call_in_child
 from tinynas.config import Config
+from tinynas.cost import Validity
 from tinynas.deploy.build import Baseline, baseline
 from tinynas.device.bench import open_bench
 from tinynas.errors import ConfigError
@@ -58,6 +59,13 @@ def open_lab(config: Config) -> Iterator[Lab]:
             children=children,
             bench=bench,
             bounds=bounds_of(config, board, empty),
+            validity=Validity(
+                board=board.name,
+                clock_hz=board.clock_hz,
+                toolchain=empty.toolchain,
+                flags=empty.flags,
+                firmware=empty.firmware_hash,
+            ),
         )
 
 

@@ -16,7 +16,8 @@ from tinynas.config import Config
 from tinynas.errors import CandidateError, ConfigError, NothingFeasibleError
 from tinynas.estimate.analytic import estimate_architecture, infeasible_reason, smallest_cost
 from tinynas.search.fitness import Fitness, fitness
-from tinynas.search.registry import Strategy, make_strategy
+from tinynas.search.registry import make_strategy
+from tinynas.search.strategy import Strategy
 from tinynas.space.genome import Genome
 from tinynas.study import work
 from tinynas.study.evaluate import Lab, finish, judge

@@ -128,7 +128,7 @@ def describe_trial(store: Store, number: int) -> dict[str, Any]:
 
 def list_studies(folder: Path) -> list[dict[str, Any]]:
     """A short object for every study in `folder`, by name. A file that is no study is listed with its error."""
-    rows = []
+    rows: list[dict[str, Any]] = []
     for path in sorted(folder.glob("*.db")):
         try:
             with Store.open_to_read(path) as store:

@@ -52,7 +52,7 @@ class Trained:
 
 def configure() -> None:
     """Prepare a fresh child: import TensorFlow once, one thread, so that a run repeats."""
-    from tinynas.model.train import configure_process
+    from tinynas.model.process import configure_process
 
     configure_process()
 
@@ -150,6 +150,7 @@ def _fit(candidate: Candidate, settings: TrainSection, val_samples: int | None, 
         learning_rate=settings.learning_rate,
         patience=settings.patience,
         seed=candidate.seed,
+        val_samples=val_samples,
     )
     trained = time.monotonic()
     tflite = quantize(model, _representative(task, candidate.seed))
