@@ -11,7 +11,7 @@ from tinynas.study.reading import NetworkLayer
 BOX_WIDTH = 250
 _BOX_HEIGHT = 34
 _GAP = 14
-_MARGIN = 6
+MARGIN = 6
 _LANE = 16
 
 _KINDS = {
@@ -67,15 +67,15 @@ class Drawing:
 
 def draw(network: Sequence[NetworkLayer]) -> Drawing:
     """Lay out a network whose layers read only earlier ones."""
-    boxes = tuple(_box(layer, _MARGIN + index * (_BOX_HEIGHT + _GAP)) for index, layer in enumerate(network))
+    boxes = tuple(_box(layer, MARGIN + index * (_BOX_HEIGHT + _GAP)) for index, layer in enumerate(network))
     pairs = [(source, index) for index, layer in enumerate(network) for source in layer.inputs]
     skips = [(source, target) for source, target in pairs if target - source > 1]
     lanes = _lanes(skips)
     straight = [_straight(boxes[source], boxes[target]) for source, target in pairs if target - source == 1]
     around = [_around(boxes[source], boxes[target], lane) for (source, target), lane in zip(skips, lanes, strict=True)]
     return Drawing(
-        width=2 * _MARGIN + BOX_WIDTH + _LANE * (max(lanes, default=-1) + 1),
-        height=2 * _MARGIN + max(len(boxes) * (_BOX_HEIGHT + _GAP) - _GAP, 0),
+        width=2 * MARGIN + BOX_WIDTH + _LANE * (max(lanes, default=-1) + 1),
+        height=2 * MARGIN + max(len(boxes) * (_BOX_HEIGHT + _GAP) - _GAP, 0),
         boxes=boxes,
         lines=(*straight, *around),
     )
@@ -83,14 +83,14 @@ def draw(network: Sequence[NetworkLayer]) -> Drawing:
 
 def _box(layer: NetworkLayer, y: int) -> Box:
     parts = [_TITLES.get(layer.op, layer.op)]
-    if layer.kernel and max(layer.kernel) > 1:
+    if layer.kernel and (max(layer.kernel) > 1 or layer.op == "conv"):
         parts.append("×".join(str(size) for size in layer.kernel))
     if layer.stride and max(layer.stride) > 1:
         parts.append("/" + "×".join(str(step) for step in sorted(set(layer.stride), reverse=True)))
     return Box(
         y=y,
         height=_BOX_HEIGHT,
-        kind=_KINDS.get(layer.op, "shape"),
+        kind=_KINDS.get(layer.op, "plain"),
         title=" ".join(parts),
         detail="" if layer.activation in {None, "none"} else str(layer.activation),
         shape="×".join(str(size) for size in layer.shape),
@@ -99,12 +99,12 @@ def _box(layer: NetworkLayer, y: int) -> Box:
 
 
 def _straight(source: Box, target: Box) -> Line:
-    middle = _MARGIN + BOX_WIDTH // 2
+    middle = MARGIN + BOX_WIDTH // 2
     return Line(path=f"M{middle} {source.y + source.height}V{target.y}", skip=False)
 
 
 def _around(source: Box, target: Box, lane: int) -> Line:
-    edge = _MARGIN + BOX_WIDTH
+    edge = MARGIN + BOX_WIDTH
     bend = edge + _LANE * (lane + 1) - 4
     start, end = source.y + source.height // 2, target.y + target.height // 2
     return Line(path=f"M{edge} {start}H{bend - 6}q6 0 6 6V{end - 6}q0 6 -6 6H{edge}", skip=True)

@@ -88,6 +88,11 @@ class Study:
     networks: Mapping[int, tuple[NetworkLayer, ...]]
     layers: Mapping[int, tuple[CompiledLayer, ...]]
 
+    @property
+    def records(self) -> list[Trial | Finalist]:
+        """All trials, then all finalists."""
+        return [*self.trials, *self.finalists.values()]
+
 
 def read_study(store: Store) -> Study:
     """Read and check everything that a report shows.
@@ -100,10 +105,13 @@ def read_study(store: Store) -> Study:
         networks = {trial.number: _NETWORK.validate_python(trial.network) for trial in trials}
         for number, network in networks.items():
             _require_order(number, network)
+        finalists = {finalist.trial: finalist for finalist in _checked(_FINALISTS, store.finalists())}
+        if not finalists.keys() <= networks.keys():
+            raise ValueError("a finalist belongs to no trial")
         return Study(
             facts=_facts(store),
             trials=trials,
-            finalists={finalist.trial: finalist for finalist in _checked(_FINALISTS, store.finalists())},
+            finalists=finalists,
             networks=networks,
             layers={trial.number: _LAYERS.validate_python(trial.layers) for trial in trials},
         )

@@ -1,0 +1,392 @@
+"""The report: what it says, that it says it of damaged and hostile studies safely, and that a browser shows it."""
+
+import json
+import random
+import re
+import shutil
+from dataclasses import replace
+
+import plotly.graph_objects
+import pytest
+
+from tinynas.config import Config
+from tinynas.cost import Cost, Flash, Sram, Validity
+from tinynas.errors import ConfigError, InfrastructureError, StoreError
+from tinynas.study import charts
+from tinynas.study.reading import read_study
+from tinynas.study.report import write_report
+from tinynas.study.store import Finalist, Store, Trial
+from tinynas.study.summary import front
+
+VALIDITY = Validity(board="netduinoplus2", clock_hz=168_000_000, toolchain="gcc 12", flags="-O2", firmware="ab" * 32)
+FACTS = {
+    "config": Config().model_dump(mode="json"),
+    "board": "netduinoplus2",
+    "task": {
+        "name": "digits",
+        "input_shape": [8, 8, 1],
+        "class_names": [str(digit) for digit in range(10)],
+        "digest": "0123456789abcdef" * 4,
+        "source": "scikit-learn",
+        "sizes": [1200, 300, 297],
+    },
+    "space": {"name": "image", "axes": []},
+    "seed": 7,
+    "tinynas": "0.1.0",
+    "bounds": {"latency_us": 20_000.0, "sram_bytes": 32_768.0, "flash_bytes": 65_536.0},
+    "elapsed_s": 431.0,
+    "validity": VALIDITY.__dict__,
+    "finished": True,
+    "finalist_failures": {},
+}
+HOSTILE = "</script><script>document.title='owned'</script><img src=x onerror=\"document.title='owned'\">&amp;'"
+
+
+def layer(op, inputs, shape, **more):
+    return {"name": f"{op}_{len(inputs)}", "op": op, "inputs": inputs, "shape": shape, "filters": 8, **more}
+
+
+NETWORK = (
+    layer("input", [], [28, 28, 1]),
+    layer("conv", [0], [14, 14, 16], kernel=[3, 3], stride=[2, 2], activation="relu"),
+    layer("conv", [1], [14, 14, 32], kernel=[1, 1], stride=[1, 1], activation="relu6"),
+    layer("depthwise", [2], [14, 14, 32], kernel=[5, 5], stride=[1, 1], activation="relu6"),
+    layer("conv", [3], [14, 14, 16], kernel=[1, 1], stride=[1, 1], activation="none"),
+    layer("add", [1, 4], [14, 14, 16]),
+    layer("global_avg_pool", [5], [16]),
+    layer("dense", [6], [10], activation="none"),
+)
+LAYERS = tuple(
+    {
+        "index": index,
+        "op": op,
+        "name": f"layer {index}",
+        "output_shape": [1, 14, 14, 16],
+        "macs": macs,
+        "constants_bytes": macs // 90,
+        "output_bytes": 3136,
+        "comment": "3x3, stride 2" if index == 0 else "",
+    }
+    for index, (op, macs) in enumerate([("CONV_2D", 28_224), ("DEPTHWISE_CONV_2D", 156_800), ("FULLY_CONNECTED", 160)])
+)
+
+
+def cost_of(latency_us, scale, source="emulated"):
+    return Cost(
+        latency_us=latency_us,
+        latency_source=source,
+        latency_iqr_us=0.4,
+        repeats=3,
+        instructions=int(latency_us * 168),
+        sram=Sram(static=96, arena=int(9000 * scale), stack=320),
+        sram_source=source,
+        flash=Flash(code=5200, constants=int(14_000 * scale), image=31_000),
+        flash_source=source,
+        energy_uj=latency_us * 0.13,
+        energy_source="estimated",
+        energy_basis="40 mA at 3.3 V: STM32F405 datasheet, table 20",
+        validity=VALIDITY if source == "emulated" else None,
+    )
+
+
+def trials_like_a_search(count):
+    """A plausible search: a third over a limit, one in twelve failed, the rest ever nearer to a front."""
+    random_ = random.Random(3)
+    for number in range(count):
+        scale = random_.uniform(0.1, 2.6) * (1 - 0.3 * number / count)
+        latency = 9000 * scale * random_.uniform(0.7, 1.3)
+        genome = "image:" + "-".join(str(random_.choice([1, 2, 3, 16, 24, 28])) for _ in range(12))
+        seconds = {"estimate": 0.002, "convert": 1.1, "compile": 0.2, "build": 0.9, "measure": 0.8}
+        base = Trial(number=number, genome=f"{genome}-{number}", state="failed", network=NETWORK, seconds=seconds)
+        base = replace(base, estimate=cost_of(latency * 0.8, scale, "estimated"))
+        if number % 12 == 7:
+            yield replace(
+                base, stage="verify", reason="3 of 160 output bytes differ between the board and tflite-micro"
+            )
+        elif number % 12 == 9:
+            reason = "needs 71,680 B of SRAM, at most 32,768 are allowed"
+            yield replace(base, state="infeasible", stage="limits", reason=reason, seconds={"estimate": 0.002})
+        elif latency > 20_000:
+            reason = f"needs {latency:,.0f} us, at most 20,000 are allowed"
+            measured = {"cost": cost_of(latency, scale), "layers": LAYERS}
+            yield replace(base, state="infeasible", stage="limits", reason=reason, violation=0.2, **measured)
+        else:
+            accuracy = 0.93 - 0.15 / (1 + latency / 2500) - random_.uniform(0, 0.06)
+            yield replace(
+                base,
+                state="complete",
+                violation=0.0,
+                cost=cost_of(latency, scale),
+                layers=LAYERS,
+                accuracy_int8_val=round(accuracy, 4),
+                accuracy_float_val=round(accuracy + 0.004, 4),
+                epochs=8,
+                seconds={**seconds, "reference": 0.1, "train": random_.uniform(4, 16)},
+            )
+
+
+def finalist_of(trial, method="ptq"):
+    return Finalist(
+        trial=trial.number,
+        method=method,
+        accuracy_float_val=trial.accuracy_int8_val + 0.013,
+        accuracy_ptq_val=trial.accuracy_int8_val + 0.006,
+        accuracy_int8_val=trial.accuracy_int8_val + 0.01,
+        accuracy_int8_test=trial.accuracy_int8_val + 0.004,
+        epochs=25,
+        cost=trial.cost,
+        seconds={"build": 0.9, "measure": 0.8, "train": 31.0, "score": 2.0},
+    )
+
+
+@pytest.fixture
+def make(tmp_path):
+    """Make a study from trials; the best of them become finalists when `finalists` is positive."""
+
+    def make_study(trials, facts=FACTS, finalists=0):
+        trials = list(trials)
+        with Store.create(tmp_path / "study.db", facts) as store:
+            for trial in trials:
+                store.add_trial(trial, {})
+            complete = [trial for trial in trials if trial.state == "complete"]
+            best = sorted(complete, key=lambda trial: trial.error)[:finalists] if finalists else []
+            for trial in best:
+                store.put_finalist(finalist_of(trial, "qat" if trial is best[0] else "ptq"), {})
+        return Store.open_to_read(tmp_path / "study.db")
+
+    return make_study
+
+
+def written_report(store, tmp_path):
+    path = tmp_path / "out" / "report.html"
+    with store:
+        write_report(store, path)
+    return path.read_text(encoding="utf-8")
+
+
+def outside_plotly(page):
+    """The page without Plotly's own script, which names hosts that it would only ask for maps."""
+    scripts = re.findall(r"<script>.*?</script>", page, re.DOTALL)
+    return page.replace(max(scripts, key=len), "")
+
+
+def test_a_report_tells_board_task_sources_and_the_front(make, tmp_path):
+    page = outside_plotly(written_report(make(trials_like_a_search(30), finalists=3), tmp_path))
+    assert "<title>study: digits on netduinoplus2</title>" in page
+    assert '<span class="source emulated">emulated</span>' in page
+    assert "an emulator stands in for the board" in page
+    assert "Energy: 40 mA at 3.3 V: STM32F405 datasheet, table 20" in page
+    with Store.open_to_read(tmp_path / "study.db") as store:
+        points = front(store)
+    assert points
+    for point in points:
+        assert f'<a href="#trial-{point.trial.number}">' in page
+        assert f"<b>{100 * point.accuracy_int8_test:.1f} %</b>" in page
+
+
+def test_every_refused_candidate_stands_there_with_its_reason(make, tmp_path):
+    trials = list(trials_like_a_search(30))
+    page = outside_plotly(written_report(make(trials), tmp_path))
+    refused = [trial for trial in trials if trial.reason]
+    assert len(refused) > 5
+    assert all(page.count(trial.reason) >= 1 and page.count(trial.genome) >= 2 for trial in refused)
+
+
+def test_an_unfinished_study_says_that_no_test_accuracy_is_known(make, tmp_path):
+    page = written_report(make(trials_like_a_search(20), {**FACTS, "finished": False}), tmp_path)
+    assert "The search is not finished" in page
+
+
+@pytest.mark.parametrize("objectives", [("error",), ("error", "flash_bytes"), ("latency_us", "error", "energy_uj")])
+def test_any_objectives_are_reported(make, tmp_path, objectives):
+    config = Config.model_validate({"search": {"objectives": objectives}})
+    facts = {**FACTS, "config": config.model_dump(mode="json"), "bounds": {}}
+    assert "All candidates" in written_report(make(trials_like_a_search(20), facts), tmp_path)
+
+
+def test_an_empty_study_says_so(make, tmp_path):
+    page = written_report(make([], {**FACTS, "finished": False}), tmp_path)
+    assert page.count("No candidate has been judged yet") == 2
+
+
+def test_a_study_where_all_were_refused_says_what_to_do(make, tmp_path):
+    trials = [trial for trial in trials_like_a_search(40) if trial.state != "complete"]
+    page = written_report(make(trials, {**FACTS, "finished": False}), tmp_path)
+    assert "No candidate met the limits" in page
+
+
+def test_a_failed_finalist_is_named(make, tmp_path):
+    facts = {**FACTS, "finalist_failures": {"4": "training ran out of time"}}
+    assert "Finalist 4 could not be finished: training ran out of time" in written_report(make([], facts), tmp_path)
+
+
+def test_texts_of_a_study_never_become_markup(make, tmp_path):
+    network = ({**NETWORK[0], "op": HOSTILE, "name": HOSTILE}, {**NETWORK[1], "activation": HOSTILE})
+    layers = tuple({**each, "op": HOSTILE, "comment": HOSTILE, "name": HOSTILE} for each in LAYERS)
+    complete = next(trial for trial in trials_like_a_search(20) if trial.state == "complete")
+    hostile = {"genome": HOSTILE, "stage": HOSTILE, "reason": HOSTILE, "network": network, "layers": layers}
+    cost = replace(complete.cost, energy_basis=HOSTILE)
+    facts = {**FACTS, "board": HOSTILE, "task": {**FACTS["task"], "name": HOSTILE, "source": HOSTILE}}
+    facts |= {"finalist_failures": {HOSTILE: HOSTILE}, "tinynas": HOSTILE, "space": {"name": HOSTILE}}
+    trial = replace(complete, **hostile, cost=cost, seconds={HOSTILE: 3.0})
+    page = written_report(make([trial], facts, finalists=1), tmp_path)
+    assert "<img" not in outside_plotly(page)
+    assert page.count("<script") == page.count("</script") == 3
+    figures = re.search(r'<script type="application/json" id="figures">(.*?)</script>', page, re.DOTALL)[1]
+    texts = [text for trace in json.loads(figures)["front"]["data"] for text in trace["text"]]
+    assert texts
+    assert not any("<img" in text or "<script" in text for text in texts)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"accuracy_int8_val": "much"},
+        {"layers": ({"index": "x"},)},
+        {"network": ({"name": "n", "op": "conv", "inputs": [5], "shape": [1]},)},
+        {"cost": None},
+        {"seconds": {"train": "long"}},
+        {"number": 0, "state": "complete", "accuracy_int8_val": None},
+    ],
+)
+def test_a_damaged_trial_is_an_error_not_a_wrong_report(make, tmp_path, changes):
+    complete = next(trial for trial in trials_like_a_search(20) if trial.state == "complete")
+    with make([replace(complete, **changes)], {**FACTS, "finished": False}) as store:
+        with pytest.raises(StoreError, match="damaged"):
+            write_report(store, tmp_path / "report.html")
+        assert not (tmp_path / "report.html").exists()
+
+
+def test_a_missing_fact_is_an_error_that_names_it(make, tmp_path):
+    facts = {name: value for name, value in FACTS.items() if name != "task"}
+    with make([], facts) as store, pytest.raises(StoreError, match="task"):
+        write_report(store, tmp_path / "report.html")
+
+
+def test_settings_of_another_version_are_refused(make, tmp_path):
+    with make([], {**FACTS, "config": {"moon": 1}}) as store, pytest.raises(ConfigError, match="does not know"):
+        write_report(store, tmp_path / "report.html")
+
+
+def test_a_folder_in_the_way_is_an_error_and_leaves_no_draft(make, tmp_path):
+    (tmp_path / "here").mkdir()
+    with make([]) as store, pytest.raises(InfrastructureError, match="cannot be written"):
+        write_report(store, tmp_path / "here")
+    assert not [path for path in tmp_path.iterdir() if path.name.startswith(".here")]
+
+
+def test_the_same_study_gives_the_same_page(make, tmp_path):
+    with make(trials_like_a_search(12), finalists=1) as store:
+        write_report(store, tmp_path / "a.html")
+        write_report(store, tmp_path / "b.html")
+    assert (tmp_path / "a.html").read_bytes() == (tmp_path / "b.html").read_bytes()
+
+
+def test_the_charts_are_valid_plotly_figures_with_the_limit_drawn(make):
+    with make(trials_like_a_search(40), finalists=3) as store:
+        study, points = read_study(store), front(store)
+    objectives = ("error", "latency_us")
+    drawn = charts.front_chart(study, points, objectives)
+    for figure in (drawn, charts.hypervolume_chart(study, objectives), charts.time_chart(study)):
+        plotly.graph_objects.Figure(figure)
+    assert [shape["x0"] for shape in drawn["layout"]["shapes"]] == [20.0]
+    placed = {number for trace in drawn["data"] for number in trace["customdata"]}
+    assert placed == {trial.number for trial in study.trials}
+    by_name = {trace["name"]: trace for trace in drawn["data"]}
+    assert by_name["front"]["customdata"] == [
+        each.trial.number for each in sorted(points, key=lambda p: p.cost.latency_us)
+    ]
+    assert "line" in by_name["front"]
+
+
+def test_the_time_chart_accounts_for_every_second(make):
+    with make(trials_like_a_search(20), finalists=2) as store:
+        study = read_study(store)
+    drawn = sum(sum(trace["y"]) for trace in charts.time_chart(study)["data"])
+    spent = sum(sum(record.seconds.values()) for record in study.records)
+    assert drawn == pytest.approx(spent)
+
+
+@pytest.fixture(scope="module")
+def browser():
+    """Headless Chromium that keeps its console and its network log."""
+    binary, driver = shutil.which("chromium"), shutil.which("chromedriver")
+    if binary is None or driver is None:
+        pytest.skip("chromium and chromium-driver are not installed")
+    from selenium import webdriver
+    from selenium.webdriver.chrome.service import Service
+
+    options = webdriver.ChromeOptions()
+    options.binary_location = binary
+    for argument in ("--headless=new", "--no-sandbox", "--disable-dev-shm-usage", "--window-size=1280,1000"):
+        options.add_argument(argument)
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
+    chromium = webdriver.Chrome(options=options, service=Service(driver))
+    yield chromium
+    chromium.quit()
+
+
+def opened(browser, tmp_path, store):
+    """Open the report of `store`. Returns what the console said and which URLs were asked for."""
+    written_report(store, tmp_path)
+    for log in ("browser", "performance"):
+        browser.get_log(log)
+    browser.get((tmp_path / "out" / "report.html").as_uri())
+    messages = [json.loads(entry["message"])["message"] for entry in browser.get_log("performance")]
+    asked = [each["params"]["request"]["url"] for each in messages if each["method"] == "Network.requestWillBeSent"]
+    return browser.get_log("browser"), asked
+
+
+def test_a_browser_draws_the_report_offline_without_a_complaint(browser, make, tmp_path):
+    console, asked = opened(browser, tmp_path, make(trials_like_a_search(60), finalists=3))
+    assert console == []
+    assert asked
+    assert all(url.startswith(("file:", "data:")) for url in asked)
+    points = "return [...document.querySelectorAll('#chart-%s .%s')].length"
+    assert browser.execute_script(points % ("front", "points path.point")) >= 60
+    assert browser.execute_script(points % ("hypervolume", "lines path")) == 1
+    assert browser.execute_script(points % ("time", "bars path")) >= 60
+    assert browser.execute_script("return document.querySelectorAll('svg.network g.box').length") == 60 * len(NETWORK)
+
+
+def test_a_click_on_a_heading_sorts_numbers_as_numbers_and_the_unknown_last(browser, make, tmp_path):
+    opened(browser, tmp_path, make(trials_like_a_search(40)))
+    read = """return [...document.querySelectorAll('#candidates tbody tr')].map(row => row.cells[2].dataset.value)"""
+    for descending in (False, True):
+        browser.execute_script("document.querySelectorAll('#candidates button')[2].click()")
+        values = browser.execute_script(read)
+        known = [float(value) for value in values if value]
+        assert known == sorted(known, reverse=descending)
+        assert "" not in values[: len(known)]
+        assert len(known) < len(values) == 40
+
+
+def test_the_filter_and_the_links_work_and_a_narrow_screen_does_not_scroll_sideways(browser, make, tmp_path):
+    opened(browser, tmp_path, make(trials_like_a_search(40), finalists=3))
+    browser.execute_script(
+        "const f = document.getElementById('filter'); f.value = 'failed'; f.dispatchEvent(new Event('input'))"
+    )
+    shown = "return [...document.querySelectorAll('#candidates tbody tr')].filter(row => !row.hidden).length"
+    assert browser.execute_script(shown) == sum(trial.state == "failed" for trial in trials_like_a_search(40))
+    browser.execute_script("document.querySelector('table.front a').click()")
+    assert browser.execute_script("return document.querySelectorAll('details[open]').length") == 1
+    browser.set_window_size(500, 900)
+    try:
+        wide = "return document.documentElement.scrollWidth - document.documentElement.clientWidth"
+        assert browser.execute_script(wide) == 0
+    finally:
+        browser.set_window_size(1280, 1000)
+
+
+@pytest.mark.parametrize("count", [0, 1])
+def test_a_browser_shows_a_study_that_has_hardly_begun(browser, make, tmp_path, count):
+    console, _ = opened(browser, tmp_path, make(trials_like_a_search(count), {**FACTS, "finished": False}))
+    assert console == []
+
+
+def test_nothing_from_a_store_runs_in_the_browser(browser, make, tmp_path):
+    complete = next(trial for trial in trials_like_a_search(20) if trial.state == "complete")
+    trial = replace(complete, genome=HOSTILE, reason=HOSTILE, seconds={HOSTILE: 1.0})
+    opened(browser, tmp_path, make([trial], finalists=1))
+    assert browser.title == "study: digits on netduinoplus2"
+    assert browser.execute_script("return document.querySelectorAll('img').length") == 0
