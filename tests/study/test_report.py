@@ -233,7 +233,7 @@ def test_texts_of_a_study_never_become_markup(make, tmp_path):
     assert "<img" not in outside_plotly(page)
     assert page.count("<script") == page.count("</script") == 3
     figures = re.search(r'<script type="application/json" id="figures">(.*?)</script>', page, re.DOTALL)[1]
-    texts = [text for trace in json.loads(figures)["front"]["data"] for text in trace["text"]]
+    texts = [text for trace in json.loads(figures)["front"]["data"] for text in trace.get("text", [])]
     assert texts
     assert not any("<img" in text or "<script" in text for text in texts)
 
@@ -290,7 +290,7 @@ def test_the_charts_are_valid_plotly_figures_with_the_limit_drawn(make):
     for figure in (drawn, charts.hypervolume_chart(study, objectives), charts.time_chart(study)):
         plotly.graph_objects.Figure(figure)
     assert [shape["x0"] for shape in drawn["layout"]["shapes"]] == [20.0]
-    placed = {number for trace in drawn["data"] for number in trace["customdata"]}
+    placed = {number for trace in drawn["data"] for number in trace.get("customdata", [])}
     assert placed == {trial.number for trial in study.trials}
     by_name = {trace["name"]: trace for trace in drawn["data"]}
     assert by_name["front"]["customdata"] == [

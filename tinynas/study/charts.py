@@ -10,11 +10,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from tinynas.cost import Cost
-from tinynas.study.hypervolume import progress
+from tinynas.study.progress import progress
 from tinynas.study.quantities import QUANTITIES, percent, source_of, written
 from tinynas.study.reading import Study
 from tinynas.study.store import Finalist, Trial
-from tinynas.study.summary import FrontPoint
+from tinynas.study.summary import FrontPoint, search_front
 
 _Figure = dict[str, Any]
 
@@ -47,9 +47,11 @@ def front_chart(study: Study, points: Sequence[FrontPoint], objectives: Sequence
     complete = [trial for trial in trials if trial.state == "complete" and trial.cost is not None]
     refused = [trial for trial in trials if trial.state != "complete"]
     chosen = {point.trial.number for point in points}
+    stairs = len(objectives) == 2 and "error" in objectives
     traces = [
+        *_search_front_traces(study, figure, objectives if stairs else ()),
         *_trained_traces([trial for trial in complete if trial.number not in chosen], figure),
-        _front_trace(points, figure, stairs=len(objectives) == 2 and "error" in objectives),
+        _front_trace(points, figure, stairs=stairs),
         *_finalist_traces(study, figure),
         *_refused_traces(refused, figure),
     ]
@@ -70,6 +72,21 @@ def front_chart(study: Study, points: Sequence[FrontPoint], objectives: Sequence
     if bound is not None:
         _draw_limit(layout, bound * QUANTITIES[figure].scale, f"limit {written(figure, bound)}")
     return {"data": [trace for trace in traces if trace["x"]], "layout": layout}
+
+
+def _search_front_traces(study: Study, figure: str, objectives: Sequence[str]) -> Iterator[_Figure]:
+    """Once finalists make the front, the staircase that the search itself had found."""
+    if study.facts.finished and objectives:
+        found = sorted(search_front(study.trials, objectives), key=lambda point: point.cost.figure(figure) or 0.0)
+        yield {
+            "type": "scatter",
+            "mode": "lines",
+            "name": "front of the search",
+            "x": [_scaled(point.cost, figure) for point in found],
+            "y": [100 * point.accuracy_int8_val for point in found],
+            "line": {"shape": "hv", "color": _TRAINED, "width": 1.5},
+            "hoverinfo": "skip",
+        }
 
 
 def _trained_traces(trials: Sequence[Trial], figure: str) -> Iterator[_Figure]:
