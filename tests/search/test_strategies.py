@@ -1,0 +1,167 @@
+"""What every strategy promises, and that NSGA-II finds what it should."""
+
+import math
+import random
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tinynas.cost import Cost, Flash, Sram
+from tinynas.errors import ConfigError
+from tinynas.search.fitness import Fitness, fitness, hypervolume, non_dominated, violation
+from tinynas.search.registry import make_strategy, strategy_names
+from tinynas.space.genome import Axis, Genome
+from tinynas.space.registry import load_space
+
+every_strategy = pytest.mark.parametrize("name", strategy_names())
+
+
+class Plain:
+    """A space whose genomes are their own canonical form."""
+
+    def __init__(self, *sizes):
+        self.name = "plain"
+        self.axes = tuple(Axis(name=f"a{at}", choices=tuple(range(size))) for at, size in enumerate(sizes))
+
+    def canonical(self, genome):
+        return genome
+
+    def decode(self, genome, input_shape, classes):
+        raise NotImplementedError
+
+
+def conflict(genome):
+    """Two objectives that pull apart on the first axis; the other axes only cost."""
+    first, *rest = genome.values
+    waste = sum(rest) / 10
+    return Fitness((first / 31 + waste, (1 - first / 31) ** 2 + waste))
+
+
+def run(strategy, evaluate, budget):
+    seen = []
+    while len(seen) < budget:
+        batch = strategy.ask()
+        if not batch:
+            break
+        results = [(genome, evaluate(genome)) for genome in batch]
+        strategy.tell(results)
+        seen += results
+    return seen[:budget]
+
+
+@every_strategy
+@settings(max_examples=20)
+@given(seed=st.integers(0, 1000))
+def test_equal_seeds_and_answers_give_equal_questions(name, seed):
+    space = load_space("mlp")
+    runs = [
+        run(make_strategy(name, space, seed=seed, population=6), lambda g: Fitness((sum(g.values), g.values[0])), 30)
+        for _ in range(2)
+    ]
+    assert runs[0] == runs[1]
+
+
+@every_strategy
+def test_the_global_random_state_does_not_matter(name):
+    asked = []
+    for state in (1, 2):
+        random.seed(state)
+        asked.append(run(make_strategy(name, Plain(32, 4, 4), seed=7, population=6), conflict, 40))
+    assert asked[0] == asked[1]
+
+
+@every_strategy
+def test_no_genome_is_asked_for_twice(name):
+    genomes = [genome for genome, _ in run(make_strategy(name, Plain(8, 4, 4), seed=1, population=8), conflict, 100)]
+    assert len(genomes) == len(set(genomes)) == 100
+
+
+@every_strategy
+def test_a_small_space_is_exhausted_and_then_nothing_is_asked(name):
+    strategy = make_strategy(name, Plain(3, 2), seed=1, population=4)
+    assert len(run(strategy, conflict, 100)) == 6
+    assert strategy.ask() == []
+
+
+@every_strategy
+def test_inadmissible_genomes_are_left_out_while_others_are_left(name):
+    strategy = make_strategy(
+        name, Plain(32, 4, 4), seed=1, population=8, admissible=lambda genome: genome.values[0] < 16
+    )
+    assert all(genome.values[0] < 16 for genome, _ in run(strategy, conflict, 60))
+
+
+@every_strategy
+def test_a_search_goes_on_while_nothing_is_feasible(name):
+    results = run(make_strategy(name, Plain(32, 4, 4), seed=1, population=8), lambda g: Fitness(None, math.inf), 40)
+    assert len(results) == 40
+
+
+def test_an_unknown_strategy_gets_the_nearest_name():
+    with pytest.raises(ConfigError, match=r"did you mean nsga2\?"):
+        make_strategy("nsga", Plain(2), seed=0, population=2)
+
+
+def test_nsga2_covers_more_than_random_search_on_a_known_problem():
+    def volume(name, seed):
+        results = run(make_strategy(name, Plain(32, 8, 8, 8), seed=seed, population=10), conflict, 150)
+        return hypervolume([each.objectives for _, each in results], (4.0, 4.0))
+
+    wins = sum(volume("nsga2", seed) > volume("random", seed) for seed in range(10))
+    assert wins >= 9
+
+
+def test_nsga2_finds_its_way_into_the_limits_by_violation():
+    def evaluate(genome):
+        excess = sum(genome.values[1:])
+        return conflict(genome) if excess == 0 else Fitness(None, float(excess))
+
+    results = run(make_strategy("nsga2", Plain(32, 12, 12), seed=3, population=10), evaluate, 120)
+    assert any(each.feasible for _, each in results)
+    late = [each.violation for _, each in results[-30:]]
+    early = [each.violation for _, each in results[:30]]
+    assert sum(late) < sum(early) / 2
+
+
+COST = Cost(latency_us=200.0, sram=Sram(static=0, arena=90, stack=10), flash=Flash(code=50, constants=50))
+
+
+def test_violation_adds_relative_excesses_over_known_figures():
+    assert violation(COST, {"latency_us": 100.0, "sram_bytes": 50.0, "energy_uj": 1.0}) == pytest.approx(2.0)
+    assert violation(COST, {"latency_us": 200.0}) == 0.0
+
+
+def test_fitness_names_the_objectives_or_the_violation():
+    assert fitness(("error", "latency_us"), {}, COST, 0.1) == Fitness((0.1, 200.0))
+    assert fitness(("error",), {"latency_us": 100.0}, COST, None) == Fitness(None, 1.0)
+    assert fitness(("error",), {}, COST, None) == Fitness(None, math.inf)
+    assert fitness(("error",), {}, None, None) == Fitness(None, math.inf)
+
+
+def test_an_unknown_figure_is_no_objective():
+    with pytest.raises(ConfigError, match="energy_uj is not known"):
+        fitness(("energy_uj",), {}, COST, 0.1)
+
+
+points = st.lists(st.tuples(st.integers(0, 9), st.integers(0, 9)), min_size=1, max_size=20)
+
+
+@given(points=points)
+def test_the_front_dominates_all_and_itself_in_nothing(points):
+    chosen = [points[index] for index in non_dominated(points)]
+    assert len(set(chosen)) == len(chosen)
+    for point in points:
+        assert any(all(a <= b for a, b in zip(best, point, strict=True)) for best in chosen)
+    for one in chosen:
+        assert not any(other != one and all(a <= b for a, b in zip(other, one, strict=True)) for other in chosen)
+
+
+@given(points=points)
+def test_hypervolume_counts_the_dominated_cells(points):
+    cells = {(x, y) for x in range(10) for y in range(10) if any(a <= x and b <= y for a, b in points)}
+    assert hypervolume(points, (10, 10)) == pytest.approx(len(cells))
+
+
+def test_a_genome_is_what_it_says():
+    assert Genome("plain", (1, 2)).key == "plain:1-2"
