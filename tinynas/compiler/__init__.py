@@ -1,0 +1,48 @@
+"""`.tflite` bytes -> C. Pure and deterministic: the same bytes give the same files.
+
+graph.py reads and checks the model, ops/ lowers each operator to calls of the kernels in firmware/lib, memory.py plans
+the arena, emit.py writes the sources.
+"""
+
+import re
+from typing import Literal
+
+from tinynas.compiler.emit import emit
+from tinynas.compiler.graph import read_graph
+from tinynas.compiler.memory import plan_memory
+from tinynas.compiler.ops import SUPPORTED, lower
+from tinynas.compiler.program import LayerInfo, Program, TensorInfo
+from tinynas.compiler.step import Step
+from tinynas.errors import ConfigError, UnsupportedError
+
+__all__ = ["SUPPORTED", "LayerInfo", "Program", "TensorInfo", "compile_network"]
+
+# Beyond the largest microcontrollers; operators that share one large constant would otherwise write it again and again.
+_MOST_CONSTANTS_BYTES = 64 << 20
+
+
+def compile_network(
+    tflite: bytes, *, name: str = "network", constants: Literal["incbin", "arrays"] = "incbin"
+) -> Program:
+    """Compile an int8 model to C11, equal to TensorFlow Lite Micro's reference kernels byte for byte.
+
+    name: prefix of files and symbols (`tn_<name>_invoke`), a C identifier in lower case. constants: "incbin" puts them
+    into <name>_constants.bin, which <name>_constants.S takes in without anything reading it as text; "arrays" writes C
+    arrays, for builds without an assembler.
+
+    Raises:
+        MalformedModelError: the bytes are no valid model.
+        UnsupportedError: a valid model with an operator, type or form that the compiler lacks.
+        ConfigError: `name` is no C identifier.
+    """
+    if not re.fullmatch(r"[a-z][a-z0-9_]{0,40}", name):
+        raise ConfigError(f"{name!r} cannot name a network: use lower-case letters, digits and _, 41 at most")
+    graph = read_graph(tflite)
+    steps: list[Step] = []
+    size = 0
+    for operator in graph.operators:
+        steps.append(lower(operator))
+        size += steps[-1].constants_bytes
+        if size > _MOST_CONSTANTS_BYTES:
+            raise UnsupportedError(f"{operator.label}: more than {_MOST_CONSTANTS_BYTES:,} B of constants")
+    return emit(graph, steps, plan_memory(graph, steps), name=name, constants=constants)

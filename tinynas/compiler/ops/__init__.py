@@ -1,0 +1,34 @@
+"""The operators that the compiler knows, one module each. A new one is a module with `lower` and a line in `_LOWER`."""
+
+from collections.abc import Callable
+
+from tinynas.compiler.graph import Operator
+from tinynas.compiler.ops import add, conv_2d, depthwise_conv_2d, fully_connected, pool_2d, reshape, softmax
+from tinynas.compiler.step import Step
+
+_LOWER: dict[str, Callable[[Operator], Step]] = {
+    "ADD": add.lower,
+    "AVERAGE_POOL_2D": pool_2d.lower,
+    "CONV_2D": conv_2d.lower,
+    "DEPTHWISE_CONV_2D": depthwise_conv_2d.lower,
+    "EXPAND_DIMS": reshape.lower,
+    "FULLY_CONNECTED": fully_connected.lower,
+    "MAX_POOL_2D": pool_2d.lower,
+    "RESHAPE": reshape.lower,
+    "SOFTMAX": softmax.lower,
+    "SQUEEZE": reshape.lower,
+}
+
+SUPPORTED = tuple(_LOWER)
+
+
+def lower(operator: Operator) -> Step:
+    """The calls of kernels that compute one operator.
+
+    Raises:
+        MalformedModelError: the operator contradicts itself.
+        UnsupportedError: an operator, or a form of it, that the compiler lacks.
+    """
+    if operator.name not in _LOWER:
+        operator.refuse(f"not supported; supported are {', '.join(SUPPORTED)}")
+    return _LOWER[operator.name](operator)

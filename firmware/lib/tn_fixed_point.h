@@ -1,0 +1,60 @@
+/* Fixed-point arithmetic of int8 inference, equal to TensorFlow Lite's reference to the last bit.
+ *
+ * A factor is multiplier / 2^31 * 2^shift with 0 <= multiplier < 2^31 and -31 <= shift <= 30. TensorFlow Lite rounds a
+ * product twice, to 2^-31 and then to an integer, and both roundings show in the result.
+ * Right shifts of negative numbers are arithmetic on every compiler that this is for.
+ */
+#ifndef TN_FIXED_POINT_H
+#define TN_FIXED_POINT_H
+
+#include <stdint.h>
+
+/* round(a * b / 2^31). b is never negative here, so the product of two INT32_MIN, which saturates, cannot occur. */
+static inline int32_t tn_doubling_high_product(int32_t a, int32_t b)
+{
+    return (int32_t)(((int64_t)a * b + (1 << 30)) >> 31);
+}
+
+/* value / 2^exponent with halves away from zero, 0 <= exponent <= 31. */
+static inline int32_t tn_rounding_shift(int32_t value, int32_t exponent)
+{
+    const int32_t mask = (int32_t)((1u << exponent) - 1u);
+    const int32_t remainder = value & mask;
+    const int32_t threshold = (mask >> 1) + (value < 0 ? 1 : 0);
+
+    return (value >> exponent) + (remainder > threshold ? 1 : 0);
+}
+
+/* The left shift wraps as it does in the reference, where it is the model's fault. */
+static inline int32_t tn_multiply(int32_t value, int32_t multiplier, int32_t shift)
+{
+    if (shift > 0) {
+        return tn_doubling_high_product((int32_t)((uint32_t)value << shift), multiplier);
+    }
+    return tn_rounding_shift(tn_doubling_high_product(value, multiplier), -shift);
+}
+
+static inline int8_t tn_clamp(int32_t value, int32_t low, int32_t high)
+{
+    value = value < low ? low : value;
+    return (int8_t)(value > high ? high : value);
+}
+
+/* What turns an accumulator into an int8 output. `step` is 1 where each channel has a factor, 0 where all share one. */
+struct tn_rescale {
+    int32_t step;
+    int32_t zero_point;
+    int32_t low;
+    int32_t high;
+};
+
+static inline int8_t tn_rescale(const struct tn_rescale *rescale, uint32_t accumulator, const int32_t *multipliers,
+                                const int8_t *shifts, int32_t channel)
+{
+    const int32_t at = channel * rescale->step;
+    const int32_t value = tn_multiply((int32_t)accumulator, multipliers[at], shifts[at]);
+
+    return tn_clamp(value + rescale->zero_point, rescale->low, rescale->high);
+}
+
+#endif

@@ -1,0 +1,87 @@
+/* AVERAGE_POOL_2D and MAX_POOL_2D. Pixels beyond the input's edge do not count. */
+#ifndef TN_POOL_H
+#define TN_POOL_H
+
+#include "tn_fixed_point.h"
+#include "tn_window.h"
+
+struct tn_pool {
+    struct tn_window window;
+    int32_t low;
+    int32_t high;
+};
+
+/* sum / count with halves away from zero. */
+static inline int32_t tn_rounded_quotient(int32_t sum, int32_t count)
+{
+    return sum > 0 ? (sum + count / 2) / count : (sum - count / 2) / count;
+}
+
+/* All channels of one output pixel; the window is `rows` x `columns` pixels from `input` on. */
+static inline void tn_average_pool_pixel(const struct tn_pool *layer, const int8_t *input, int32_t rows,
+                                         int32_t columns, int8_t *output)
+{
+    const struct tn_window *const w = &layer->window;
+
+    for (int32_t channel = 0; channel < w->channels; channel++) {
+        const int8_t *row = input + channel;
+        int32_t sum = 0;
+
+        for (int32_t i = 0; i < rows; i++, row += w->in_width * w->channels) {
+            for (int32_t j = 0; j < columns; j++) {
+                sum += row[j * w->channels];
+            }
+        }
+        output[channel] = tn_clamp(tn_rounded_quotient(sum, rows * columns), layer->low, layer->high);
+    }
+}
+
+static inline void tn_max_pool_pixel(const struct tn_pool *layer, const int8_t *input, int32_t rows, int32_t columns,
+                                     int8_t *output)
+{
+    const struct tn_window *const w = &layer->window;
+
+    for (int32_t channel = 0; channel < w->channels; channel++) {
+        const int8_t *row = input + channel;
+        int32_t largest = INT8_MIN;
+
+        for (int32_t i = 0; i < rows; i++, row += w->in_width * w->channels) {
+            for (int32_t j = 0; j < columns; j++) {
+                largest = tn_max(largest, row[j * w->channels]);
+            }
+        }
+        output[channel] = tn_clamp(largest, layer->low, layer->high);
+    }
+}
+
+static inline void tn_pool_each(const struct tn_pool *layer, const int8_t *input, int8_t *output,
+                                void (*pool)(const struct tn_pool *, const int8_t *, int32_t, int32_t, int8_t *))
+{
+    const struct tn_window *const w = &layer->window;
+
+    for (int32_t i = 0; i < w->out_height; i++) {
+        const int32_t y = i * w->stride_y - w->pad_top;
+        const int32_t top = tn_max(y, 0);
+        const int32_t rows = tn_min(y + w->height, w->in_height) - top;
+
+        for (int32_t j = 0; j < w->out_width; j++, output += w->channels) {
+            const int32_t x = j * w->stride_x - w->pad_left;
+            const int32_t left = tn_max(x, 0);
+            const int32_t columns = tn_min(x + w->width, w->in_width) - left;
+
+            pool(layer, input + (top * w->in_width + left) * w->channels, rows, columns, output);
+        }
+    }
+}
+
+static inline void tn_average_pool(const struct tn_pool *layer, const int8_t *input, int8_t *output)
+{
+    tn_pool_each(layer, input, output, tn_average_pool_pixel);
+}
+
+static inline void tn_max_pool(const struct tn_pool *layer, const int8_t *input, int8_t *output)
+{
+    tn_pool_each(layer, input, output, tn_max_pool_pixel);
+}
+
+#endif

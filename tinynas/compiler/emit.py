@@ -1,0 +1,287 @@
+"""Steps and their memory -> C sources: a header that says all a user needs, a source of calls, and the constants."""
+
+import hashlib
+import textwrap
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from tinynas.compiler.graph import Graph, Tensor
+from tinynas.compiler.memory import Plan
+from tinynas.compiler.program import LayerInfo, Program, TensorInfo
+from tinynas.compiler.step import Call, Constant, Scratch, Step
+
+_WIDTH = 116
+_ALIGNMENT = 4
+
+_SECTIONS = """
+#ifdef __ELF__
+#define TN_SECTION(name) __attribute__((section(name)))
+#else
+#define TN_SECTION(name)
+#endif
+"""
+
+
+def emit(
+    graph: Graph, steps: Sequence[Step], plan: Plan, *, name: str, constants: Literal["incbin", "arrays"]
+) -> Program:
+    """The program for lowered steps and their plan."""
+    layers = tuple(_describe(step) for step in steps)
+    tables = _name_tables(steps, name)
+    total = sum(_padded(constant) for constant in tables.values())
+    kernels = tuple(sorted({f"{call.record}.h" for step in steps for call in step.calls}))
+    program = Program(
+        files={},
+        sha256=graph.sha256,
+        arena_bytes=plan.arena_bytes,
+        arena_lower_bound_bytes=plan.lower_bound_bytes,
+        constants_bytes=total,
+        inputs=(_tensor_info(graph.input),),
+        outputs=(_tensor_info(graph.output),),
+        layers=layers,
+        kernels=kernels,
+    )
+    symbols = {id(constant): symbol for symbol, constant in tables.items()}
+    body = [
+        _write_layer(step, layer, _Arguments(name=name, symbols=symbols, offsets=plan.offsets, scratch=scratch))
+        for step, layer, scratch in zip(steps, layers, plan.scratch_offsets, strict=True)
+    ]
+    program.files[f"{name}.h"] = _write_header(program, name).encode()
+    program.files[f"{name}.c"] = "\n".join(
+        [_write_preamble(program, tables, name, constants), *body, _write_functions(graph, steps, plan, name)]
+    ).encode()
+    if constants == "incbin":
+        blob, assembly = _write_blob(tables, name)
+        program.files[f"{name}_constants.bin"] = blob
+        program.files[f"{name}_constants.S"] = assembly.encode()
+    return program
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Arguments:
+    """How one step's arguments are written: symbols by a constant's identity, offsets by tensor and for scratch."""
+
+    name: str
+    symbols: dict[int, str]
+    offsets: dict[int, int]
+    scratch: int
+
+    def write(self, argument: Tensor | Constant | Scratch) -> str:
+        if isinstance(argument, Constant):
+            return self.symbols[id(argument)]
+        offset = self.scratch if isinstance(argument, Scratch) else self.offsets[argument.index]
+        return f"tn_{self.name}_arena + {offset}"
+
+
+def _describe(step: Step) -> LayerInfo:
+    operator = step.operator
+    sources = " and ".join(_shape(tensor.shape) for tensor in operator.activations)
+    return LayerInfo(
+        index=operator.index,
+        op=operator.name,
+        name=_plain(operator.output.name),
+        output_shape=operator.output.shape,
+        macs=step.macs,
+        constants_bytes=sum(_padded(constant) for constant in step.constants),
+        output_bytes=operator.output.elements,
+        comment=f"{sources} -> {_shape(operator.output.shape)}; {step.detail}",
+    )
+
+
+def _tensor_info(tensor: Tensor) -> TensorInfo:
+    return TensorInfo(
+        name=_plain(tensor.name),
+        shape=tensor.shape,
+        scale=tensor.scale,
+        zero_point=tensor.zero_point,
+        bytes=tensor.elements,
+    )
+
+
+def _shape(shape: tuple[int, ...]) -> str:
+    """Without the batch, which is 1."""
+    return "x".join(str(size) for size in (shape[1:] if len(shape) > 1 else shape)) or "1"
+
+
+def _plain(text: str) -> str:
+    """A model's name for a comment: whatever could end the comment or the line is replaced."""
+    return "".join(each if each.isascii() and (each.isalnum() or each in "_/.:;-") else "_" for each in text)[:100]
+
+
+def _padded(constant: Constant) -> int:
+    return -(-constant.values.nbytes // _ALIGNMENT) * _ALIGNMENT
+
+
+def _name_tables(steps: Sequence[Step], name: str) -> dict[str, Constant]:
+    return {
+        f"tn_{name}_layer_{step.operator.index}_{constant.name}": constant
+        for step in steps
+        for constant in step.constants
+    }
+
+
+def _write_blob(tables: dict[str, Constant], name: str) -> tuple[bytes, str]:
+    """The constants as bytes, little endian, and the assembly that gives each its symbol."""
+    blob = bytearray()
+    lines = []
+    for symbol, constant in tables.items():
+        content = constant.values.astype(constant.values.dtype.newbyteorder("<")).tobytes()
+        lines += [
+            f"    .global {symbol}",
+            f"    .type {symbol}, %object",
+            f"    .size {symbol}, {len(content)}",
+            f"{symbol}:",
+            f'    .incbin "{name}_constants.bin", {len(blob)}, {_padded(constant)}',
+        ]
+        blob += content.ljust(_padded(constant), b"\0")
+    digest = hashlib.sha256(blob).hexdigest()
+    head = [
+        "/* The constants of the network, taken in as they are. Compiled by tinynas: do not edit.",
+        f" * SHA-256 of {name}_constants.bin: {digest}",
+        " */",
+        '    .section .rodata.tn_constants, "a", %progbits',
+        "    .balign 16",
+    ]
+    tail = ["#ifdef __linux__", '    .section .note.GNU-stack, "", %progbits', "#endif", ""]
+    return bytes(blob), "\n".join(head + lines + tail)
+
+
+def _write_header(program: Program, name: str) -> str:
+    guard, source, result = f"TN_{name.upper()}", program.inputs[0], program.outputs[0]
+    macs = sum(layer.macs for layer in program.layers)
+    return f"""/* {name}: an int8 network, compiled by tinynas. Do not edit.
+ *
+ * Model    SHA-256 {program.sha256}
+ * Input    {source.name}: {_shape(source.shape)}; value = {source.scale:.9g} * (int8 - {source.zero_point})
+ * Output   {result.name}: {_shape(result.shape)}; value = {result.scale:.9g} * (int8 - {result.zero_point})
+ * RAM      {program.arena_bytes:,} B arena (input and output included; at least {program.arena_lower_bound_bytes:,})
+ * Flash    {program.constants_bytes:,} B of constants, and the code
+ * Work     {macs:,} multiply-accumulates per inference, {len(program.layers)} layers
+ *
+ * Use, in one thread at a time:
+ *
+ *     memcpy(tn_{name}_input(), samples, {guard}_INPUT_BYTES);
+ *     tn_{name}_invoke();
+ *     const int8_t *scores = tn_{name}_output();
+ *
+ * Input and output lie in the arena: an inference may overwrite its input, and writing the next input may overwrite the
+ * output.
+ */
+#ifndef {guard}_H
+#define {guard}_H
+
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {{
+#endif
+
+#define {guard}_INPUT_BYTES {source.bytes}
+#define {guard}_OUTPUT_BYTES {result.bytes}
+#define {guard}_ARENA_BYTES {program.arena_bytes}
+#define {guard}_CONSTANTS_BYTES {program.constants_bytes}
+
+/* Of the model's bytes: tells which network an image holds. */
+extern const uint8_t tn_{name}_sha256[32];
+
+int8_t *tn_{name}_input(void);
+const int8_t *tn_{name}_output(void);
+void tn_{name}_invoke(void);
+
+#ifdef __cplusplus
+}}
+#endif
+
+#endif
+"""
+
+
+def _write_preamble(
+    program: Program, tables: dict[str, Constant], name: str, constants: Literal["incbin", "arrays"]
+) -> str:
+    digest = [f"0x{each:02x}" for each in bytes.fromhex(program.sha256)]
+    includes = "".join(f'#include "{kernel}"\n' for kernel in program.kernels)
+    declare = _declare if constants == "incbin" else _define
+    return f"""/* {name}: an int8 network, compiled by tinynas. Do not edit; {name}.h says what it needs. */
+#include "{name}.h"
+
+{includes}{_SECTIONS}
+const uint8_t tn_{name}_sha256[32] = {{
+{_wrapped(digest)}
+}};
+
+static int8_t tn_{name}_arena[TN_{name.upper()}_ARENA_BYTES] TN_SECTION(".bss.tn_arena") __attribute__((aligned(16)));
+
+{"".join(declare(symbol, constant) for symbol, constant in tables.items())}"""
+
+
+def _declare(symbol: str, constant: Constant) -> str:
+    return f"extern const {_c_type(constant)} {symbol}[{len(constant.values)}];\n"
+
+
+def _define(symbol: str, constant: Constant) -> str:
+    attributes = f'TN_SECTION(".rodata.tn_constants") __attribute__((aligned({_ALIGNMENT})))'
+    values = _wrapped([str(value) for value in constant.values.tolist()])
+    return (
+        f"static const {_c_type(constant)} {symbol}[{len(constant.values)}]\n    {attributes} = {{\n{values}\n}};\n\n"
+    )
+
+
+def _c_type(constant: Constant) -> str:
+    return "int8_t" if constant.values.dtype == np.int8 else "int32_t"
+
+
+def _wrapped(items: list[str]) -> str:
+    """Comma-separated items in indented lines."""
+    lines, line = [], ""
+    for item in items:
+        if len(line) + len(item) + 2 > _WIDTH:
+            lines.append(f"    {line.rstrip()}")
+            line = ""
+        line += f"{item}, "
+    return "\n".join([*lines, f"    {line.rstrip()}"])
+
+
+def _write_layer(step: Step, layer: LayerInfo, arguments: _Arguments) -> str:
+    comment = textwrap.fill(
+        f"Layer {layer.index}: {layer.op} {layer.name}, {layer.comment}. {layer.macs:,} MAC,"
+        f" {layer.constants_bytes:,} B of constants, {layer.output_bytes:,} B of output.",
+        _WIDTH,
+        initial_indent="/* ",
+        subsequent_indent=" * ",
+    )
+    if not step.calls:
+        return f"{comment} */\n"
+    calls = [_write_call(call, arguments) for call in step.calls]
+    body = (
+        calls[0] if len(calls) == 1 else "".join(f"    {{\n{textwrap.indent(call, '    ')}    }}\n" for call in calls)
+    )
+    return f"{comment} */\nstatic void layer_{layer.index}(void)\n{{\n{body}}}\n"
+
+
+def _write_call(call: Call, arguments: _Arguments) -> str:
+    fields = _wrapped([f".{name} = {value}" for name, value in call.parameters.items()])
+    listed = ", ".join(["&layer", *(arguments.write(argument) for argument in call.arguments)])
+    line = textwrap.fill(f"{call.kernel}({listed});", _WIDTH, initial_indent="    ", subsequent_indent="        ")
+    return f"    static const struct {call.record} layer = {{\n{textwrap.indent(fields, '    ')}\n    }};\n\n{line}\n"
+
+
+def _write_functions(graph: Graph, steps: Sequence[Step], plan: Plan, name: str) -> str:
+    calls = "".join(f"    layer_{step.operator.index}();\n" for step in steps if step.calls)
+    return f"""int8_t *tn_{name}_input(void)
+{{
+    return tn_{name}_arena + {plan.offsets[graph.input.index]};
+}}
+
+const int8_t *tn_{name}_output(void)
+{{
+    return tn_{name}_arena + {plan.offsets[graph.output.index]};
+}}
+
+void tn_{name}_invoke(void)
+{{
+{calls}}}
+"""

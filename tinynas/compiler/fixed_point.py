@@ -1,0 +1,75 @@
+"""Fixed-point arithmetic as TensorFlow Lite defines it, for what is computed offline.
+
+Sources: tensorflow/lite/kernels/internal/quantization_util.cc (QuantizeMultiplier), gemmlowp's fixedpoint.h (rounding),
+tensorflow/lite/kernels/kernel_util.cc (activation ranges). The C twins are in firmware/lib/tn_fixed_point.h.
+"""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from tinynas.errors import UnsupportedError
+
+INT32_MAX = (1 << 31) - 1
+_HIGHEST_SHIFT = 30
+
+
+@dataclass(frozen=True, kw_only=True)
+class Multiplier:
+    """A positive real number as `value` / 2^31 * 2^`shift`, value in [2^30, 2^31), or 0; shift in [-31, 30]."""
+
+    value: int
+    shift: int
+
+    def apply(self, number: int) -> int:
+        """`number` (int32) times this, rounded twice as gemmlowp does: to 2^-31, then to an integer."""
+        left, right = max(self.shift, 0), max(-self.shift, 0)
+        return rounding_shift(doubling_high_product(wrap_int32(number << left), self.value), right)
+
+
+def quantize_multiplier(real: float) -> Multiplier:
+    """The closest Multiplier to `real` >= 0; below 2^-32 it is 0.
+
+    Raises:
+        UnsupportedError: real >= 2^30, which no trained network needs.
+    """
+    if real == 0.0:
+        return Multiplier(value=0, shift=0)
+    fraction, shift = math.frexp(real)
+    # TensorFlow Lite rounds halves away from zero; fraction * 2^31 is exact in a double.
+    value = math.floor(fraction * (1 << 31) + 0.5)
+    if value == 1 << 31:
+        value //= 2
+        shift += 1
+    if shift > _HIGHEST_SHIFT:
+        raise UnsupportedError(f"a rescaling factor of {real:g}: supported are factors below 2^{_HIGHEST_SHIFT}")
+    return Multiplier(value=value, shift=shift) if shift >= -31 else Multiplier(value=0, shift=0)
+
+
+def wrap_int32(number: int) -> int:
+    return (number + (1 << 31)) % (1 << 32) - (1 << 31)
+
+
+def doubling_high_product(a: int, b: int) -> int:
+    """gemmlowp's SaturatingRoundingDoublingHighMul: round(a * b / 2^31)."""
+    return min((a * b + (1 << 30)) >> 31, INT32_MAX)
+
+
+def rounding_shift(number: int, exponent: int) -> int:
+    """gemmlowp's RoundingDivideByPOT: number / 2^exponent, halves away from zero."""
+    remainder = number & ((1 << exponent) - 1)
+    threshold = (((1 << exponent) - 1) >> 1) + (1 if number < 0 else 0)
+    return (number >> exponent) + (1 if remainder > threshold else 0)
+
+
+def quantized(real: float, scale: float, zero_point: int) -> int:
+    """zero_point + round(real / scale) in float32 with halves away from zero, not clamped.
+
+    Raises:
+        UnsupportedError: the quotient does not fit int32.
+    """
+    quotient = float(np.float32(real) / np.float32(scale))
+    if not abs(quotient) < 1 << 31:
+        raise UnsupportedError(f"{real:g} at scale {scale:g} does not fit int32")
+    return zero_point + int(math.copysign(math.floor(abs(quotient) + 0.5), quotient))

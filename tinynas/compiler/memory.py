@@ -1,0 +1,135 @@
+"""One arena for all activations: who shares memory with whom, and where each piece lies.
+
+Tensors that are one piece of memory (a reshape's input and output; an element-wise output over its input) form a
+`Block`. Blocks that are never needed at the same time may overlap. Placing them best is NP-hard (dynamic storage
+allocation), so several greedy orders are tried and the smallest arena wins; the plan says how far from the lower bound
+it is. Greedy by size: Pisarchyk and Lee, "Efficient Memory Management for Deep Neural Net Inference", 2020.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from tinynas.compiler.graph import Graph, Tensor
+from tinynas.compiler.step import Step
+
+# Every piece starts at a multiple of this, so that kernels may read words.
+ALIGNMENT = 4
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """Where everything lies [B from the arena's start].
+
+    offsets: by tensor index; scratch_offsets: by step; arena_bytes: the arena's size; lower_bound_bytes: what is needed
+    at once by some step, below which no plan can go without changing the steps.
+    """
+
+    offsets: dict[int, int]
+    scratch_offsets: tuple[int, ...]
+    arena_bytes: int
+    lower_bound_bytes: int
+
+
+@dataclass
+class _Block:
+    """A piece of memory, needed from step `first` to step `last` inclusive. Step -1 writes the network's input."""
+
+    size: int
+    first: int
+    last: int
+    tensors: list[int]
+
+
+def plan_memory(graph: Graph, steps: Sequence[Step]) -> Plan:
+    """Offsets for every activation and every step's scratch memory. The input may be overwritten once it is used."""
+    blocks = _share(graph, steps)
+    scratch = [_Block(size=_aligned(step.scratch_bytes), first=i, last=i, tensors=[]) for i, step in enumerate(steps)]
+    everything = [block for block in (*blocks, *scratch) if block.size]
+    offsets = min((_place(everything, order) for order in _ORDERS), key=lambda found: _top(everything, found))
+    by_block = {id(block): offset for block, offset in zip(everything, offsets, strict=True)}
+    return Plan(
+        offsets={tensor: by_block[id(block)] for block in blocks for tensor in block.tensors},
+        scratch_offsets=tuple(by_block.get(id(block), 0) for block in scratch),
+        arena_bytes=_top(everything, offsets),
+        lower_bound_bytes=max(
+            sum(block.size for block in everything if block.first <= step <= block.last)
+            for step in range(-1, len(steps))
+        ),
+    )
+
+
+def _aligned(size: int) -> int:
+    return -(-size // ALIGNMENT) * ALIGNMENT
+
+
+def _share(graph: Graph, steps: Sequence[Step]) -> list[_Block]:
+    """The blocks of all activations, with tensors merged that can be one piece of memory."""
+    blocks = _alias(graph, steps)
+    of_tensor = {tensor: block for block in blocks for tensor in block.tensors}
+    for index, step in enumerate(steps):
+        output = of_tensor[step.operator.output.index]
+        for tensor in step.overwrites:
+            taken = of_tensor[tensor.index]
+            if taken is not output and taken.last == index and output.first == index and taken.size >= output.size:
+                taken.last = output.last
+                taken.tensors += output.tensors
+                of_tensor.update(dict.fromkeys(output.tensors, taken))
+                blocks.remove(output)
+                break
+    return blocks
+
+
+def _alias(graph: Graph, steps: Sequence[Step]) -> list[_Block]:
+    """One block per activation, reshapes joined, with the steps from the first write to the last read."""
+    of_tensor: dict[int, _Block] = {}
+    blocks: list[_Block] = []
+
+    def write(tensor: Tensor, step: int) -> None:
+        block = _Block(size=_aligned(tensor.elements), first=step, last=step, tensors=[tensor.index])
+        of_tensor[tensor.index] = block
+        blocks.append(block)
+
+    write(graph.input, -1)
+    for index, step in enumerate(steps):
+        read = [of_tensor[tensor.index] for tensor in step.operator.activations]
+        for block in read:
+            block.last = index
+        if step.calls:
+            write(step.operator.output, index)
+        else:
+            of_tensor[step.operator.output.index] = read[0]
+            read[0].tensors.append(step.operator.output.index)
+    of_tensor[graph.output.index].last = len(steps)
+    return blocks
+
+
+# The end of the list of blocks breaks ties, so equal networks get equal plans.
+_ORDERS: tuple[Callable[[_Block], tuple[int, ...]], ...] = (
+    lambda block: (-block.size, block.first),
+    lambda block: (-(block.last - block.first + 1) * block.size, block.first),
+    lambda block: (block.first, -block.size),
+    lambda block: (-block.last, -block.size),
+)
+
+
+def _place(blocks: Sequence[_Block], order: Callable[[_Block], tuple[int, ...]]) -> list[int]:
+    """Each block in turn goes to the lowest gap between the placed blocks that are needed at the same time."""
+    offsets: dict[int, int] = {}
+    for number in sorted(range(len(blocks)), key=lambda number: order(blocks[number])):
+        block = blocks[number]
+        taken = sorted(
+            (offset, offset + blocks[other].size)
+            for other, offset in offsets.items()
+            if blocks[other].first <= block.last and block.first <= blocks[other].last
+        )
+        position = 0
+        for start, end in taken:
+            if start - position >= block.size:
+                break
+            position = max(position, end)
+        offsets[number] = position
+    return [offsets[number] for number in range(len(blocks))]
+
+
+def _top(blocks: Sequence[_Block], offsets: Sequence[int]) -> int:
+    return max((offset + block.size for block, offset in zip(blocks, offsets, strict=True)), default=0)

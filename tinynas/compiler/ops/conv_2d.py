@@ -1,0 +1,77 @@
+"""CONV_2D. Source: tensorflow/lite/kernels/internal/reference/integer_ops/conv.h (ConvPerChannel)."""
+
+import math
+
+import numpy as np
+import numpy.typing as npt
+
+from tinynas.compiler.activation import fused_range
+from tinynas.compiler.graph import Operator, Tensor
+from tinynas.compiler.layout import (
+    channel_multipliers,
+    fold_bias,
+    interleave,
+    matmul_constants,
+    read_bias,
+    read_weights,
+    rescale_parameters,
+)
+from tinynas.compiler.step import Call, Scratch, Step
+from tinynas.compiler.window import Window, read_window
+
+
+def lower(operator: Operator) -> Step:
+    """Any stride, dilation and padding; weights (out, height, width, in), int8, one scale or one per output channel.
+
+    Raises:
+        MalformedModelError: shapes or options that contradict each other.
+        UnsupportedError: a batch other than 1, grouped convolution, or weights that are not constant int8.
+    """
+    operator.require_operands(2, 3)
+    weights, values = read_weights(operator, axis=0)
+    if values.ndim != 4:
+        operator.malformed(f"weights of shape {list(values.shape)}, needs out, height, width, in")
+    window = read_window(
+        operator,
+        size=(values.shape[1], values.shape[2]),
+        stride=(operator.option(2, "i"), operator.option(1, "i")),
+        dilation=(operator.option(5, "i", 1), operator.option(4, "i", 1)),
+    )
+    if values.shape[3] != window.channels:
+        operator.refuse(f"{values.shape[3]} input channels per group of {window.channels}; supported is one group")
+    rows = values.reshape(len(values), -1)
+    return convolution(operator, window, rows, weights, activation_slot=3)
+
+
+def convolution(
+    operator: Operator, window: Window, rows: npt.NDArray[np.int8], weights: Tensor, *, activation_slot: int
+) -> Step:
+    """The step for weights as rows (out, height * width * in)."""
+    channels, depth = rows.shape
+    if operator.output.shape[3] != channels:
+        operator.malformed(f"{channels} filters, the output has {operator.output.shape[3]} channels")
+    source = operator.activation()
+    limits = fused_range(operator, activation_slot)
+    multipliers = channel_multipliers(operator, weights)
+    pixels = math.prod(window.output)
+    parameters = {
+        **window.parameters,
+        "contiguous": int(window.contiguous),
+        "padding": source.zero_point,
+        "matmul.depth": depth,
+        "matmul.channels": channels,
+        **{
+            f"matmul.{key}": value
+            for key, value in rescale_parameters(multipliers, operator.output.zero_point, limits).items()
+        },
+    }
+    bias = fold_bias(rows, read_bias(operator, 2, channels), source.zero_point)
+    scratch = Scratch(size=0 if window.contiguous else min(pixels, 2) * depth)
+    constants = matmul_constants(interleave(rows), bias, multipliers)
+    call = Call(
+        kernel="tn_conv",
+        record="tn_conv",
+        parameters=parameters,
+        arguments=(source, operator.output, scratch, *constants),
+    )
+    return Step(operator=operator, calls=(call,), macs=pixels * depth * channels, detail=f"{window}, {limits.name}")

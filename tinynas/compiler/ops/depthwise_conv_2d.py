@@ -1,0 +1,67 @@
+"""DEPTHWISE_CONV_2D. Source: tensorflow/lite/kernels/internal/reference/integer_ops/depthwise_conv.h."""
+
+import math
+
+from tinynas.compiler.activation import fused_range
+from tinynas.compiler.graph import Operator
+from tinynas.compiler.layout import (
+    channel_multipliers,
+    fold_bias,
+    interleave,
+    matmul_constants,
+    read_bias,
+    read_weights,
+    rescale_parameters,
+)
+from tinynas.compiler.ops.conv_2d import convolution
+from tinynas.compiler.step import Call, Step
+from tinynas.compiler.window import read_window
+
+
+def lower(operator: Operator) -> Step:
+    """Any stride, dilation, padding and depth multiplier; weights (1, height, width, out), int8.
+
+    Raises:
+        MalformedModelError: shapes or options that contradict each other.
+        UnsupportedError: a batch other than 1, or weights that are not constant int8.
+    """
+    operator.require_operands(2, 3)
+    weights, values = read_weights(operator, axis=3)
+    if values.ndim != 4 or values.shape[0] != 1:
+        operator.malformed(f"weights of shape {list(values.shape)}, needs 1, height, width, out")
+    window = read_window(
+        operator,
+        size=(values.shape[1], values.shape[2]),
+        stride=(operator.option(2, "i"), operator.option(1, "i")),
+        dilation=(operator.option(6, "i", 1), operator.option(5, "i", 1)),
+    )
+    channels = values.shape[3]
+    if channels % window.channels or operator.output.shape[3] != channels:
+        operator.malformed(f"{channels} filters for {window.channels} -> {operator.output.shape[3]} channels")
+    rows = values.reshape(-1, channels).T
+    if window.channels == 1:
+        # One input channel: the same sums as an ordinary convolution, whose kernel reuses what it loads.
+        return convolution(operator, window, rows, weights, activation_slot=4)
+    multiplier = channels // window.channels
+    limits = fused_range(operator, 4)
+    multipliers = channel_multipliers(operator, weights)
+    source = operator.activation()
+    packed = interleave(rows) if multiplier == 1 else rows.reshape(-1)
+    bias = fold_bias(rows, read_bias(operator, 2, channels), source.zero_point)
+    parameters = {
+        **window.parameters,
+        "channels": channels,
+        "multiplier": multiplier,
+        "quads": channels // 4 if multiplier == 1 else 0,
+        "padding": source.zero_point,
+        **rescale_parameters(multipliers, operator.output.zero_point, limits),
+    }
+    constants = matmul_constants(packed, bias, multipliers)
+    call = Call(
+        kernel="tn_depthwise",
+        record="tn_depthwise",
+        parameters=parameters,
+        arguments=(source, operator.output, *constants),
+    )
+    macs = math.prod(window.output) * rows.size
+    return Step(operator=operator, calls=(call,), macs=macs, detail=f"{window}, {limits.name}")

@@ -1,0 +1,63 @@
+"""FULLY_CONNECTED. Sources: tensorflow/lite/kernels/internal/reference/integer_ops/fully_connected.h and
+tensorflow/lite/micro/kernels/fully_connected_common.cc."""
+
+import numpy as np
+
+from tinynas.compiler.activation import fused_range
+from tinynas.compiler.fixed_point import Multiplier, quantize_multiplier
+from tinynas.compiler.graph import Operator, Tensor
+from tinynas.compiler.layout import (
+    channel_multipliers,
+    fold_bias,
+    interleave,
+    matmul_constants,
+    read_bias,
+    read_weights,
+    rescale_parameters,
+)
+from tinynas.compiler.step import Call, Step
+
+
+def lower(operator: Operator) -> Step:
+    """Weights (out, in), int8, one scale or one per output; an input of any shape whose size is a multiple of `in`.
+
+    Raises:
+        MalformedModelError: shapes that contradict each other.
+        UnsupportedError: shuffled weights, or weights that are not constant int8.
+    """
+    operator.require_operands(2, 3)
+    if operator.option(1, "b"):
+        operator.refuse("shuffled weights; supported is the default format")
+    weights, values = read_weights(operator, axis=0)
+    source = operator.activation()
+    if values.ndim != 2:
+        operator.malformed(f"weights of shape {list(values.shape)}, needs out, in")
+    channels, depth = values.shape
+    rows = source.elements // depth
+    if rows * depth != source.elements or operator.output.elements != rows * channels:
+        operator.malformed(f"{list(source.shape)} x {list(values.shape)} -> {list(operator.output.shape)}")
+    limits = fused_range(operator, 0)
+    multipliers = _multipliers(operator, weights)
+    matmul = {
+        "depth": depth,
+        "channels": channels,
+        **rescale_parameters(multipliers, operator.output.zero_point, limits),
+    }
+    parameters = {"rows": rows, **{f"matmul.{key}": value for key, value in matmul.items()}}
+    bias = fold_bias(values, read_bias(operator, 2, channels), source.zero_point)
+    constants = matmul_constants(interleave(values), bias, multipliers)
+    call = Call(
+        kernel="tn_fully_connected",
+        record="tn_fully_connected",
+        parameters=parameters,
+        arguments=(source, operator.output, *constants),
+    )
+    return Step(operator=operator, calls=(call,), macs=rows * values.size, detail=limits.name)
+
+
+def _multipliers(operator: Operator, weights: Tensor) -> list[Multiplier]:
+    """With one scale, TensorFlow Lite multiplies the scales in float32 here, unlike in convolutions."""
+    if len(weights.scales) > 1:
+        return channel_multipliers(operator, weights)
+    product = np.float32(operator.activation().scale) * weights.scales[0]
+    return [quantize_multiplier(float(product) / operator.output.scale)]

@@ -1,0 +1,53 @@
+"""What the compiler hands on: sources, and what they need."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, kw_only=True)
+class TensorInfo:
+    """The network's input or output: real = scale * (value - zero_point), int8, `bytes` values."""
+
+    name: str
+    shape: tuple[int, ...]
+    scale: float
+    zero_point: int
+    bytes: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class LayerInfo:
+    """One operator.
+
+    macs: multiply-accumulates per inference; constants_bytes: in flash; output_bytes: in the arena; comment: its input
+    and output shapes and what matters beyond them.
+    """
+
+    index: int
+    op: str
+    name: str
+    output_shape: tuple[int, ...]
+    macs: int
+    constants_bytes: int
+    output_bytes: int
+    comment: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Program:
+    """A compiled network.
+
+    files: content by name, sources and constants; sha256: of the model's bytes, hexadecimal; arena_bytes: RAM for
+    activations, input and output included; arena_lower_bound_bytes: below which no plan for these steps can go;
+    constants_bytes: weights and tables in flash; inputs, outputs: one each; layers: one per operator, in order;
+    kernels: the headers of firmware/lib that the sources include, those they include themselves not among them.
+    """
+
+    files: dict[str, bytes]
+    sha256: str
+    arena_bytes: int
+    arena_lower_bound_bytes: int
+    constants_bytes: int
+    inputs: tuple[TensorInfo, ...]
+    outputs: tuple[TensorInfo, ...]
+    layers: tuple[LayerInfo, ...]
+    kernels: tuple[str, ...]

@@ -1,0 +1,65 @@
+"""What one operator becomes: calls of kernels, with their constants and their claims on the arena."""
+
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+
+from tinynas.compiler.graph import Operator, Tensor
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Constant:
+    """A table in flash, named after its step. values: shape (count,), int8 or int32."""
+
+    name: str
+    values: npt.NDArray[np.int8] | npt.NDArray[np.int32]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Scratch:
+    """Arena memory for the duration of one step [B]."""
+
+    size: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Call:
+    """`kernel(&parameters, arguments...)`. `parameters` are the fields of `struct <record>` in `<record>.h`.
+
+    An argument is an activation in the arena, a constant, or scratch memory.
+    """
+
+    kernel: str
+    record: str
+    parameters: dict[str, int]
+    arguments: tuple[Tensor | Constant | Scratch, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Step:
+    """One operator, lowered. A step without calls is free: its output is its input under another shape.
+
+    overwrites: inputs whose memory the output may take over; macs: multiply-accumulates of one inference;
+    detail: what a reader wants to know beyond the shapes.
+    """
+
+    operator: Operator
+    calls: tuple[Call, ...]
+    macs: int = 0
+    detail: str = ""
+    overwrites: tuple[Tensor, ...] = field(default=())
+
+    @property
+    def constants(self) -> tuple[Constant, ...]:
+        return tuple(argument for call in self.calls for argument in call.arguments if isinstance(argument, Constant))
+
+    @property
+    def constants_bytes(self) -> int:
+        return sum(constant.values.nbytes for constant in self.constants)
+
+    @property
+    def scratch_bytes(self) -> int:
+        return max(
+            (item.size for call in self.calls for item in call.arguments if isinstance(item, Scratch)), default=0
+        )
