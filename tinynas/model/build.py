@@ -21,6 +21,7 @@ def build(architecture: Architecture, seed: int) -> Any:
 
     Raises:
         UnsupportedError: an operator that Keras networks are not built of here.
+        UnsupportedError: a depthwise convolution of an image whose two strides differ.
     """
     # Keras keeps what it has built: dozens of candidates in one process would exhaust the memory.
     keras.backend.clear_session()
@@ -53,9 +54,15 @@ def _conv(layer: Layer, inputs: list[Any], seed: int) -> Any:
 
 
 def _depthwise(layer: Layer, inputs: list[Any], seed: int) -> Any:
+    stride = layer.stride
+    if stride[0] != stride[1]:
+        if inputs[0].shape[2] != 1:
+            raise UnsupportedError(f"{layer.name}: TensorFlow has no depthwise convolution of unequal strides {stride}")
+        # A series is one column wide: the stride along the width moves nothing.
+        stride = (stride[0], stride[0])
     convolution = keras.layers.DepthwiseConv2D(
         layer.kernel,
-        strides=layer.stride,
+        strides=stride,
         padding=layer.padding,
         use_bias=not layer.batch_norm,
         depthwise_initializer=keras.initializers.HeNormal(seed=seed),

@@ -32,7 +32,10 @@ _READERS: dict[str, Callable[[Path, TaskSection], Samples]] = {
 
 @dataclass(frozen=True, kw_only=True)
 class Split:
-    """x: float32 (n, *input_shape), what the network takes; y: int64 (n,) in [0, classes)."""
+    """x: float32 (n, *input_shape), what the network takes; y: int64 (n,) in [0, classes).
+
+    Samples come in random order: the first so many are a fair sample of them all.
+    """
 
     x: np.ndarray
     y: np.ndarray
@@ -81,7 +84,11 @@ def load_task(section: TaskSection, seed: int) -> Task:
     contents = splits.content_ids(samples.x)
     split = _assign(samples, contents, section, seed, name)
     dropped = splits.straddlers(contents, split)
-    members = [np.flatnonzero((split == number) & ~dropped) for number in (splits.TRAIN, splits.VAL, splits.TEST)]
+    rng = np.random.default_rng(seed)
+    members = [
+        rng.permutation(np.flatnonzero((split == number) & ~dropped))
+        for number in (splits.TRAIN, splits.VAL, splits.TEST)
+    ]
     for number, indices in enumerate(members):
         missing = set(range(len(samples.class_names))) - set(np.unique(samples.y[indices]).tolist())
         if missing:

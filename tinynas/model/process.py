@@ -54,5 +54,7 @@ def configure_process() -> None:
         tf.config.threading.set_intra_op_parallelism_threads(1)
         tf.config.threading.set_inter_op_parallelism_threads(1)
         tf.config.set_visible_devices([], "GPU")
+        # It takes every new candidate for a careless retracing of the last one.
+        tf.get_logger().setLevel("ERROR")
         # The first operation loads the kernels, which is what writes.
         tf.zeros(1)
