@@ -25,7 +25,7 @@ app = typer.Typer(
 )
 
 StudyArgument = Annotated[Path, typer.Argument(help="The study's file.", metavar="STUDY")]
-BoardOption = Annotated[str, typer.Option("--board", help="Board name: see tinynas boards.")]
+BoardOption = Annotated[str, typer.Option("--board", help="Board of a .tflite file: see tinynas boards.")]
 PortOption = Annotated[str | None, typer.Option(help="Serial port or URL of a physical board.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object to stdout.")]
 
@@ -195,6 +195,7 @@ def export(
     to: Annotated[str, typer.Option(help="c, tflm or platformio.")] = "c",
     output: Annotated[Path, typer.Option(help="Folder to write.")] = Path("export"),
     name: Annotated[str, typer.Option(help="Name in the C code.")] = "network",
+    board: BoardOption = "netduinoplus2",
     force: Annotated[bool, typer.Option(help="Replace the folder if it is there.")] = False,
     as_json: JsonOption = False,
 ) -> None:
@@ -202,7 +203,7 @@ def export(
     from tinynas.study.conclude import export_model, export_trial
 
     if source.suffix == ".tflite":
-        written = export_model(source, to=to, folder=output, name=name, force=force)
+        written = export_model(source, to=to, folder=output, board=board, name=name, force=force)
     else:
         written = export_trial(source, trial, to=to, folder=output, name=name, force=force)
     _print(written, as_json=as_json)

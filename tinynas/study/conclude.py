@@ -3,12 +3,14 @@
 from pathlib import Path
 from typing import Any
 
+from tinynas.boards import load_board
+from tinynas.compiler import compile_network
 from tinynas.errors import ConfigError
-from tinynas.study.export import Provenance, export
+from tinynas.study.export import Provenance, export, require_form, require_free
 from tinynas.study.report import write_report
 from tinynas.study.single import read_inputs, read_model, reference, tflm_arena_bytes
 from tinynas.study.store import Store
-from tinynas.study.summary import front
+from tinynas.study.summary import FrontPoint, front
 
 
 def conclude(path: Path) -> dict[str, Path]:
@@ -16,5 +18,85 @@ def conclude(path: Path) -> dict[str, Path]:
     page, folder = path.with_suffix(".html"), path.with_suffix(".export")
     with Store.open_to_read(path) as store:
         write_report(store, page)
-    export_trial(path, None, to="c", folder=folder, name="network", force=True)
+    export_trial(path, None, to="c", folder=folder, force=True)
     return {"report": page, "exported": folder}
+
+
+def export_trial(
+    study: Path, number: int | None, *, to: str, folder: Path, name: str = "network", force: bool = False
+) -> dict[str, Any]:
+    """Export one trial of a study, by default the front's most accurate. Returns what `export` returns.
+
+    Raises:
+        ConfigError: the study has no such trial, or that trial was never trained; as `export`.
+    """
+    require_form(to)
+    require_free(folder, force=force)
+    with Store.open_to_read(study) as store:
+        point = _chosen(store, number)
+        kind = "model" if point.finalist is None else "final"
+        parts = [store.artifact(point.trial.number, f"{kind}.{part}") for part in ("tflite", "inputs", "outputs")]
+        board, task = store.fact("board"), store.fact("task") or {}
+    tflite, inputs, outputs = parts
+    if tflite is None or inputs is None or outputs is None:
+        raise ConfigError(f"study {study}: trial {point.trial.number} has no network: it was never trained")
+    return export(
+        tflite,
+        to=to,
+        folder=folder,
+        inputs=inputs,
+        outputs=outputs,
+        provenance=Provenance(
+            origin=f"trial {point.trial.number} of study {study.name}",
+            task=task.get("name"),
+            board=board,
+            genome=point.trial.genome,
+            class_names=tuple(task.get("class_names", ())),
+            accuracy_int8_val=point.accuracy_int8_val,
+            accuracy_int8_test=point.accuracy_int8_test,
+            cost=point.cost,
+        ),
+        name=name,
+        board=load_board(board) if to == "platformio" else None,
+        arena_bytes=tflm_arena_bytes(tflite) if to == "tflm" else None,
+        force=force,
+    )
+
+
+def _chosen(store: Store, number: int | None) -> FrontPoint:
+    """A trial with its final form, if it has one."""
+    if number is None:
+        points = front(store)
+        if not points:
+            raise ConfigError(f"study {store.path} has no front yet: tinynas resume {store.path}")
+        return points[0]
+    finalists = {finalist.trial: finalist for finalist in store.finalists()}
+    for trial in store.trials():
+        if trial.number == number:
+            if trial.state != "complete":
+                raise ConfigError(f"study {store.path}: trial {number} is {trial.state}: {trial.reason}")
+            return FrontPoint(trial=trial, finalist=finalists.get(number))
+    raise ConfigError(f"study {store.path} has no trial {number}: tinynas show {store.path} lists the front")
+
+
+def export_model(
+    path: Path, *, to: str, folder: Path, board: str = "netduinoplus2", name: str = "network", force: bool = False
+) -> dict[str, Any]:
+    """Export a .tflite file; its test vector is four random inputs with tflite-micro's outputs. Raises as `export`."""
+    require_form(to)
+    require_free(folder, force=force)
+    manifest = load_board(board)
+    tflite = read_model(path)
+    inputs = read_inputs(None, compile_network(tflite), samples=4)
+    return export(
+        tflite,
+        to=to,
+        folder=folder,
+        inputs=inputs.tobytes(),
+        outputs=reference(tflite, inputs).tobytes(),
+        provenance=Provenance(origin=path.name, board=board if to == "platformio" else None),
+        name=name,
+        board=manifest,
+        arena_bytes=tflm_arena_bytes(tflite) if to == "tflm" else None,
+        force=force,
+    )
