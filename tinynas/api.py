@@ -41,10 +41,10 @@ class Study:
         """The front, the most accurate network first."""
         return list(self.summary()["front"])
 
-    def resume(self, *, budget: int | None = None, time_s: float | None = None) -> None:
+    def resume(self, *, budget: int | None = None, time: float | str | None = None) -> None:
         """Continue the search, with a larger budget or time if given."""
         with watched(self.path, quiet=False) as notify:
-            run.resume(self.path, notify, budget, time_s)
+            run.resume(self.path, notify, budget, time)
 
     def report(self, path: str | Path) -> None:
         """Write the HTML report."""
@@ -55,7 +55,7 @@ class Study:
         self, trial: int | None = None, *, to: str = "c", folder: str | Path = "export", force: bool = False
     ) -> dict[str, Any]:
         """Export a trial (default: the most accurate of the front) as `c`, `tflm` or `platformio`."""
-        return conclude.export_trial(self.path, trial, to=to, folder=Path(folder), name="network", force=force)
+        return conclude.export_trial(self.path, trial, to=to, folder=Path(folder), force=force)
 
 
 def search(path: str | Path, config: str | Path | None = None, **sections: Mapping[str, Any]) -> Study:

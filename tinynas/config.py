@@ -201,6 +201,11 @@ def load_config(path: Path | None, overrides: Mapping[str, Mapping[str, Any]] | 
         raise ConfigError(_explain(error, path, text)) from error
 
 
+def with_search(config: Config, changes: Mapping[str, Any]) -> Config:
+    """The same settings with other values in [search], checked as in a file. Raises ConfigError as `load_config`."""
+    return load_config(None, {**config.model_dump(), "search": {**config.search.model_dump(), **changes}})
+
+
 def _anchor_paths(settings: dict[str, Any], folder: Path) -> None:
     for section, key in (("task", "path"), ("space", "file")):
         values = settings.get(section)

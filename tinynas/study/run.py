@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
-from tinynas.config import Config
+from tinynas.config import Config, with_search
 from tinynas.errors import CandidateError, ConfigError, NothingFeasibleError
 from tinynas.estimate.analytic import estimate_architecture, infeasible_reason, smallest_cost
 from tinynas.search.fitness import Fitness, fitness
@@ -77,23 +77,19 @@ def check(config: Config) -> dict[str, Any]:
         return {name: fact for name, fact in facts_of(lab).items() if name != "elapsed_s"}
 
 
-def resume(path: Path, notify: Notify, budget: int | None = None, time_s: float | None = None) -> None:
-    """Continue a study, with a larger `budget` or `time_s` if given. Raises as `search`, and
+def resume(path: Path, notify: Notify, budget: int | None = None, time_limit: float | str | None = None) -> None:
+    """Continue a study, with a larger `budget` or `time_limit` (seconds, or text as "30m") if given. Raises as `search`, and
 
     Raises:
         ConfigError: the data, the space, the toolchain or the firmware differ from those the study was made with.
     """
     with Store.open_to_write(path) as store:
-        config = _extended(config_of(store), budget, time_s)
+        changes = {name: value for name, value in (("budget", budget), ("time", time_limit)) if value is not None}
+        config = with_search(config_of(store), changes)
         with open_lab(config) as lab:
             _require_same(store, facts_of(lab))
             store.set_fact("config", config.model_dump(mode="json"))
             _run(store, lab, notify)
-
-
-def _extended(config: Config, budget: int | None, time_s: float | None) -> Config:
-    changes = {name: value for name, value in (("budget", budget), ("time", time_s)) if value is not None}
-    return config.model_copy(update={"search": config.search.model_copy(update=changes)})
 
 
 def _refuse_existing(path: Path, config: Config) -> None:
