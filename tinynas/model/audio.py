@@ -23,7 +23,6 @@ import wave
 from pathlib import Path
 
 import numpy as np
-from scipy.signal import resample_poly
 
 from tinynas.config import TaskSection
 from tinynas.errors import ConfigError
@@ -99,6 +98,9 @@ def read_clip(path: Path, rate_hz: int, length: int) -> np.ndarray:
         raise ConfigError(f"{path} is corrupt: its header says {count:,} samples, {len(data) // 2:,} are there")
     samples = np.frombuffer(data, "<i2")
     if own_rate != rate_hz:
+        # scipy.signal takes half a second to import, and few files need it.
+        from scipy.signal import resample_poly
+
         divisor = int(np.gcd(own_rate, rate_hz))
         resampled = resample_poly(samples.astype(np.float64), rate_hz // divisor, own_rate // divisor)
         samples = np.clip(np.round(resampled), -32768, 32767).astype(np.int16)
