@@ -78,7 +78,7 @@ def check(config: Config) -> dict[str, Any]:
 
 
 def resume(path: Path, notify: Notify, budget: int | None = None, time_limit: float | str | None = None) -> None:
-    """Continue a study, with a larger `budget` or `time_limit` (seconds, or text as "30m") if given. Raises as `search`, and
+    """Continue a study, with a larger `budget` or `time_limit` (seconds, or text as "30m"). Raises as `search`, and
 
     Raises:
         ConfigError: the data, the space, the toolchain or the firmware differ from those the study was made with.
