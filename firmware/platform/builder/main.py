@@ -1,0 +1,93 @@
+"""How PlatformIO builds and uploads: the network in the project's src folder, and the firmware around it.
+
+The board's manifest gives everything that differs between boards; there is no other place for a flag or a size.
+"""
+
+import os
+import shutil
+from pathlib import Path
+
+from SCons.Script import COMMAND_LINE_TARGETS, AlwaysBuild, Default, DefaultEnvironment
+
+env = DefaultEnvironment()
+board = env.BoardConfig()
+FIRMWARE = Path(env.PioPlatform().get_dir()).resolve().parent
+PLATFORM = FIRMWARE / "platform"
+
+MEMORY_STARTS = {"stm32f4": {"flash": 0x08000000, "sram": 0x20000000}}
+STACK_BYTES = 4096
+
+port = board.get("tinynas.port")
+flags = list(board.get("tinynas.flags"))
+starts = MEMORY_STARTS[port]
+symbols = {
+    "flash_start": starts["flash"],
+    "flash_bytes": board.get("tinynas.flash_bytes"),
+    "sram_start": starts["sram"],
+    "sram_bytes": board.get("tinynas.sram_bytes"),
+    "stack_bytes": STACK_BYTES,
+}
+
+env.Replace(
+    AR="arm-none-eabi-ar",
+    AS="arm-none-eabi-as",
+    CC="arm-none-eabi-gcc",
+    CXX="arm-none-eabi-g++",
+    OBJCOPY="arm-none-eabi-objcopy",
+    RANLIB="arm-none-eabi-ranlib",
+    LINK="arm-none-eabi-gcc",
+    PROGNAME="firmware",
+    PROGSUFFIX=".elf",
+    CFLAGS=["-std=gnu11"],
+    CCFLAGS=[*flags, "-Wall", "-Wextra", "-Werror", "-ffunction-sections", "-fdata-sections"],
+    ASFLAGS=flags,
+    ASPPFLAGS=[*flags, "-x", "assembler-with-cpp"],
+    CPPPATH=["$PROJECT_SRC_DIR", str(FIRMWARE / "lib"), str(FIRMWARE / "src")],
+    CPPDEFINES=[
+        ("F_CPU", board.get("tinynas.clock_hz")),
+        ("TN_BAUD", board.get("tinynas.baud", 115200)),
+        ("TN_BOARD_NAME", '\\"$BOARD\\"'),
+    ],
+    LINKFLAGS=[
+        *flags,
+        "-nostartfiles",
+        "--specs=nano.specs",
+        # The id is a hash of what is linked, so equal images have equal ids.
+        "-Wl,--gc-sections,--build-id=md5,--fatal-warnings",
+        *(f"-Wl,--defsym={name}={value}" for name, value in symbols.items()),
+    ],
+    LDSCRIPT_PATH=str(PLATFORM / "cortex_m.ld"),
+    LIBS=["c", "m", "gcc"],
+)
+env.BuildSources("$BUILD_DIR/firmware", str(FIRMWARE / "src"), ["+<*.c>", "-<port_*.c>", f"+<port_{port}.c>"])
+env.BuildSources("$BUILD_DIR/platform", str(PLATFORM), ["+<startup_cortex_m4.c>"])
+
+IMAGE = os.path.join("$BUILD_DIR", "${PROGNAME}.bin")
+
+
+def write_flash(target, source, env):
+    """Put the image where the emulated board boots from: whole or not at all, because a board may be starting."""
+    destination = env.subst("$UPLOAD_PORT")
+    if not destination:
+        env.Exit("Error: no --upload-port: for an emulated board it is the file that the emulator boots from")
+    partial = f"{destination}.partial"
+    shutil.copyfile(str(source[0]), partial)
+    os.replace(partial, destination)
+
+
+def refuse_upload(target, source, env):
+    env.Exit(f"Error: upload protocol {protocol!r} is not supported, only 'emulator' is")
+
+
+if "nobuild" in COMMAND_LINE_TARGETS:
+    # PlatformIO empties the build folder of a project that it does not know yet; an image from elsewhere lies beside.
+    staged = Path(env.subst("$PROJECT_DIR")) / "firmware.bin"
+    image = env.File(str(staged) if staged.is_file() else IMAGE)
+else:
+    program = env.BuildProgram()
+    image = env.Command(IMAGE, program, env.VerboseAction("$OBJCOPY -O binary $SOURCE $TARGET", "Extracting $TARGET"))
+    Default(image)
+
+AlwaysBuild(env.Alias("nobuild", image))
+protocol = env.subst("$UPLOAD_PROTOCOL") or board.get("upload.protocol")
+env.AddPlatformTarget("upload", image, write_flash if protocol == "emulator" else refuse_upload, "Upload")

@@ -1,0 +1,45 @@
+/* What a CPU family supplies, in port_<family>.c. The rest of the firmware touches no register.
+ *
+ * The port also places what its linker script names: sections .bss.tn_arena and .rodata.tn_constants apart, so that
+ * sizes can be read off the image, and memory that a reset leaves alone, for the boot count.
+ */
+#ifndef TN_PORT_H
+#define TN_PORT_H
+
+#include <stdint.h>
+
+/* Why the CPU started. Values travel in the greeting. */
+enum tn_reset_cause {
+    TN_RESET_UNKNOWN = 0,
+    TN_RESET_POWER_ON = 1,
+    TN_RESET_PIN = 2,
+    TN_RESET_SOFTWARE = 3,
+    TN_RESET_WATCHDOG = 4,
+};
+
+struct tn_boot {
+    uint32_t clock_hz; /* of the CPU, as it really is: a board whose crystal failed must say so */
+    uint32_t ticks_hz; /* of the timer */
+    uint32_t count;    /* starts since power came on, from 1 */
+    enum tn_reset_cause cause;
+};
+
+/* Clocks, link, timer. Called once, first. */
+struct tn_boot tn_port_init(void);
+
+/* The next byte from the host; the CPU sleeps until there is one. */
+uint8_t tn_port_read(void);
+
+/* Returns when the byte is on its way. */
+void tn_port_write(uint8_t byte);
+
+/* The timer runs only between these two, so that a sleeping board has nothing to wake up for. */
+void tn_port_timer_start(void);
+
+/* Ticks since the start; 0xFFFFFFFF stands for more than that. */
+uint32_t tn_port_timer_stop(void);
+
+/* Starts again, after what was written has left. */
+_Noreturn void tn_port_reset(void);
+
+#endif

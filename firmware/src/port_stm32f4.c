@@ -1,0 +1,267 @@
+/* STM32F405/407/415/417. Registers and bits: ST reference manual RM0090; SysTick, NVIC, SCB: ARM DDI 0403.
+ *
+ * The link is USART1 on PA9 (TX) and PA10 (RX). The same image runs on the chip and on QEMU, which has no RCC: its
+ * clocks run at their final speed from the start.
+ */
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "port.h"
+
+_Static_assert(F_CPU == 168000000, "the PLL is set for 168 MHz");
+_Static_assert(TN_HSE_HZ % 1000000 == 0, "the PLL's input is the crystal divided down to 1 MHz");
+
+struct rcc {
+    volatile uint32_t cr, pllcfgr, cfgr, cir, ahb1rstr, ahb2rstr, ahb3rstr, reserved0, apb1rstr, apb2rstr;
+    volatile uint32_t reserved1[2], ahb1enr, ahb2enr, ahb3enr, reserved2, apb1enr, apb2enr;
+    volatile uint32_t reserved3[2], ahb1lpenr, ahb2lpenr, ahb3lpenr, reserved4, apb1lpenr, apb2lpenr;
+    volatile uint32_t reserved5[2], bdcr, csr;
+};
+_Static_assert(offsetof(struct rcc, apb2enr) == 0x44, "RM0090, RCC register map");
+_Static_assert(offsetof(struct rcc, csr) == 0x74, "RM0090, RCC register map");
+
+struct gpio {
+    volatile uint32_t moder, otyper, ospeedr, pupdr, idr, odr, bsrr, lckr, afr[2];
+};
+
+struct usart {
+    volatile uint32_t sr, dr, brr, cr1, cr2, cr3, gtpr;
+};
+
+struct systick {
+    volatile uint32_t csr, rvr, cvr, calib;
+};
+
+#define RCC ((struct rcc *)0x40023800)
+#define FLASH_ACR (*(volatile uint32_t *)0x40023C00)
+#define GPIOA ((struct gpio *)0x40020000)
+#define USART1 ((struct usart *)0x40011000)
+#define SYSTICK ((struct systick *)0xE000E010)
+#define NVIC_ISER1 (*(volatile uint32_t *)0xE000E104)
+#define SCB_AIRCR (*(volatile uint32_t *)0xE000ED0C)
+
+enum {
+    HSI_HZ = 16000000,
+    RCC_CR_HSION = 1 << 0,
+    RCC_CR_HSEON = 1 << 16,
+    RCC_CR_HSERDY = 1 << 17,
+    RCC_CR_PLLON = 1 << 24,
+    RCC_CR_PLLRDY = 1 << 25,
+    RCC_PLLCFGR_HSE = 1 << 22,
+    RCC_CFGR_PPRE1_DIV4 = 5 << 10,
+    RCC_CFGR_PPRE2_DIV2 = 4 << 13,
+    RCC_CFGR_SW_PLL = 2 << 0,
+    RCC_CFGR_SWS_MASK = 3 << 2,
+    RCC_CFGR_SWS_PLL = 2 << 2,
+    RCC_AHB1ENR_GPIOA = 1 << 0,
+    RCC_APB2ENR_USART1 = 1 << 4,
+    RCC_CSR_RMVF = 1 << 24,
+    RCC_CSR_PIN = 1 << 26,
+    RCC_CSR_POWER_ON = 1 << 27,
+    RCC_CSR_SOFTWARE = 1 << 28,
+    RCC_CSR_WATCHDOGS = 3 << 29,
+    FLASH_ACR_5_WAITS_CACHED = 5 | 7 << 8,
+    USART_SR_RXNE = 1 << 5,
+    USART_SR_TC = 1 << 6,
+    USART_SR_TXE = 1 << 7,
+    USART_CR1_ON = 1 << 13 | 1 << 5 | 1 << 3 | 1 << 2, /* UE, RXNEIE, TE, RE */
+    USART1_IRQ = 37,
+    SYSTICK_MAX = 0xFFFFFF,
+    SYSTICK_ON = 7, /* the CPU's clock, with interrupt */
+    ROUNDS = 100000, /* of waiting: a crystal starts within milliseconds */
+    QUEUE_SIZE = 2048,
+};
+
+/* A reset leaves this alone, the power's coming on does not. `mark` tells which it was. */
+enum { MARK = 0x7A5C1E0F };
+static struct {
+    uint32_t mark;
+    uint32_t starts;
+    uint32_t asked; /* MARK: this firmware asked for the reset */
+} persistent __attribute__((section(".noinit")));
+
+/* Bytes that came while the CPU was at work: more than the longest frame, so that a request may be sent again
+ * while the first one is being done. What does not fit is dropped, and the frame's CRC tells. */
+static volatile uint8_t queue[QUEUE_SIZE];
+static volatile uint32_t queue_in, queue_out;
+
+static volatile uint32_t timer_wraps;
+
+static bool wait_for(const volatile uint32_t *reg, uint32_t mask, uint32_t value)
+{
+    for (uint32_t i = 0; i < ROUNDS; i++) {
+        if ((*reg & mask) == value) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* The PLL at 168 MHz from the crystal (RM0090, 7.3.2: 1 MHz x 336 / 2). Returns the CPU's clock as it is then. */
+static uint32_t start_clock(void)
+{
+    /* The chip cannot run without its internal oscillator here; only an emulator reads as zero. */
+    if (!(RCC->cr & RCC_CR_HSION)) {
+        return F_CPU;
+    }
+    RCC->cr |= RCC_CR_HSEON;
+    if (!wait_for(&RCC->cr, RCC_CR_HSERDY, RCC_CR_HSERDY)) {
+        return HSI_HZ;
+    }
+    RCC->pllcfgr = TN_HSE_HZ / 1000000 | 336 << 6 | 0 << 16 | RCC_PLLCFGR_HSE | 7 << 24;
+    RCC->cr |= RCC_CR_PLLON;
+    if (!wait_for(&RCC->cr, RCC_CR_PLLRDY, RCC_CR_PLLRDY)) {
+        return HSI_HZ;
+    }
+    FLASH_ACR = FLASH_ACR_5_WAITS_CACHED;
+    RCC->cfgr = RCC_CFGR_PPRE1_DIV4 | RCC_CFGR_PPRE2_DIV2 | RCC_CFGR_SW_PLL;
+    if (!wait_for(&RCC->cfgr, RCC_CFGR_SWS_MASK, RCC_CFGR_SWS_PLL)) {
+        return HSI_HZ;
+    }
+    return F_CPU;
+}
+
+static void start_link(uint32_t clock_hz)
+{
+    const uint32_t bus_hz = clock_hz == HSI_HZ ? HSI_HZ : clock_hz / 2;
+
+    RCC->ahb1enr |= RCC_AHB1ENR_GPIOA;
+    RCC->apb2enr |= RCC_APB2ENR_USART1;
+    (void)RCC->apb2enr; /* a peripheral is there two cycles after its clock */
+    GPIOA->afr[1] = (GPIOA->afr[1] & ~0xFF0u) | 0x770u;
+    GPIOA->moder = (GPIOA->moder & ~(0xFu << 18)) | 0xAu << 18;
+    USART1->brr = (bus_hz + TN_BAUD / 2) / TN_BAUD;
+    USART1->cr1 = USART_CR1_ON;
+    NVIC_ISER1 = 1u << (USART1_IRQ - 32);
+}
+
+static enum tn_reset_cause take_reset_cause(bool power_came_on, bool asked)
+{
+    const uint32_t csr = RCC->csr;
+
+    RCC->csr = csr | RCC_CSR_RMVF;
+    if (csr & RCC_CSR_WATCHDOGS) {
+        return TN_RESET_WATCHDOG;
+    }
+    if (power_came_on || csr & RCC_CSR_POWER_ON) {
+        return TN_RESET_POWER_ON;
+    }
+    if (asked || csr & RCC_CSR_SOFTWARE) {
+        return TN_RESET_SOFTWARE;
+    }
+    return csr & RCC_CSR_PIN ? TN_RESET_PIN : TN_RESET_UNKNOWN;
+}
+
+struct tn_boot tn_port_init(void)
+{
+    const bool power_came_on = persistent.mark != MARK;
+    const uint32_t clock_hz = start_clock();
+
+    if (power_came_on) {
+        persistent.starts = 0;
+        persistent.asked = 0;
+    }
+    const struct tn_boot boot = {
+        .clock_hz = clock_hz,
+        .ticks_hz = clock_hz,
+        .count = ++persistent.starts,
+        .cause = take_reset_cause(power_came_on, persistent.asked == MARK),
+    };
+
+    persistent.mark = MARK;
+    persistent.asked = 0;
+    start_link(clock_hz);
+    return boot;
+}
+
+void tn_usart1_handler(void)
+{
+    const uint32_t status = USART1->sr;
+    const uint8_t byte = (uint8_t)USART1->dr; /* reading clears the interrupt, an overrun's too */
+
+    if (status & USART_SR_RXNE && queue_in - queue_out < QUEUE_SIZE) {
+        queue[queue_in % QUEUE_SIZE] = byte;
+        queue_in++;
+    }
+}
+
+uint8_t tn_port_read(void)
+{
+    while (queue_in == queue_out) {
+        /* With interrupts masked, one that comes after the check still ends the wait (ARM DDI 0403, WFI). */
+        __asm volatile("cpsid i" ::: "memory");
+        if (queue_in == queue_out) {
+            __asm volatile("wfi");
+        }
+        __asm volatile("cpsie i" ::: "memory");
+    }
+    const uint8_t byte = queue[queue_out % QUEUE_SIZE];
+
+    queue_out++;
+    return byte;
+}
+
+void tn_port_write(uint8_t byte)
+{
+    while (!(USART1->sr & USART_SR_TXE)) {
+    }
+    USART1->dr = byte;
+}
+
+void tn_systick_handler(void)
+{
+    timer_wraps++;
+}
+
+void tn_port_timer_start(void)
+{
+    timer_wraps = 0;
+    SYSTICK->rvr = SYSTICK_MAX;
+    SYSTICK->cvr = 0;
+    SYSTICK->csr = SYSTICK_ON;
+}
+
+uint32_t tn_port_timer_stop(void)
+{
+    uint32_t wraps;
+    uint32_t now;
+
+    /* A wrap between the two readings would count for the wrong one. */
+    do {
+        wraps = timer_wraps;
+        now = SYSTICK->cvr;
+    } while (wraps != timer_wraps);
+    SYSTICK->csr = 0;
+    /* The first tick loads the counter, which reads zero until then. */
+    const uint64_t ticks = (uint64_t)wraps * (SYSTICK_MAX + 1u) + (now ? SYSTICK_MAX + 1u - now : 0);
+
+    return ticks < UINT32_MAX ? (uint32_t)ticks : UINT32_MAX;
+}
+
+static _Noreturn void reset(void)
+{
+    SCB_AIRCR = 0x05FA0004; /* the key, and SYSRESETREQ */
+    for (;;) {
+    }
+}
+
+_Noreturn void tn_port_reset(void)
+{
+    while (!(USART1->sr & USART_SR_TC)) {
+    }
+    persistent.asked = MARK;
+    reset();
+}
+
+/* Any fault: say so, as log text between frames, and start again. The host sees the boot count. */
+_Noreturn void tn_fault_handler(void)
+{
+    static const char text[] = "\nthe CPU faulted\n";
+
+    for (const char *c = text; *c; c++) {
+        tn_port_write((uint8_t)*c);
+    }
+    while (!(USART1->sr & USART_SR_TC)) {
+    }
+    reset();
+}

@@ -1,0 +1,201 @@
+#include <string.h>
+
+#include "network.h"
+#include "requests.h"
+#include "stack.h"
+
+enum {
+    TN_HELLO = 0x01,
+    TN_INPUT = 0x02,
+    TN_RUN = 0x03,
+    TN_TIMES = 0x04,
+    TN_OUTPUT = 0x05,
+    TN_RESET = 0x06,
+    TN_ERROR = 0x7F,
+    TN_ANSWER = 0x80,
+};
+
+enum {
+    TN_BUILD_ID_BYTES = 16,
+    TN_SHA256_BYTES = 32,
+    TN_GREETING_BYTES = 84,
+    TN_MAX_NAME = 32,
+    TN_TIMES_PER_FRAME = TN_MAX_PAYLOAD / 4,
+    TN_MAX_REPEATS = 256,
+};
+
+#define TN_BOARD_NAME_BYTES (sizeof TN_BOARD_NAME)
+_Static_assert(TN_BOARD_NAME_BYTES <= TN_MAX_NAME, "a board's name has at most 31 characters");
+_Static_assert(1 + TN_BUILD_ID_BYTES + TN_SHA256_BYTES + 1 + 8 * 4 + 2 == TN_GREETING_BYTES, "see PROTOCOL.md");
+
+/* From the linker script. `tn_static_bytes` is an address that means a size. */
+extern const uint8_t tn_build_id[];
+extern const uint8_t tn_static_bytes[];
+extern uint8_t tn_spare_start[];
+extern uint8_t tn_spare_end[];
+
+static uint32_t times[TN_MAX_REPEATS];
+static uint16_t times_count;
+static uint32_t last_ticks;
+
+/* The input waits in RAM that nothing else uses, because an inference may overwrite the network's own input. Where
+ * there is too little of it, the input goes straight to the network and is good for one inference. */
+static bool has_staging(void)
+{
+    return (size_t)(tn_spare_end - tn_spare_start) >= TN_NETWORK_INPUT_BYTES;
+}
+
+static enum tn_status greet(struct tn_frame *answer, const struct tn_boot *boot)
+{
+    uint8_t *to = tn_payload(answer);
+    const uint32_t fields[] = {
+        boot->count,
+        boot->ticks_hz,
+        boot->clock_hz,
+        TN_NETWORK_INPUT_BYTES,
+        TN_NETWORK_OUTPUT_BYTES,
+        TN_NETWORK_ARENA_BYTES,
+        (uint32_t)(uintptr_t)tn_static_bytes,
+        (uint32_t)((uintptr_t)tn_stack_top - (uintptr_t)tn_stack_limit),
+    };
+
+    *to++ = TN_PROTOCOL_VERSION;
+    memcpy(to, tn_build_id, TN_BUILD_ID_BYTES);
+    to += TN_BUILD_ID_BYTES;
+    memcpy(to, tn_network_sha256, TN_SHA256_BYTES);
+    to += TN_SHA256_BYTES;
+    *to++ = (uint8_t)boot->cause;
+    for (size_t i = 0; i < sizeof fields / sizeof *fields; i++) {
+        to = tn_put_u32(to, fields[i]);
+    }
+    to = tn_put_u16(to, TN_MAX_PAYLOAD);
+    memcpy(to, TN_BOARD_NAME, TN_BOARD_NAME_BYTES);
+    answer->payload_size = (uint16_t)(to + TN_BOARD_NAME_BYTES - tn_payload(answer));
+    return TN_OK;
+}
+
+static enum tn_status load(const uint8_t *payload, uint16_t size)
+{
+    if (size < 4) {
+        return TN_BAD_REQUEST;
+    }
+    const uint32_t offset = tn_get_u32(payload);
+    const uint32_t count = size - 4u;
+    uint8_t *const input = has_staging() ? tn_spare_start : (uint8_t *)tn_network_input();
+
+    if (offset > TN_NETWORK_INPUT_BYTES || count > TN_NETWORK_INPUT_BYTES - offset) {
+        return TN_BAD_REQUEST;
+    }
+    memcpy(input + offset, payload + 4, count);
+    return TN_OK;
+}
+
+static void invoke_timed(void)
+{
+    tn_port_timer_start();
+    tn_network_invoke();
+    last_ticks = tn_port_timer_stop();
+}
+
+/* `repeats` timed inferences, and the deepest stack of them all. */
+static enum tn_status run(const uint8_t *payload, uint16_t size, struct tn_frame *answer)
+{
+    uint32_t stack_bytes = 0;
+
+    if (size != 2 || tn_get_u16(payload) == 0) {
+        return TN_BAD_REQUEST;
+    }
+    const uint16_t repeats = tn_get_u16(payload);
+
+    if (repeats > TN_MAX_REPEATS || (repeats > 1 && !has_staging())) {
+        return TN_NO_MEMORY;
+    }
+    for (times_count = 0; times_count < repeats; times_count++) {
+        if (has_staging()) {
+            memcpy(tn_network_input(), tn_spare_start, TN_NETWORK_INPUT_BYTES);
+        }
+        const uint32_t used = tn_stack_used(invoke_timed);
+
+        times[times_count] = last_ticks;
+        stack_bytes = used > stack_bytes ? used : stack_bytes;
+    }
+    tn_put_u32(tn_put_u16(tn_payload(answer), repeats), stack_bytes);
+    answer->payload_size = 6;
+    return TN_OK;
+}
+
+static enum tn_status report_times(const uint8_t *payload, uint16_t size, struct tn_frame *answer)
+{
+    uint8_t *to = tn_payload(answer);
+
+    if (size != 2 || tn_get_u16(payload) > times_count) {
+        return TN_BAD_REQUEST;
+    }
+    const uint16_t first = tn_get_u16(payload);
+
+    for (uint16_t i = first; i < times_count && i - first < TN_TIMES_PER_FRAME; i++) {
+        to = tn_put_u32(to, times[i]);
+    }
+    answer->payload_size = (uint16_t)(to - tn_payload(answer));
+    return TN_OK;
+}
+
+static enum tn_status report_output(const uint8_t *payload, uint16_t size, struct tn_frame *answer)
+{
+    if (size != 6) {
+        return TN_BAD_REQUEST;
+    }
+    const uint32_t offset = tn_get_u32(payload);
+    const uint16_t length = tn_get_u16(payload + 4);
+
+    if (length > TN_MAX_PAYLOAD || offset > TN_NETWORK_OUTPUT_BYTES || length > TN_NETWORK_OUTPUT_BYTES - offset) {
+        return TN_BAD_REQUEST;
+    }
+    memcpy(tn_payload(answer), tn_network_output() + offset, length);
+    answer->payload_size = length;
+    return TN_OK;
+}
+
+static enum tn_status perform(struct tn_frame *request, struct tn_frame *answer, const struct tn_boot *boot)
+{
+    const uint8_t *const payload = tn_payload(request);
+    const uint16_t size = request->payload_size;
+
+    if (tn_version(request) != TN_PROTOCOL_VERSION) {
+        return TN_BAD_REQUEST;
+    }
+    switch (tn_type(request)) {
+    case TN_HELLO:
+        return size ? TN_BAD_REQUEST : greet(answer, boot);
+    case TN_INPUT:
+        return load(payload, size);
+    case TN_RUN:
+        return run(payload, size, answer);
+    case TN_TIMES:
+        return report_times(payload, size, answer);
+    case TN_OUTPUT:
+        return report_output(payload, size, answer);
+    case TN_RESET:
+        return size ? TN_BAD_REQUEST : TN_OK;
+    default:
+        return TN_BAD_REQUEST;
+    }
+}
+
+bool tn_answer(struct tn_frame *request, struct tn_frame *answer, const struct tn_boot *boot)
+{
+    const uint8_t type = tn_type(request);
+    uint8_t answer_type = type | TN_ANSWER;
+
+    answer->payload_size = 0;
+    const enum tn_status status = perform(request, answer, boot);
+
+    if (status != TN_OK) {
+        answer_type = TN_ERROR;
+        tn_payload(answer)[0] = (uint8_t)status;
+        tn_payload(answer)[1] = type;
+        answer->payload_size = 2;
+    }
+    tn_seal(answer, answer_type, tn_sequence(request), tn_run_id(request));
+    return status == TN_OK && type == TN_RESET;
+}

@@ -1,0 +1,174 @@
+"""A compiled network and a board to a firmware image: staged, built by PlatformIO, sized."""
+
+import functools
+import hashlib
+import json
+import os
+import re
+import shutil
+import subprocess
+import threading
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from tinynas import paths
+from tinynas.boards import Board
+from tinynas.compiler import Program
+from tinynas.deploy.platformio import Outcome, run_platformio
+from tinynas.deploy.sizes import Sizes, read_sizes
+from tinynas.deploy.stage import stage
+from tinynas.errors import InfrastructureError, LimitError, ToolchainError
+
+COMPILER = "arm-none-eabi-gcc"
+_TIMEOUT_S = 120.0
+_OVERFLOW = re.compile(r"region `(FLASH|SRAM)' overflowed by (\d+) bytes")
+_baseline_lock = threading.Lock()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Baseline:
+    """The firmware without a network: what every image for this board, toolchain and firmware holds at least."""
+
+    sizes: Sizes
+    toolchain: str
+    flags: str
+    firmware_hash: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Image:
+    """What is written to a board's flash.
+
+    binary: the flash's content, from its start; the build folder may be used again at once.
+    sha256: of the network's .tflite; build_id: of the linked image; both in hexadecimal, both in the board's greeting.
+    sizes, baseline: with the network and without one [B].
+    """
+
+    binary: bytes
+    sha256: str
+    build_id: str
+    sizes: Sizes
+    baseline: Sizes
+    toolchain: str
+    flags: str
+    firmware_hash: str
+
+
+def build(board: Board, program: Program, workdir: Path) -> Image:
+    """Build the image that runs `program` on `board`. One user of `workdir` at a time; it makes the next build faster.
+
+    Raises:
+        LimitError: the image does not fit the board; the message has both numbers.
+        ToolchainError: the compiler or PlatformIO is missing or fails.
+        InfrastructureError: a folder cannot be written.
+    """
+    empty = baseline(board, workdir)
+    binary, sizes, build_id = _build(board, program.files, workdir)
+    return Image(
+        binary=binary,
+        sha256=program.sha256,
+        build_id=build_id,
+        sizes=sizes,
+        baseline=empty.sizes,
+        toolchain=empty.toolchain,
+        flags=empty.flags,
+        firmware_hash=empty.firmware_hash,
+    )
+
+
+def baseline(board: Board, workdir: Path) -> Baseline:
+    """The firmware without a network, built once for each toolchain, manifest and firmware. Raises as `build`."""
+    toolchain, flags, firmware = _toolchain(), " ".join(board.flags), _firmware_hash(paths.FIRMWARE)
+    key = hashlib.sha256(json.dumps([toolchain, firmware, board.model_dump(mode="json")]).encode()).hexdigest()
+    record = paths.home() / "baselines" / f"{board.name}-{key[:16]}.json"
+    with _baseline_lock:
+        sizes = _recorded(record)
+        if sizes is None:
+            # A folder of its own: other sources would make PlatformIO clean the network's.
+            _, sizes, _ = _build(board, _empty_network(), workdir / "empty")
+            _record(record, sizes)
+    return Baseline(sizes=sizes, toolchain=toolchain, flags=flags, firmware_hash=firmware)
+
+
+def _build(board: Board, files: dict[str, bytes], project: Path) -> tuple[bytes, Sizes, str]:
+    stage(board, files, project)
+    _toolchain()
+    outcome = run_platformio(project, "--silent", timeout_s=_TIMEOUT_S)
+    if not outcome.succeeded:
+        raise _failure(outcome, board, project)
+    folder = project / ".pio" / "build" / board.name
+    try:
+        binary = (folder / "firmware.bin").read_bytes()
+    except OSError as error:
+        raise ToolchainError(f"PlatformIO built no image in {folder}: {error.strerror}\n{outcome.tail()}") from error
+    sizes, build_id = read_sizes(folder / "firmware.elf", binary)
+    return binary, sizes, build_id
+
+
+def _failure(outcome: Outcome, board: Board, project: Path) -> Exception:
+    overflows = {region: int(excess) for region, excess in _OVERFLOW.findall(outcome.said)}
+    has = {"SRAM": board.sram_bytes, "FLASH": board.flash_bytes}
+    if overflows:
+        needs = " and ".join(
+            f"{has[region] + excess:,} B of {region if region == 'SRAM' else 'flash'}, {board.name} has {has[region]:,}"
+            for region, excess in overflows.items()
+        )
+        return LimitError(f"needs {needs}: choose a smaller network or a larger board")
+    return ToolchainError(f"PlatformIO could not build {project} for board {board.name}:\n{outcome.tail()}")
+
+
+def _toolchain() -> str:
+    """The compiler's own name and version.
+
+    Raises:
+        ToolchainError: it is not on PATH, or does not run.
+    """
+    found = shutil.which(COMPILER)
+    if found is None:
+        raise ToolchainError(
+            f"{COMPILER} is not on PATH: install it with `sudo apt-get install gcc-arm-none-eabi "
+            "libnewlib-arm-none-eabi` (Debian), `sudo dnf install arm-none-eabi-gcc-cs arm-none-eabi-newlib` (Fedora) "
+            "or `brew install --cask gcc-arm-embedded` (macOS)"
+        )
+    return _version(found)
+
+
+@functools.cache
+def _version(compiler: str) -> str:
+    try:
+        answer = subprocess.run([compiler, "--version"], capture_output=True, text=True, timeout=30, check=True)
+    except (OSError, subprocess.SubprocessError) as error:
+        raise ToolchainError(f"{compiler} does not run: {error}") from error
+    return answer.stdout.splitlines()[0] if answer.stdout else compiler
+
+
+@functools.cache
+def _firmware_hash(folder: Path) -> str:
+    """SHA-256 over names and contents of everything that the firmware is built from."""
+    digest = hashlib.sha256()
+    for path in sorted(folder.rglob("*")):
+        if path.is_file() and path.suffix in {".c", ".h", ".ld", ".py", ".json"}:
+            content = path.read_bytes()
+            digest.update(f"{path.relative_to(folder).as_posix()}\n{len(content)}\n".encode() + content)
+    return digest.hexdigest()
+
+
+def _empty_network() -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in sorted((paths.FIRMWARE / "empty").iterdir())}
+
+
+def _recorded(record: Path) -> Sizes | None:
+    try:
+        return Sizes(**json.loads(record.read_text(encoding="utf-8")))
+    except (OSError, ValueError, TypeError):
+        return None
+
+
+def _record(record: Path, sizes: Sizes) -> None:
+    try:
+        record.parent.mkdir(parents=True, exist_ok=True)
+        partial = record.with_suffix(f".{os.getpid()}")
+        partial.write_text(json.dumps(asdict(sizes)), encoding="utf-8")
+        partial.replace(record)
+    except OSError as error:
+        raise InfrastructureError(f"folder {record.parent} cannot be written: {error}") from error

@@ -1,0 +1,56 @@
+"""What an image takes of a board's memories, read from the linked file."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from elftools.common.exceptions import ELFError
+from elftools.elf.elffile import ELFFile
+
+from tinynas.errors import ToolchainError
+
+# The linker script keeps these apart; firmware/platform/cortex_m.ld.
+_STATIC = (".noinit", ".data", ".bss")
+_ARENA = ".bss.tn_arena"
+_CONSTANTS = ".rodata.tn_constants"
+_BUILD_ID = ".note.gnu.build-id"
+_BUILD_ID_BYTES = 16
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sizes:
+    """Memories [B] of one image, firmware included.
+
+    Flash: code + constants = image, where constants are the network's weights, biases and tables.
+    SRAM: static (variables of the firmware and of the network) + arena; the stack comes on top.
+    """
+
+    code: int
+    constants: int
+    static: int
+    arena: int
+    image: int
+
+
+def read_sizes(elf: Path, binary: bytes) -> tuple[Sizes, str]:
+    """The sizes of the linked file `elf`, whose flash content is `binary`, and its build id, 32 hexadecimal digits.
+
+    Raises:
+        ToolchainError: it is no linked file of this firmware.
+    """
+    try:
+        with elf.open("rb") as stream:
+            file = ELFFile(stream)
+            sections = {section.name: section for section in file.iter_sections()}
+            build_id = sections[_BUILD_ID].data()[-_BUILD_ID_BYTES:].hex()
+            size = {name: int(section["sh_size"]) for name, section in sections.items()}
+    except (OSError, ELFError, KeyError) as error:
+        raise ToolchainError(f"linked file {elf} cannot be read: {error!r}") from error
+    constants = size.get(_CONSTANTS, 0)
+    sizes = Sizes(
+        code=len(binary) - constants,
+        constants=constants,
+        static=sum(size.get(name, 0) for name in _STATIC),
+        arena=size.get(_ARENA, 0),
+        image=len(binary),
+    )
+    return sizes, build_id
