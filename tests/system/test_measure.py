@@ -1,0 +1,63 @@
+"""`tinynas measure` on the reference networks of MLPerf Tiny, on the emulated default board."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+MODELS = Path(__file__).parents[3] / "shared" / "models"
+needs_models = pytest.mark.skipif(not MODELS.is_dir(), reason="the reference networks are not beside the checkout")
+
+
+def measure(model, *arguments):
+    result = subprocess.run(
+        [sys.executable, "-m", "tinynas", "measure", str(model), "--json", *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+    assert result.returncode == 0, result.stderr
+    return json.loads(result.stdout)
+
+
+@needs_models
+@pytest.mark.parametrize("name", ["kws", "vww", "ic", "ad", "sww"])
+def test_a_reference_network_gives_its_expected_output_on_the_board(name):
+    found = measure(MODELS / f"{name}.tflite", "--board", "netduinoplus2", "--input", MODELS / f"{name}.in.bin")
+    expected = [byte - 256 if byte > 127 else byte for byte in (MODELS / f"{name}.out.bin").read_bytes()]
+    assert found["outputs"] == [expected]
+    assert found["board"] == "netduinoplus2"
+    assert found["latency_source"] == "emulated"
+    assert found["energy_source"] == "estimated"
+    assert found["latency_us"] == pytest.approx(found["instructions"] / 168)
+    for figure, parts in (("sram_bytes", ("static", "arena", "stack")), ("flash_bytes", ("code", "constants"))):
+        assert found[figure]["total"] == sum(found[figure][part] for part in parts)
+        assert all(found[figure][part] >= 0 for part in parts)
+    assert found["flash_bytes"]["image"] > found["flash_bytes"]["total"]
+
+
+@needs_models
+def test_a_measurement_repeats_to_the_instruction_and_takes_several_inputs(tmp_path):
+    inputs = tmp_path / "inputs.bin"
+    inputs.write_bytes((MODELS / "ad.in.bin").read_bytes() * 3)
+    first, second = (measure(MODELS / "ad.tflite", "--input", inputs) for _ in range(2))
+    assert first["instructions"] == second["instructions"]
+    assert first["outputs"] == [first["outputs"][0]] * 3
+    assert first["latency_iqr_us"] < 0.1
+
+
+@needs_models
+def test_an_input_of_another_size_is_refused_with_both_numbers(tmp_path):
+    (tmp_path / "short.bin").write_bytes(bytes(639))
+    result = subprocess.run(
+        [sys.executable, "-m", "tinynas", "measure", str(MODELS / "ad.tflite"), "--input", str(tmp_path / "short.bin")],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert result.returncode == 2
+    assert "639" in result.stderr
+    assert "640" in result.stderr
