@@ -13,17 +13,25 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from platformio import __version__ as platformio_version
 from platformio.dependencies import get_core_dependencies
 
 from tinynas import paths
 from tinynas.errors import InfrastructureError, TinynasError, ToolchainError
 
 _SCONS = "tool-scons"
-_PROGRAM = "import SCons.Script\n\nSCons.Script.main()\n"
+_PROGRAM = '"""PlatformIO starts SCons with this file."""\n\nimport SCons.Script\n\nSCons.Script.main()\n'
+# What would change an image unseen, or lead PlatformIO out of its folder.
+_FOREIGN = ("CPATH", "C_INCLUDE_PATH", "CPLUS_INCLUDE_PATH", "LIBRARY_PATH", "GCC_EXEC_PREFIX", "COMPILER_PATH")
 
 
-def prepare_core(core: Path) -> Path:
-    """Make the folder `core` ready for builds and return it. What is missing or damaged is mended.
+def core_folder() -> Path:
+    """PlatformIO's folder for everything that it keeps between builds."""
+    return paths.home() / "platformio"
+
+
+def prepare_core(core: Path) -> None:
+    """Make the folder `core` ready for builds. Does nothing when it is; mends what is missing or damaged.
 
     Several processes may call it at once. PlatformIO's own folder in the user's home is never touched.
 
@@ -31,77 +39,97 @@ def prepare_core(core: Path) -> Path:
         ToolchainError: SCons is not installed, or is not the version that PlatformIO asks for.
         InfrastructureError: the folder cannot be written.
     """
-    wanted = _package(core / "packages" / _SCONS)
+    wanted = _wanted_files(core)
     try:
-        if not _holds(wanted):
-            core.mkdir(parents=True, exist_ok=True)
-            with _locked(core):
-                for path, content in wanted.items():
-                    _write_whole(path, content)
+        if all(_holds(path, content) for path, content in wanted.items()):
+            return
+        core.mkdir(parents=True, exist_ok=True)
+        with _lock(core):
+            for path, content in wanted.items():
+                write_whole(path, content.encode())
     except OSError as error:
         raise InfrastructureError(f"PlatformIO's folder {core} cannot be written: {error.strerror}") from error
-    return core
 
 
-def _package(folder: Path) -> dict[Path, bytes]:
-    """The files of the package that calls SCons; `.piopm` is PlatformIO's note of where a package came from."""
+def environment(core: Path) -> dict[str, str]:
+    """The environment variables that PlatformIO runs with: its own folder, no telemetry, nothing of the user's."""
+    inherited = {
+        name: value
+        for name, value in os.environ.items()
+        if name not in _FOREIGN and not name.startswith(("PLATFORMIO_", "PYTHONEXEPATH"))
+    }
+    return inherited | {
+        "PLATFORMIO_CORE_DIR": str(core),
+        "PLATFORMIO_SETTING_ENABLE_TELEMETRY": "false",
+        "PLATFORMIO_SETTING_CHECK_PLATFORMIO_INTERVAL": "36500",
+        "PLATFORMIO_SETTING_CHECK_PRUNE_SYSTEM_THRESHOLD": "0",
+        "PLATFORMIO_DISABLE_UPGRADE_CHECK": "true",
+        "PLATFORMIO_NO_ANSI": "true",
+    }
+
+
+def write_whole(path: Path, content: bytes) -> None:
+    """Write a file so that it holds the old content or the new one, whatever interrupts. Raises OSError."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
+    try:
+        partial.write_bytes(content)
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def _wanted_files(core: Path) -> dict[Path, str]:
+    folder = core / "packages" / _SCONS
     version = _scons_version()
-    manifest = {"name": _SCONS, "version": version, "description": "SCons, as installed by pip"}
     spec = {"owner": "platformio", "id": None, "name": _SCONS, "requirements": None, "uri": None}
-    note = {"type": "tool", "name": _SCONS, "version": version, "spec": spec}
+    description = {"name": _SCONS, "version": version, "description": "The SCons that pip installed"}
     return {
-        folder / "scons.py": _PROGRAM.encode(),
-        folder / "package.json": json.dumps(manifest).encode(),
-        folder / ".piopm": json.dumps(note).encode(),
+        folder / "scons.py": _PROGRAM,
+        folder / "package.json": json.dumps(description, indent=2),
+        folder / ".piopm": json.dumps({"type": "tool", "name": _SCONS, "version": version, "spec": spec}),
+        core / ".telemetry-off": "PlatformIO keeps its state beside this file.\n",
     }
 
 
 def _scons_version() -> str:
-    """The installed SCons in PlatformIO's numbering: 4.11.1 is 4.41101.0, the version's parts in two digits each.
+    """The version that PlatformIO gives to the SCons that is installed.
 
-    Raises:
-        ToolchainError: it is not installed, or PlatformIO asks for another one.
+    PlatformIO writes SCons 4.11.1 as 4.41101.0: its major version, then the whole version in two-digit groups.
     """
     try:
         installed = importlib.metadata.version("scons")
     except importlib.metadata.PackageNotFoundError:
         raise ToolchainError(
-            f"SCons is not installed and PlatformIO needs it: run `{sys.executable} -m pip install scons`"
+            f"SCons is not installed and PlatformIO builds with it: {sys.executable} -m pip install scons"
         ) from None
-    major, minor, patch = [*installed.split("."), "0", "0"][:3]
-    version = f"{major}.{major}{minor:0>2}{patch:0>2}.0"
+    major, minor, patch = (int(part) for part in f"{installed}.0.0".split(".")[:3])
+    version = f"{major}.{major}{minor:02d}{patch:02d}.0"
     required = get_core_dependencies()[_SCONS]
-    if required != f"~{version}":
+    if version.rpartition(".")[0] != required.strip("~").rpartition(".")[0]:
         raise ToolchainError(
-            f"SCons {installed} is installed, PlatformIO asks for {_SCONS} {required}: "
-            f"run `{sys.executable} -m pip install --upgrade platformio scons`"
+            f"SCons {installed} is installed, PlatformIO {platformio_version} asks for {_SCONS} {required}: "
+            f"{sys.executable} -m pip install -c constraints.txt platformio scons"
         )
     return version
 
 
-def _holds(wanted: dict[Path, bytes]) -> bool:
+def _holds(path: Path, content: str) -> bool:
     try:
-        return all(path.read_bytes() == content for path, content in wanted.items())
+        return path.read_bytes() == content.encode()
     except FileNotFoundError:
         return False
 
 
-def _write_whole(path: Path, content: bytes) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f"{path.name}.{os.getpid()}")
-    partial.write_bytes(content)
-    partial.replace(path)
-
-
 @contextmanager
-def _locked(core: Path) -> Iterator[None]:
-    with (core / ".tinynas.lock").open("a") as lock:
+def _lock(core: Path) -> Iterator[None]:
+    with (core / ".prepare.lock").open("a") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield
 
 
 if __name__ == "__main__":
     try:
-        prepare_core(paths.home() / "platformio")
+        prepare_core(core_folder())
     except TinynasError as error:
         sys.exit(f"tinynas: {error}")
