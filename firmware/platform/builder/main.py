@@ -3,7 +3,6 @@
 The board's manifest gives everything that differs between boards; there is no other place for a flag or a size.
 """
 
-import os
 import shutil
 from pathlib import Path
 
@@ -62,7 +61,7 @@ env.Replace(
 env.BuildSources("$BUILD_DIR/firmware", str(FIRMWARE / "src"), ["+<*.c>", "-<port_*.c>", f"+<port_{port}.c>"])
 env.BuildSources("$BUILD_DIR/platform", str(PLATFORM), ["+<startup_cortex_m4.c>"])
 
-IMAGE = os.path.join("$BUILD_DIR", "${PROGNAME}.bin")
+IMAGE = "$BUILD_DIR/${PROGNAME}.bin"
 
 
 def write_flash(target, source, env):
@@ -72,7 +71,7 @@ def write_flash(target, source, env):
         env.Exit("Error: no --upload-port: for an emulated board it is the file that the emulator boots from")
     partial = f"{destination}.partial"
     shutil.copyfile(str(source[0]), partial)
-    os.replace(partial, destination)
+    Path(partial).replace(destination)
 
 
 def refuse_upload(target, source, env):
