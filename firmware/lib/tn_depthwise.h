@@ -40,22 +40,24 @@ static inline void tn_depthwise_quad_inside(const struct tn_window *w, const int
     sums[0] = s0, sums[1] = s1, sums[2] = s2, sums[3] = s3;
 }
 
-/* The same where part of the window lies outside; `y0`, `x0` place the window's first tap in the input. */
+/* The same for `count` <= 4 channels where part of the window lies outside; `y0`, `x0` place its first tap. */
 static inline void tn_depthwise_edge(const struct tn_depthwise *layer, const int8_t *input, int32_t y0, int32_t x0,
                                      const int8_t *weights, int32_t count, uint32_t *sums)
 {
     const struct tn_window *const w = &layer->window;
+    const int8_t padding = (int8_t)layer->padding;
+    const int8_t outside[4] = {padding, padding, padding, padding};
 
     for (int32_t i = 0; i < w->height; i++) {
         const int32_t y = y0 + i * w->dilation_y;
 
         for (int32_t j = 0; j < w->width; j++, weights += count) {
             const int32_t x = x0 + j * w->dilation_x;
-            const int8_t *const pixel = input + (y * w->in_width + x) * w->channels;
             const int32_t inside = y >= 0 && y < w->in_height && x >= 0 && x < w->in_width;
+            const int8_t *const tap = inside ? input + (y * w->in_width + x) * w->channels : outside;
 
             for (int32_t k = 0; k < count; k++) {
-                sums[k] += (uint32_t)((inside ? pixel[k] : layer->padding) * weights[k]);
+                sums[k] += (uint32_t)(tap[k] * weights[k]);
             }
         }
     }
@@ -69,9 +71,8 @@ static inline void tn_depthwise_pixel(const struct tn_depthwise *layer, const in
     const int32_t taps = w->height * w->width;
     const int32_t inside = y0 >= 0 && y0 + (w->height - 1) * w->dilation_y < w->in_height && x0 >= 0 &&
                            x0 + (w->width - 1) * w->dilation_x < w->in_width;
-    int32_t channel = 0;
 
-    for (; channel < 4 * layer->quads; channel += 4, weights += 4 * taps) {
+    for (int32_t channel = 0; channel < 4 * layer->quads; channel += 4, weights += 4 * taps) {
         uint32_t sums[4];
 
         for (int32_t i = 0; i < 4; i++) {
@@ -86,7 +87,7 @@ static inline void tn_depthwise_pixel(const struct tn_depthwise *layer, const in
             output[channel + i] = tn_rescale(&layer->rescale, sums[i], multipliers, shifts, channel + i);
         }
     }
-    for (; channel < layer->channels; channel++, weights += taps) {
+    for (int32_t channel = 4 * layer->quads; channel < layer->channels; channel++, weights += taps) {
         uint32_t sum = (uint32_t)bias[channel];
 
         tn_depthwise_edge(layer, input + channel / layer->multiplier, y0, x0, weights, 1, &sum);

@@ -18,9 +18,9 @@ struct tn_matmul {
 static inline void tn_matmul_1(const struct tn_matmul *layer, const int8_t *a, int8_t *output, const int8_t *weights,
                                const int32_t *bias, const int32_t *multipliers, const int8_t *shifts)
 {
-    int32_t channel = 0;
+    const int32_t whole = layer->channels / 4 * 4;
 
-    for (; channel + 4 <= layer->channels; channel += 4) {
+    for (int32_t channel = 0; channel < whole; channel += 4) {
         uint32_t sums[4];
 
         for (int32_t i = 0; i < 4; i++) {
@@ -32,7 +32,7 @@ static inline void tn_matmul_1(const struct tn_matmul *layer, const int8_t *a, i
         }
         weights += 4 * layer->depth;
     }
-    for (; channel < layer->channels; channel++) {
+    for (int32_t channel = whole; channel < layer->channels; channel++) {
         const uint32_t sum = tn_dot_1x1(a, weights, layer->depth, (uint32_t)bias[channel]);
 
         output[channel] = tn_rescale(&layer->rescale, sum, multipliers, shifts, channel);
@@ -46,9 +46,9 @@ static inline void tn_matmul_2(const struct tn_matmul *layer, const int8_t *a, c
                                const int8_t *shifts)
 {
     int8_t *const second = output + layer->channels;
-    int32_t channel = 0;
+    const int32_t whole = layer->channels / 4 * 4;
 
-    for (; channel + 4 <= layer->channels; channel += 4) {
+    for (int32_t channel = 0; channel < whole; channel += 4) {
         uint32_t sums[8];
 
         for (int32_t i = 0; i < 4; i++) {
@@ -61,7 +61,7 @@ static inline void tn_matmul_2(const struct tn_matmul *layer, const int8_t *a, c
         }
         weights += 4 * layer->depth;
     }
-    for (; channel < layer->channels; channel++) {
+    for (int32_t channel = whole; channel < layer->channels; channel++) {
         const uint32_t sum = tn_dot_1x1(a, weights, layer->depth, (uint32_t)bias[channel]);
         const uint32_t other = tn_dot_1x1(b, weights, layer->depth, (uint32_t)bias[channel]);
 

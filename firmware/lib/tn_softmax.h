@@ -14,7 +14,6 @@ struct tn_softmax {
     int32_t entries; /* in the table */
 };
 
-/* round(a * b / 2^31) for factors of either sign; both being INT32_MIN does not occur. */
 static inline int32_t tn_saturating_shift_left(int32_t value, int32_t exponent)
 {
     const int64_t shifted = (int64_t)value * (1 << exponent);

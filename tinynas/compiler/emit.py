@@ -46,7 +46,9 @@ def emit(
     )
     symbols = {id(constant): symbol for symbol, constant in tables.items()}
     body = [
-        _write_layer(step, layer, _Arguments(name=name, symbols=symbols, offsets=plan.offsets, scratch=scratch))
+        _write_layer(
+            step, layer, _Arguments(prefix=f"tn_{name}", symbols=symbols, offsets=plan.offsets, scratch=scratch)
+        )
         for step, layer, scratch in zip(steps, layers, plan.scratch_offsets, strict=True)
     ]
     program.files[f"{name}.h"] = _write_header(program, name).encode()
@@ -62,9 +64,9 @@ def emit(
 
 @dataclass(frozen=True, kw_only=True)
 class _Arguments:
-    """How one step's arguments are written: symbols by a constant's identity, offsets by tensor and for scratch."""
+    """How a step's arguments are written: symbols by a constant's identity, offsets by tensor and for scratch."""
 
-    name: str
+    prefix: str
     symbols: dict[int, str]
     offsets: dict[int, int]
     scratch: int
@@ -73,7 +75,7 @@ class _Arguments:
         if isinstance(argument, Constant):
             return self.symbols[id(argument)]
         offset = self.scratch if isinstance(argument, Scratch) else self.offsets[argument.index]
-        return f"tn_{self.name}_arena + {offset}"
+        return f"{self.prefix}_arena + {offset}"
 
 
 def _describe(step: Step) -> LayerInfo:
@@ -259,7 +261,7 @@ def _write_layer(step: Step, layer: LayerInfo, arguments: _Arguments) -> str:
     body = (
         calls[0] if len(calls) == 1 else "".join(f"    {{\n{textwrap.indent(call, '    ')}    }}\n" for call in calls)
     )
-    return f"{comment} */\nstatic void layer_{layer.index}(void)\n{{\n{body}}}\n"
+    return f"{comment} */\nstatic void {arguments.prefix}_layer_{layer.index}(void)\n{{\n{body}}}\n"
 
 
 def _write_call(call: Call, arguments: _Arguments) -> str:
@@ -270,7 +272,7 @@ def _write_call(call: Call, arguments: _Arguments) -> str:
 
 
 def _write_functions(graph: Graph, steps: Sequence[Step], plan: Plan, name: str) -> str:
-    calls = "".join(f"    layer_{step.operator.index}();\n" for step in steps if step.calls)
+    calls = "".join(f"    tn_{name}_layer_{step.operator.index}();\n" for step in steps if step.calls)
     return f"""int8_t *tn_{name}_input(void)
 {{
     return tn_{name}_arena + {plan.offsets[graph.input.index]};

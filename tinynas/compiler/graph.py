@@ -198,7 +198,7 @@ def _read_tensor(index: int, table: Table, buffers: list[Table]) -> Tensor:
 
 
 def _read_shape(table: Table, where: str) -> tuple[int, ...]:
-    """A batch of unknown size (-1 in the signature, 1 in the shape) is a batch of 1, as TensorFlow Lite Micro has it."""
+    """A batch of unknown size (-1 in the signature, 1 in the shape) counts as 1, as in TensorFlow Lite Micro."""
     dimensions, signature = table.numbers(0, "<i4"), table.numbers(7, "<i4")
     if max(len(dimensions), len(signature)) > _MOST_DIMENSIONS:
         raise UnsupportedError(f"{where} has {len(dimensions)} dimensions: at most {_MOST_DIMENSIONS} are supported")

@@ -5,6 +5,8 @@ from dataclasses import dataclass, replace
 from tinynas.compiler.graph import Operator
 
 _PADDINGS = ("SAME", "VALID")
+# Distances in the kernels stay far inside int32: the sum of a window of this size does, too.
+_LARGEST = 1 << 11
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,7 +72,7 @@ def read_window(
 
     Raises:
         MalformedModelError: the shapes do not agree, or a size is below 1.
-        UnsupportedError: a batch other than 1.
+        UnsupportedError: a batch other than 1, or a window, stride or dilation above 2,048.
     """
     image, output = operator.activation().shape, operator.output.shape
     if len(image) != 4 or len(output) != 4:
@@ -80,6 +82,8 @@ def read_window(
     code = operator.option(0, "b")
     if not 0 <= code < len(_PADDINGS) or min(*size, *stride, *dilation) < 1:
         operator.malformed(f"padding {code}, window {size}, stride {stride}, dilation {dilation}")
+    if max(*size, *stride, *dilation) > _LARGEST:
+        operator.refuse(f"window {size}, stride {stride}, dilation {dilation}; supported is up to {_LARGEST:,}")
     window = Window(
         input=image[1:3],
         channels=image[3],

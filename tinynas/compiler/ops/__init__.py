@@ -3,18 +3,41 @@
 from collections.abc import Callable
 
 from tinynas.compiler.graph import Operator
-from tinynas.compiler.ops import add, conv_2d, depthwise_conv_2d, fully_connected, pool_2d, reshape, softmax
+from tinynas.compiler.ops import (
+    add,
+    concatenation,
+    conv_2d,
+    depthwise_conv_2d,
+    elementwise,
+    fully_connected,
+    mean,
+    mul,
+    pad,
+    pool_2d,
+    reshape,
+    resize_nearest_neighbor,
+    softmax,
+)
 from tinynas.compiler.step import Step
 
 _LOWER: dict[str, Callable[[Operator], Step]] = {
     "ADD": add.lower,
     "AVERAGE_POOL_2D": pool_2d.lower,
+    "CONCATENATION": concatenation.lower,
     "CONV_2D": conv_2d.lower,
     "DEPTHWISE_CONV_2D": depthwise_conv_2d.lower,
     "EXPAND_DIMS": reshape.lower,
     "FULLY_CONNECTED": fully_connected.lower,
     "MAX_POOL_2D": pool_2d.lower,
+    "MEAN": mean.lower,
+    "MUL": mul.lower,
+    "PAD": pad.lower,
+    "PADV2": pad.lower,
+    "QUANTIZE": elementwise.lower,
+    "RELU": elementwise.lower,
+    "RELU6": elementwise.lower,
     "RESHAPE": reshape.lower,
+    "RESIZE_NEAREST_NEIGHBOR": resize_nearest_neighbor.lower,
     "SOFTMAX": softmax.lower,
     "SQUEEZE": reshape.lower,
 }
