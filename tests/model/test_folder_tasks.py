@@ -47,6 +47,10 @@ def test_what_is_wrong_with_a_folder_of_images_is_named(tmp_path):
     Image.new("RGB", (9, 8)).save(root / "pen" / "odd.png")
     with pytest.raises(ConfigError, match=r"odd\.png has 9 x 8 pixels, .*0\.png has 10 x 8: set image_size"):
         load_task(images(root), 0)
+    Image.fromarray(np.zeros((8, 10), np.uint16)).save(root / "pen" / "odd.png")
+    with pytest.raises(ConfigError, match=r"odd\.png has more than 8 bit per channel"):
+        load_task(images(root), 0)
+    Image.new("RGB", (10, 8)).save(root / "pen" / "odd.png")
     data = (root / "pen" / "odd.png").read_bytes()
     (root / "pen" / "odd.png").write_bytes(data[: len(data) // 2])
     with pytest.raises(ConfigError, match=r"odd\.png is no image that can be read"):

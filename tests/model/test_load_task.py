@@ -195,6 +195,22 @@ def test_damaged_idx_files_are_refused_by_name(fashion_folder):
         load_task(TaskSection(), 0)
 
 
+def test_without_files_fashion_mnist_is_what_keras_downloads(fashion_folder, monkeypatch, tmp_path):
+    cache = tmp_path / "home" / ".keras" / "datasets" / "fashion-mnist"
+    cache.parent.mkdir(parents=True)
+    fashion_folder.rename(cache)
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    monkeypatch.setattr(builtin, "_DEBIAN", tmp_path / "nowhere")
+    task = load_task(TaskSection(), 0)
+    assert task.source == "Keras download"
+    assert len(task.test.y) == 50
+    (cache / "t10k-labels-idx1-ubyte.gz").write_bytes(b"half a file")
+    with pytest.raises(
+        ConfigError, match=r"its download failed .*: install Debian's package dataset-fashion-mnist, or"
+    ):
+        load_task(TaskSection(), 0)
+
+
 @pytest.mark.skipif(not builtin._DEBIAN.is_dir(), reason="Debian's dataset-fashion-mnist is not installed")
 def test_debians_fashion_mnist_is_whole(monkeypatch):
     monkeypatch.delenv("TINYNAS_DATA", raising=False)

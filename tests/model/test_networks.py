@@ -1,5 +1,6 @@
 """Architecture -> Keras -> int8: built, trained, quantized and scored."""
 
+import hashlib
 import random
 import subprocess
 import sys
@@ -7,6 +8,7 @@ import sys
 import numpy as np
 import pytest
 
+from tinynas.config import TaskSection
 from tinynas.errors import CandidateError, MalformedModelError, UnsupportedError
 from tinynas.model.data import Split, Task
 from tinynas.space.architecture import Architecture, Builder, Layer
@@ -86,27 +88,27 @@ def test_the_same_seed_gives_the_same_network_to_the_last_bit_and_another_seed_a
     assert once(3) != once(4)
 
 
-def test_a_fresh_process_gives_the_same_network_and_says_nothing(tensorflow, digits, architecture):
-    script = """
-import hashlib, sys
-from tinynas.model.process import configure_process
-configure_process()
-from tinynas.config import TaskSection
-from tinynas.model.build import build
-from tinynas.model.data import load_task
-from tinynas.model.quantize import quantize
-from tinynas.model.train import train
-from tinynas.space.architecture import Builder
-digits = load_task(TaskSection(name="digits"), 0)
-build_ = Builder((8, 8, 1), 10)
-model = build(build_.finish(build_.global_avg_pool(build_.conv(0, 8, 3))), 5)
-train(model, digits, epochs=2, samples=320, seed=5)
-sys.stdout.write(hashlib.sha256(quantize(model, digits.train.x[:50])).hexdigest())
-"""
-    runs = [subprocess.run([sys.executable, "-c", script], capture_output=True, check=True) for _ in range(2)]
-    assert len(runs[0].stdout) == 64
-    assert runs[0].stdout == runs[1].stdout
-    assert runs[0].stderr == b""
+def small_digest():
+    """SHA-256 of a network made from nothing, with one thread."""
+    from tinynas.model.process import configure_process
+
+    configure_process()
+    from tinynas.model.build import build
+    from tinynas.model.data import load_task
+    from tinynas.model.quantize import quantize
+    from tinynas.model.train import train
+
+    digits, maker = load_task(TaskSection(name="digits"), 0), Builder((8, 8, 1), 10)
+    model = build(maker.finish(maker.global_avg_pool(maker.conv(0, 8, 3))), 5)
+    train(model, digits, epochs=2, samples=320, seed=5)
+    return hashlib.sha256(quantize(model, digits.train.x[:50])).hexdigest()
+
+
+def test_a_fresh_process_gives_the_same_network_and_says_nothing(tensorflow):
+    script = f"import runpy; print(runpy.run_path({__file__!r})['small_digest'](), end='')"
+    fresh = subprocess.run([sys.executable, "-c", script], capture_output=True, check=True)
+    assert fresh.stdout.decode() == small_digest()
+    assert fresh.stderr == b""
 
 
 def test_training_stops_when_nothing_improves_and_keeps_the_best_weights(tensorflow, digits, architecture):
@@ -249,6 +251,36 @@ def test_models_that_tflite_micro_cannot_use_are_refused(trained):
         run_reference(tflite, np.zeros((1, 8, 8, 1), np.float32))
     with pytest.raises(MalformedModelError, match="cannot be read"):
         quantize_for(b"", np.zeros((1, 8, 8, 1), np.float32))
+
+
+def convert_float(function, *shape):
+    """The float .tflite of a function of one tensor."""
+    import tensorflow as tf
+
+    from tinynas.model.process import captured_stderr
+
+    traced = tf.function(function, input_signature=[tf.TensorSpec(shape, tf.float32)])
+    with captured_stderr():
+        return tf.lite.TFLiteConverter.from_concrete_functions([traced.get_concrete_function()], tf.Module()).convert()
+
+
+def test_a_float_model_is_refused_with_what_it_is(tensorflow):
+    import tensorflow as tf
+
+    from tinynas.model.score import run_reference
+
+    with pytest.raises(MalformedModelError, match=r"the input is float32 \(1, 4\), int8 with batch 1 is expected"):
+        run_reference(convert_float(tf.nn.relu, 1, 4), np.zeros((1, 4), np.int8))
+
+
+def test_an_operator_that_tflite_micro_lacks_is_named(tensorflow):
+    import tensorflow as tf
+
+    from tinynas.model.score import run_reference
+
+    tflite = convert_float(lambda x: tf.math.segment_sum(x, [0, 0, 1]), 3)
+    with pytest.raises(MalformedModelError, match=r"tflite-micro refuses the model: .*SEGMENT_SUM"):
+        run_reference(tflite, np.zeros((1, 3), np.int8))
 
 
 def test_an_operator_that_networks_are_not_built_of_is_named(tensorflow):

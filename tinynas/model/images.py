@@ -4,7 +4,7 @@ import warnings
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, UnidentifiedImageError
+from PIL import Image, ImageOps, UnidentifiedImageError
 
 from tinynas.config import TaskSection
 from tinynas.errors import ConfigError
@@ -19,6 +19,7 @@ def read_images(path: Path, section: TaskSection) -> Samples:
 
     With `image_size` every image is resized to that many pixels square, its aspect ratio given up; otherwise all must
     have one size. With `grayscale` there is one channel (ITU-R 601 luma), otherwise three.
+    A camera's note of which way is up is followed.
 
     Raises:
         ConfigError: the folder, a class or its files are missing.
@@ -51,7 +52,9 @@ def _read_image(path: Path, size: int | None, grayscale: bool) -> np.ndarray:
         with warnings.catch_warnings(), Image.open(path) as opened:
             # Pillow only warns of an image that would fill the memory; here it is as unusable as a corrupt one.
             warnings.simplefilter("error", Image.DecompressionBombWarning)
-            image: Image.Image = opened.convert("L" if grayscale else "RGB")
+            if opened.mode.startswith(("I", "F")):
+                raise ConfigError(f"{path} has more than 8 bit per channel (mode {opened.mode}): convert it first")
+            image = ImageOps.exif_transpose(opened).convert("L" if grayscale else "RGB")
     except (
         OSError,
         ValueError,

@@ -18,26 +18,21 @@ class Captured:
 def captured_stderr() -> Iterator[Captured]:
     """Keep what Python and C++ code write to the standard error off the terminal.
 
-    TensorFlow's converter and tflite-micro write to file descriptor 2, past `sys.stderr` and every log level. If the
-    work fails, what was written goes to the standard error after all, since it may be the only explanation.
+    TensorFlow's converter and tflite-micro write to file descriptor 2, past `sys.stderr` and every log level.
     """
     captured = Captured()
     sys.stderr.flush()
     kept = os.dup(2)
     with tempfile.TemporaryFile() as file:
         os.dup2(file.fileno(), 2)
-        failed = True
         try:
             yield captured
-            failed = False
         finally:
             sys.stderr.flush()
             os.dup2(kept, 2)
             os.close(kept)
             file.seek(0)
             captured.text = file.read().decode(errors="replace")
-            if failed:
-                sys.stderr.write(captured.text)
 
 
 def configure_process() -> None:

@@ -4,6 +4,7 @@ It runs the same reference kernels that a microcontroller with TensorFlow Lite M
 or hang it, so that it belongs into a child process.
 """
 
+import math
 import re
 from typing import Any
 
@@ -25,7 +26,7 @@ def run_reference(tflite: bytes, inputs: np.ndarray) -> np.ndarray:
     interpreter = _interpreter(tflite)
     shape = _int8_details(interpreter.get_input_details(0), "input")
     output_shape = _int8_details(interpreter.get_output_details(0), "output")
-    if inputs.dtype != np.int8 or inputs[0].size != np.prod(shape):
+    if inputs.dtype != np.int8 or math.prod(inputs.shape[1:]) != math.prod(shape):
         raise MalformedModelError(f"inputs are {inputs.dtype} {inputs.shape[1:]}, the model takes int8 {shape[1:]}")
     outputs = np.empty((len(inputs), *output_shape[1:]), np.int8)
     for index, one in enumerate(inputs):
@@ -71,11 +72,14 @@ def arena_bytes(tflite: bytes) -> int:
 def _interpreter(tflite: bytes) -> Any:
     from tflite_micro.python.tflite_micro import runtime
 
-    try:
-        with captured_stderr():
+    with captured_stderr() as captured:
+        try:
             return runtime.Interpreter.from_bytes(tflite, arena_size=_ARENA_BYTES)
-    except Exception as error:
-        raise MalformedModelError(f"tflite-micro refuses the model: {error}") from error
+        except Exception as error:
+            failure = error
+    # The exception says little; what is wrong with the model is printed before it.
+    reason = "; ".join(captured.text.split("\n")).strip("; ") or str(failure)
+    raise MalformedModelError(f"tflite-micro refuses the model: {reason}") from failure
 
 
 def _int8_details(details: dict[str, Any], which: str) -> tuple[int, ...]:

@@ -128,7 +128,7 @@ def as_input(x: np.ndarray, shape: tuple[int | None, ...]) -> np.ndarray:
     Raises:
         ValueError: a sample of `x` has another number of values than the network takes.
     """
-    if x[0].size != math.prod(int(size or 1) for size in shape[1:]):
+    if math.prod(x.shape[1:]) != math.prod(int(size or 1) for size in shape[1:]):
         raise ValueError(f"a sample of shape {x.shape[1:]} does not fit the network's input {tuple(shape[1:])}")
     return x.reshape(len(x), *shape[1:])
 
