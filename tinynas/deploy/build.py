@@ -16,11 +16,18 @@ from tinynas.boards import Board
 from tinynas.compiler import Program
 from tinynas.deploy.platformio import Outcome, run_platformio
 from tinynas.deploy.sizes import Sizes, read_sizes
-from tinynas.deploy.stage import stage
+from tinynas.deploy.stage import held_project, stage
+from tinynas.deploy.store import write_whole
 from tinynas.errors import InfrastructureError, LimitError, ToolchainError
 
 COMPILER = "arm-none-eabi-gcc"
 _TIMEOUT_S = 120.0
+_VERSION = re.compile(r'^#define (__VERSION__|_NEWLIB_VERSION) "(.*)"$', re.MULTILINE)
+_INSTALL = (
+    "install it with `sudo apt-get install gcc-arm-none-eabi libnewlib-arm-none-eabi` (Debian), "
+    "`sudo dnf install arm-none-eabi-gcc-cs arm-none-eabi-newlib` (Fedora) or "
+    "`brew install --cask gcc-arm-embedded` (macOS)"
+)
 _OVERFLOW = re.compile(r"region `(FLASH|SRAM)' overflowed by (\d+) bytes")
 _baseline_lock = threading.Lock()
 
@@ -78,8 +85,9 @@ def build(board: Board, program: Program, workdir: Path) -> Image:
 
 def baseline(board: Board, workdir: Path) -> Baseline:
     """The firmware without a network, built once for each toolchain, manifest and firmware. Raises as `build`."""
-    toolchain, flags, firmware = _toolchain(), " ".join(board.flags), _firmware_hash(paths.FIRMWARE)
-    key = hashlib.sha256(json.dumps([toolchain, firmware, board.model_dump(mode="json")]).encode()).hexdigest()
+    toolchain, flags, firmware = _toolchain(board), " ".join(board.flags), _firmware_hash(paths.FIRMWARE)
+    manifest = hashlib.sha256(board.path.read_bytes()).hexdigest()
+    key = hashlib.sha256(f"{toolchain}\n{firmware}\n{manifest}".encode()).hexdigest()
     record = paths.home() / "baselines" / f"{board.name}-{key[:16]}.json"
     with _baseline_lock:
         sizes = _recorded(record)
@@ -90,18 +98,18 @@ def baseline(board: Board, workdir: Path) -> Baseline:
     return Baseline(sizes=sizes, toolchain=toolchain, flags=flags, firmware_hash=firmware)
 
 
-def _build(board: Board, files: dict[str, bytes], project: Path) -> tuple[bytes, Sizes, str]:
-    stage(board, files, project)
-    _toolchain()
-    outcome = run_platformio(project, "--silent", timeout_s=_TIMEOUT_S)
-    if not outcome.succeeded:
-        raise _failure(outcome, board, project)
-    folder = project / ".pio" / "build" / board.name
-    try:
-        binary = (folder / "firmware.bin").read_bytes()
-    except OSError as error:
-        raise ToolchainError(f"PlatformIO built no image in {folder}: {error.strerror}\n{outcome.tail()}") from error
-    sizes, build_id = read_sizes(folder / "firmware.elf", binary)
+def _build(board: Board, files: dict[str, bytes], workdir: Path) -> tuple[bytes, Sizes, str]:
+    with held_project(workdir) as project:
+        stage(board, files, project)
+        outcome = run_platformio(project, "--silent", timeout_s=_TIMEOUT_S)
+        if not outcome.succeeded:
+            raise _failure(outcome, board, workdir)
+        folder = workdir / ".pio" / "build" / board.name
+        try:
+            binary = (folder / "firmware.bin").read_bytes()
+        except OSError as error:
+            raise ToolchainError(f"PlatformIO built no image in {folder}: {error}\n{outcome.tail()}") from error
+        sizes, build_id = read_sizes(folder / "firmware.elf", binary)
     return binary, sizes, build_id
 
 
@@ -117,29 +125,30 @@ def _failure(outcome: Outcome, board: Board, project: Path) -> Exception:
     return ToolchainError(f"PlatformIO could not build {project} for board {board.name}:\n{outcome.tail()}")
 
 
-def _toolchain() -> str:
-    """The compiler's own name and version.
+def _toolchain(board: Board) -> str:
+    """The compiler and the C library, with their versions.
 
     Raises:
-        ToolchainError: it is not on PATH, or does not run.
+        ToolchainError: the compiler is not on PATH, or has no C library for the board's CPU.
     """
     found = shutil.which(COMPILER)
     if found is None:
-        raise ToolchainError(
-            f"{COMPILER} is not on PATH: install it with `sudo apt-get install gcc-arm-none-eabi "
-            "libnewlib-arm-none-eabi` (Debian), `sudo dnf install arm-none-eabi-gcc-cs arm-none-eabi-newlib` (Fedora) "
-            "or `brew install --cask gcc-arm-embedded` (macOS)"
-        )
-    return _version(found)
+        raise ToolchainError(f"{COMPILER} is not on PATH: {_INSTALL}")
+    return _versions(found, board.flags)
 
 
 @functools.cache
-def _version(compiler: str) -> str:
+def _versions(compiler: str, flags: tuple[str, ...]) -> str:
+    # The preprocessor knows both versions, and stops where the library's headers are missing.
+    command = [compiler, *flags, "-E", "-dM", "-include", "newlib.h", "-x", "c", os.devnull]
     try:
-        answer = subprocess.run([compiler, "--version"], capture_output=True, text=True, timeout=30, check=True)
+        answer = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
     except (OSError, subprocess.SubprocessError) as error:
         raise ToolchainError(f"{compiler} does not run: {error}") from error
-    return answer.stdout.splitlines()[0] if answer.stdout else compiler
+    versions = dict(_VERSION.findall(answer.stdout))
+    if answer.returncode != 0 or len(versions) != 2:
+        raise ToolchainError(f"{compiler} has no newlib for {' '.join(flags)}: {_INSTALL}\n{answer.stderr.strip()}")
+    return f"GCC {versions['__VERSION__']}, newlib {versions['_NEWLIB_VERSION']}"
 
 
 @functools.cache
@@ -166,9 +175,6 @@ def _recorded(record: Path) -> Sizes | None:
 
 def _record(record: Path, sizes: Sizes) -> None:
     try:
-        record.parent.mkdir(parents=True, exist_ok=True)
-        partial = record.with_suffix(f".{os.getpid()}")
-        partial.write_text(json.dumps(asdict(sizes)), encoding="utf-8")
-        partial.replace(record)
+        write_whole(record, json.dumps(asdict(sizes)).encode())
     except OSError as error:
-        raise InfrastructureError(f"folder {record.parent} cannot be written: {error}") from error
+        raise InfrastructureError(f"folder {record.parent} cannot be written: {error.strerror}") from error

@@ -2,14 +2,18 @@
 
 import contextlib
 import os
+import shutil
 import signal
 import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-from tinynas import paths
-from tinynas.deploy.store import prepare_core
+from tinynas.deploy.stage import HeldProject
+from tinynas.deploy.store import core_folder, environment, prepare_core
+from tinynas.errors import InfrastructureError
+
+_TAIL = 4000
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -21,54 +25,65 @@ class Outcome:
 
     def tail(self) -> str:
         """The end of what was said, for an error message."""
-        return self.said.strip()[-2000:] or "it said nothing"
+        return self.said.strip()[-_TAIL:] or "it said nothing"
 
 
-def run_platformio(project: Path, *arguments: str, timeout_s: float) -> Outcome:
-    """`pio run` in `project`. A run that takes longer than `timeout_s` seconds is ended and has not succeeded.
+def run_platformio(project: HeldProject, *arguments: str, timeout_s: float) -> Outcome:
+    """`pio run` in a project. A run that takes longer than `timeout_s` seconds is ended and has not succeeded.
 
     Raises:
-        ToolchainError: PlatformIO or SCons is not installed.
-        InfrastructureError: PlatformIO's folder cannot be written.
+        ToolchainError: SCons is not installed.
+        InfrastructureError: a folder cannot be written, or the disk is full.
     """
-    core = prepare_core(paths.home() / "platformio")
-    # -P: the project's own folder must not hide a Python package.
-    command = [sys.executable, "-P", "-m", "platformio", "run", "-d", str(project), *arguments]
-    process = subprocess.Popen(
-        command,
-        env=_environment(core),
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        errors="backslashreplace",
-        start_new_session=True,
-    )
+    core = core_folder()
+    prepare_core(core)
     try:
-        said, _ = process.communicate(timeout=timeout_s)
+        outcome = _run(project, core, arguments, timeout_s)
+    except OSError as error:
+        raise InfrastructureError(f"PlatformIO cannot run in {project.folder}: {error}") from error
+    if "No space left on device" in outcome.said:
+        raise InfrastructureError(f"the disk is full: PlatformIO could not write to {project.folder}")
+    return outcome
+
+
+def _run(project: HeldProject, core: Path, arguments: tuple[str, ...], timeout_s: float) -> Outcome:
+    # SCons keeps its record of what was built from what in memory until the end. After a run that was killed the record
+    # tells of other files than those that lie there, and an image could be linked from two networks.
+    unfinished = project.folder / ".unfinished"
+    if unfinished.exists():
+        shutil.rmtree(project.folder / ".pio", ignore_errors=True)
+    unfinished.touch()
+    # A file, because PlatformIO must be able to end in order when nobody is left to read a pipe.
+    said = project.folder / "platformio.log"
+    with said.open("wb") as stream:
+        process = subprocess.Popen(
+            # -P: the folder that tinynas was called in must not hide a Python package.
+            [sys.executable, "-P", "-m", "platformio", "run", "-d", str(project.folder), *arguments],
+            env=environment(core),
+            stdin=subprocess.DEVNULL,
+            stdout=stream,
+            stderr=stream,
+            pass_fds=(project.lock,),
+            start_new_session=True,
+        )
+    try:
+        process.wait(timeout_s)
     except subprocess.TimeoutExpired:
-        return Outcome(succeeded=False, said=f"{_end(process)}\nended after {timeout_s:g} s")
+        _end(process)
+        return Outcome(succeeded=False, said=f"{_text(said)}\nended after {timeout_s:g} s")
     except BaseException:
         _end(process)
         raise
-    return Outcome(succeeded=process.returncode == 0, said=said)
+    unfinished.unlink()
+    return Outcome(succeeded=process.returncode == 0, said=_text(said))
 
 
-def _end(process: subprocess.Popen[str]) -> str:
-    """Kill PlatformIO with SCons and the compilers that it started; returns what they said."""
+def _text(said: Path) -> str:
+    return said.read_text(encoding="utf-8", errors="backslashreplace")
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    """Kill PlatformIO with SCons and the compilers that it started."""
     with contextlib.suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGKILL)
-    said, _ = process.communicate()
-    return said
-
-
-def _environment(core: Path) -> dict[str, str]:
-    # The user's own settings for PlatformIO are about the user's own projects.
-    inherited = {name: value for name, value in os.environ.items() if not name.startswith("PLATFORMIO_")}
-    return {
-        **inherited,
-        "PLATFORMIO_CORE_DIR": str(core),
-        "PLATFORMIO_SETTING_ENABLE_TELEMETRY": "No",
-        "PLATFORMIO_DISABLE_UPGRADE_CHECK": "true",
-        "PLATFORMIO_NO_ANSI": "true",
-    }
+    process.wait()

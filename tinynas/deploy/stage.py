@@ -1,30 +1,68 @@
 """A program and a board as a PlatformIO project in a folder, touching only files whose content changes."""
 
-from collections.abc import Mapping
+import fcntl
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 from tinynas import paths
 from tinynas.boards import Board
 from tinynas.errors import InfrastructureError
 
+_WAIT_S = 120.0
+_POLL_S = 0.02
 
-def stage(board: Board, files: Mapping[str, bytes], project: Path) -> None:
-    """Make `project` a PlatformIO project with `files` as its sources; other sources in it are removed.
+
+@dataclass(frozen=True, kw_only=True)
+class HeldProject:
+    """A project folder that nobody else uses. `lock` is the descriptor that keeps it so, for children to inherit."""
+
+    folder: Path
+    lock: int
+
+
+@contextmanager
+def held_project(folder: Path) -> Iterator[HeldProject]:
+    """Use the project in `folder` alone until the end of the block. Waits for another user.
+
+    The lock is inherited by PlatformIO, which goes on for a moment when tinynas is killed.
+
+    Raises:
+        InfrastructureError: the folder cannot be written, or stays in use for two minutes.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        lock = (folder / ".lock").open("a")
+    except OSError as error:
+        raise InfrastructureError(f"build folder {folder} cannot be written: {error.strerror}") from error
+    with lock:
+        deadline = time.monotonic() + _WAIT_S
+        while not _took(lock.fileno()):
+            if time.monotonic() > deadline:
+                raise InfrastructureError(f"build folder {folder} is in use by another process for {_WAIT_S:g} s")
+            time.sleep(_POLL_S)
+        yield HeldProject(folder=folder, lock=lock.fileno())
+
+
+def stage(board: Board, files: Mapping[str, bytes], project: HeldProject) -> None:
+    """Make the folder a PlatformIO project with `files` as its sources; other sources in it are removed.
 
     Raises:
         InfrastructureError: the folder cannot be written.
     """
-    sources = project / "src"
+    sources = project.folder / "src"
     try:
-        sources.mkdir(parents=True, exist_ok=True)
-        write_changed(project / "platformio.ini", _settings(board).encode())
+        sources.mkdir(exist_ok=True)
+        write_changed(project.folder / "platformio.ini", _settings(board).encode())
         for path in sources.iterdir():
             if path.name not in files:
                 path.unlink()
         for name, content in files.items():
             write_changed(sources / name, content)
     except OSError as error:
-        raise InfrastructureError(f"build folder {project} cannot be written: {error}") from error
+        raise InfrastructureError(f"build folder {project.folder} cannot be written: {error.strerror}") from error
 
 
 def write_changed(path: Path, content: bytes) -> None:
@@ -33,11 +71,22 @@ def write_changed(path: Path, content: bytes) -> None:
         path.write_bytes(content)
 
 
+def _took(lock: int) -> bool:
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
 def _settings(board: Board) -> str:
+    # The link to the development platform lies in the project, because a shared one would be rewritten by every
+    # installation of tinynas that uses the same store.
     return f"""\
 [platformio]
 default_envs = {board.name}
 boards_dir = {board.path.parent.resolve()}
+platforms_dir = ${{platformio.workspace_dir}}/platforms
 
 [env:{board.name}]
 platform = symlink://{paths.FIRMWARE / "platform"}

@@ -20,9 +20,9 @@ from tinynas import paths
 from tinynas.errors import InfrastructureError, TinynasError, ToolchainError
 
 _SCONS = "tool-scons"
-_PROGRAM = '"""PlatformIO starts SCons with this file."""\n\nimport SCons.Script\n\nSCons.Script.main()\n'
-# What would change an image unseen, or lead PlatformIO out of its folder.
-_FOREIGN = ("CPATH", "C_INCLUDE_PATH", "CPLUS_INCLUDE_PATH", "LIBRARY_PATH", "GCC_EXEC_PREFIX", "COMPILER_PATH")
+_PROGRAM = "import SCons.Script\n\nSCons.Script.main()\n"
+# What would change an image unseen (GCC manual, "Environment Variables Affecting GCC").
+_FOREIGN = ("CPATH", "C_INCLUDE_PATH", "LIBRARY_PATH", "COMPILER_PATH", "GCC_EXEC_PREFIX")
 
 
 def core_folder() -> Path:
@@ -39,14 +39,14 @@ def prepare_core(core: Path) -> None:
         ToolchainError: SCons is not installed, or is not the version that PlatformIO asks for.
         InfrastructureError: the folder cannot be written.
     """
-    wanted = _wanted_files(core)
+    wanted = _scons_package(core / "packages" / _SCONS)
     try:
         if all(_holds(path, content) for path, content in wanted.items()):
             return
         core.mkdir(parents=True, exist_ok=True)
-        with _lock(core):
+        with _locked(core):
             for path, content in wanted.items():
-                write_whole(path, content.encode())
+                write_whole(path, content)
     except OSError as error:
         raise InfrastructureError(f"PlatformIO's folder {core} cannot be written: {error.strerror}") from error
 
@@ -61,8 +61,6 @@ def environment(core: Path) -> dict[str, str]:
     return inherited | {
         "PLATFORMIO_CORE_DIR": str(core),
         "PLATFORMIO_SETTING_ENABLE_TELEMETRY": "false",
-        "PLATFORMIO_SETTING_CHECK_PLATFORMIO_INTERVAL": "36500",
-        "PLATFORMIO_SETTING_CHECK_PRUNE_SYSTEM_THRESHOLD": "0",
         "PLATFORMIO_DISABLE_UPGRADE_CHECK": "true",
         "PLATFORMIO_NO_ANSI": "true",
     }
@@ -79,23 +77,24 @@ def write_whole(path: Path, content: bytes) -> None:
         partial.unlink(missing_ok=True)
 
 
-def _wanted_files(core: Path) -> dict[Path, str]:
-    folder = core / "packages" / _SCONS
+def _scons_package(folder: Path) -> dict[Path, bytes]:
+    """The package that calls SCons, content by path. `.piopm` is PlatformIO's note of where a package came from."""
     version = _scons_version()
+    manifest = {"name": _SCONS, "version": version, "description": "SCons, as installed by pip"}
     spec = {"owner": "platformio", "id": None, "name": _SCONS, "requirements": None, "uri": None}
-    description = {"name": _SCONS, "version": version, "description": "The SCons that pip installed"}
+    note = {"type": "tool", "name": _SCONS, "version": version, "spec": spec}
     return {
-        folder / "scons.py": _PROGRAM,
-        folder / "package.json": json.dumps(description, indent=2),
-        folder / ".piopm": json.dumps({"type": "tool", "name": _SCONS, "version": version, "spec": spec}),
-        core / ".telemetry-off": "PlatformIO keeps its state beside this file.\n",
+        folder / "scons.py": _PROGRAM.encode(),
+        folder / "package.json": json.dumps(manifest).encode(),
+        folder / ".piopm": json.dumps(note).encode(),
     }
 
 
 def _scons_version() -> str:
-    """The version that PlatformIO gives to the SCons that is installed.
+    """The installed SCons in PlatformIO's numbering: 4.11.1 is 4.41101.0, its minor part holding the whole version.
 
-    PlatformIO writes SCons 4.11.1 as 4.41101.0: its major version, then the whole version in two-digit groups.
+    Raises:
+        ToolchainError: it is not installed, or PlatformIO asks for another one.
     """
     try:
         installed = importlib.metadata.version("scons")
@@ -103,27 +102,28 @@ def _scons_version() -> str:
         raise ToolchainError(
             f"SCons is not installed and PlatformIO builds with it: {sys.executable} -m pip install scons"
         ) from None
-    major, minor, patch = (int(part) for part in f"{installed}.0.0".split(".")[:3])
-    version = f"{major}.{major}{minor:02d}{patch:02d}.0"
+    major, minor, patch = [*installed.split("."), "0", "0"][:3]
+    version = f"{major}.{major}{minor:0>2}{patch:0>2}.0"
     required = get_core_dependencies()[_SCONS]
-    if version.rpartition(".")[0] != required.strip("~").rpartition(".")[0]:
+    if required != f"~{version}":
         raise ToolchainError(
-            f"SCons {installed} is installed, PlatformIO {platformio_version} asks for {_SCONS} {required}: "
-            f"{sys.executable} -m pip install -c constraints.txt platformio scons"
+            f"SCons {installed} is installed ({_SCONS} {version}), "
+            f"PlatformIO {platformio_version} asks for {_SCONS} {required}: "
+            f"{sys.executable} -m pip install --upgrade platformio scons"
         )
     return version
 
 
-def _holds(path: Path, content: str) -> bool:
+def _holds(path: Path, content: bytes) -> bool:
     try:
-        return path.read_bytes() == content.encode()
-    except FileNotFoundError:
+        return path.read_bytes() == content
+    except (FileNotFoundError, NotADirectoryError):
         return False
 
 
 @contextmanager
-def _lock(core: Path) -> Iterator[None]:
-    with (core / ".prepare.lock").open("a") as lock:
+def _locked(core: Path) -> Iterator[None]:
+    with (core / ".tinynas.lock").open("a") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield
 

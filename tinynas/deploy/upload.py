@@ -5,7 +5,7 @@ from pathlib import Path
 from tinynas.boards import Board
 from tinynas.deploy.build import Image
 from tinynas.deploy.platformio import run_platformio
-from tinynas.deploy.stage import stage, write_changed
+from tinynas.deploy.stage import held_project, stage, write_changed
 from tinynas.errors import FlashError, InfrastructureError
 
 _ATTEMPTS = 3
@@ -19,19 +19,18 @@ def upload(image: Image, board: Board, port: str, workdir: Path) -> None:
 
     Raises:
         FlashError: three attempts failed; the message has the last one's words.
-        ToolchainError: PlatformIO is missing.
+        ToolchainError: PlatformIO's SCons is missing.
         InfrastructureError: the folder cannot be written.
     """
-    project = workdir / "upload"
-    stage(board, {}, project)
-    staged = project / "firmware.bin"
-    try:
-        write_changed(staged, image.binary)
-    except OSError as error:
-        raise InfrastructureError(f"folder {project} cannot be written: {error}") from error
     arguments = ["--silent", "-t", "nobuild", "-t", "upload", "--upload-port", port]
-    for _ in range(_ATTEMPTS):
-        outcome = run_platformio(project, *arguments, timeout_s=_TIMEOUT_S)
-        if outcome.succeeded:
-            return
+    with held_project(workdir / "upload") as project:
+        stage(board, {}, project)
+        try:
+            write_changed(project.folder / "firmware.bin", image.binary)
+        except OSError as error:
+            raise InfrastructureError(f"folder {project.folder} cannot be written: {error.strerror}") from error
+        for _ in range(_ATTEMPTS):
+            outcome = run_platformio(project, *arguments, timeout_s=_TIMEOUT_S)
+            if outcome.succeeded:
+                return
     raise FlashError(f"board {board.name} on {port} could not be flashed in {_ATTEMPTS} attempts: {outcome.tail()}")
