@@ -199,9 +199,9 @@ def front_table(found: Mapping[str, Any]) -> None:
         highlight=False,
         soft_wrap=True,
     )
-    table = Table()
-    for name in ("trial", "int8 val", "int8 test", "latency", "SRAM", "flash", "energy", "source", "quantized"):
-        table.add_column(name, justify="right")
+    table = Table(caption=_sources(found["front"]), caption_justify="left")
+    for name in ("trial", "int8 val", "int8 test", "latency", "SRAM", "flash", "energy", "by"):
+        table.add_column(name, justify="right", no_wrap=True)
     for point in found["front"]:
         energy = point["energy_uj"]
         table.add_row(
@@ -211,11 +211,17 @@ def front_table(found: Mapping[str, Any]) -> None:
             f"{point['latency_us'] / 1000:.3f} ms",
             f"{point['sram_bytes']['total']:,} B",
             f"{point['flash_bytes']['total']:,} B",
-            "" if energy is None else f"{energy:,.0f} uJ ({point['energy_source']})",
-            point["latency_source"],
+            "" if energy is None else f"{energy:,.0f} uJ",
             point["method"] or "",
         )
     console.print(table)
+
+
+def _sources(points: Sequence[Mapping[str, Any]]) -> str:
+    """Where the figures come from, so that an emulated or estimated one never poses as measured."""
+    figures = (("latency", "latency_source"), ("SRAM", "sram_source"), ("flash", "flash_source"))
+    named = [(name, {point[source] for point in points}) for name, source in (*figures, ("energy", "energy_source"))]
+    return ", ".join(f"{name} {'/'.join(sorted(filter(None, sources)))}" for name, sources in named if any(sources))
 
 
 def studies_table(rows: Sequence[Mapping[str, Any]]) -> None:
