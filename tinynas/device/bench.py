@@ -1,0 +1,168 @@
+"""The bench: which boards are here, and whose turn it is on each."""
+
+import logging
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import numpy as np
+from serial.tools import list_ports
+
+from tinynas.boards import Board
+from tinynas.deploy.build import Image
+from tinynas.device.emulator import EmulatedBoard, qemu
+from tinynas.device.lock import BoardLock
+from tinynas.device.station import EmulatedStation, SerialStation, Station
+from tinynas.errors import ConfigError, NoBoardError
+
+_log = logging.getLogger(__name__)
+_MAX_FOLDERS = 1000
+_ELSEWHERE_POLL_S = 0.2
+
+
+@dataclass(frozen=True, kw_only=True)
+class Proven:
+    """An image that was measured, with one input of it [int8, shape (1, ...)]."""
+
+    image: Image
+    inputs: np.ndarray
+
+
+class Bench:
+    """Boards of one kind, shared by the threads of a search. A thread leases one, flashes it, measures, gives it back.
+
+    A board that keeps failing is quarantined with a reason: it is leased no more, and the others go on. `proven` is the
+    last image that was measured, which tells a broken board from a broken image.
+    """
+
+    def __init__(self, stations: Sequence[Station], *, resources: ExitStack | None = None) -> None:
+        self._free = list(stations)
+        self._count = len(self._free)
+        self._closed = False
+        self._quarantined: dict[str, str] = {}
+        self._changed = threading.Condition()
+        self.proven: Proven | None = None
+        self._resources = resources or ExitStack()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Give up every board. Boards that are leased are turned off when their lease ends."""
+        with self._changed:
+            self._closed = True
+            self._changed.notify_all()
+        self._resources.close()
+
+    @property
+    def quarantined(self) -> dict[str, str]:
+        """Name of each quarantined board -> why."""
+        with self._changed:
+            return dict(self._quarantined)
+
+    @contextmanager
+    def lease(self) -> Iterator[Station]:
+        """A board for this thread alone, for as long as the block lasts. Waits until one is free; turns it off after.
+
+        Raises:
+            NoBoardError: every board is quarantined; the message says why.
+        """
+        station = self._take()
+        try:
+            yield station
+        finally:
+            try:
+                station.power_off()
+            finally:
+                self._give_back(station)
+
+    def quarantine(self, station: Station, reason: str) -> None:
+        """Lease `station` no more."""
+        with self._changed:
+            self._quarantined[station.name] = reason
+        _log.warning("board %s is quarantined: %s", station.name, reason)
+
+    def _take(self) -> Station:
+        told = False
+        with self._changed:
+            while not self._closed and len(self._quarantined) < self._count:
+                for station in self._free:
+                    if station.claim():
+                        self._free.remove(station)
+                        return station
+                if self._free and not told:
+                    told = True
+                    _log.warning("board %s is in use elsewhere: waiting", self._free[0].name)
+                self._changed.wait(_ELSEWHERE_POLL_S if self._free else None)
+            reasons = "; ".join(f"{name}: {reason}" for name, reason in self._quarantined.items())
+        raise NoBoardError(f"no board is left: {reasons or 'the bench is closed'}")
+
+    def _give_back(self, station: Station) -> None:
+        station.release()
+        with self._changed:
+            if station.name not in self._quarantined:
+                self._free.append(station)
+            self._changed.notify_all()
+
+
+def open_bench(board: Board, *, port: str | None = None, count: int = 1, directory: Path) -> Bench:
+    """Open `count` boards: emulated ones in folders below `directory`, or real ones on serial ports.
+
+    `port` names a real board's port; without it, ports are found by the USB ids of the board's manifest.
+
+    Raises:
+        ConfigError: a port is given for an emulated board.
+        NoBoardError: no port has the board.
+        ToolchainError: the board is emulated and QEMU is not installed.
+    """
+    directory.mkdir(parents=True, exist_ok=True)
+    if board.emulated:
+        if port is not None:
+            raise ConfigError(f"board {board.name} is emulated and takes no port, not {port!r}")
+        return _open_emulated(board, count, directory)
+    ports = [port] if port is not None else find_ports(board)[:count]
+    return Bench([SerialStation(board, name, directory) for name in ports])
+
+
+def _open_emulated(board: Board, count: int, directory: Path) -> Bench:
+    qemu()
+    with ExitStack() as claimed:
+        stations = []
+        for index in range(_MAX_FOLDERS):
+            folder = directory / f"{board.name}-{index}"
+            folder.mkdir(exist_ok=True)
+            # Emulated boards cost nothing: one that another process works with is left to it, and the next one taken.
+            lock = BoardLock(folder / "lock")
+            if lock.acquire():
+                claimed.callback(lock.release)
+                stations.append(EmulatedStation(EmulatedBoard(board, folder), board))
+            if len(stations) == count:
+                return Bench(stations, resources=claimed.pop_all())
+    raise NoBoardError(f"all {_MAX_FOLDERS} emulated boards in {directory} are in use by other processes")
+
+
+def find_ports(board: Board) -> list[str]:
+    """The serial ports whose USB ids (`VID:PID`, hexadecimal) are among the board's, sorted.
+
+    Raises:
+        NoBoardError: there is none; the message lists the ports that there are.
+    """
+    present = sorted(list_ports.comports(), key=lambda info: str(info.device))
+    wanted = {usb.upper() for usb in board.usb}
+    found = [str(info.device) for info in present if info.vid and f"{info.vid:04X}:{info.pid:04X}" in wanted]
+    if not found:
+        ports = ", ".join(f"{info.device} ({info.description})" for info in present) or "none"
+        raise NoBoardError(
+            f"no port has a {board.name} (USB ids {', '.join(board.usb) or 'not known'}); ports here: {ports}: "
+            "connect the board, or name its port with --port"
+        )
+    return found

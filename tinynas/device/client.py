@@ -1,0 +1,113 @@
+"""What a host asks of a board, one method a request."""
+
+import struct
+import time
+from types import TracebackType
+from typing import Self
+
+from tinynas.device.frames import MAX_PAYLOAD
+from tinynas.device.link import Link
+from tinynas.device.messages import ANSWER, ERROR, Greeting, Request, Status
+from tinynas.errors import LinkError
+
+# A request that the board answers at once. A port at 115,200 Bd needs 0.1 s for the longest frame.
+_ANSWER_S = 1.0
+_HELLO_S = 0.15
+
+
+class RefusedError(LinkError):
+    """The board understood the request and said no, with `status`."""
+
+    def __init__(self, message: str, status: int) -> None:
+        super().__init__(message)
+        self.status = status
+
+
+class Client:
+    """A conversation with the firmware on one board. Raises LinkError throughout."""
+
+    def __init__(self, port: str, *, baud: int = 115200) -> None:
+        self._link = Link(port, baud=baud)
+        self._chunk = MAX_PAYLOAD - 4
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self._link.close()
+
+    def hello(self, *, boot_s: float = 3.0) -> Greeting:
+        """The board's greeting. A board that still boots loses bytes, so it is asked often, for `boot_s` seconds."""
+        deadline = time.monotonic() + boot_s
+        while True:
+            try:
+                greeting = Greeting.unpack(self._ask(Request.HELLO, answer_s=_HELLO_S))
+            except RefusedError:
+                raise
+            except LinkError:
+                if time.monotonic() > deadline:
+                    raise
+            else:
+                self._chunk = greeting.max_payload - 4
+                return greeting
+
+    def load(self, tensor: bytes) -> None:
+        """Write the network's input."""
+        for offset in range(0, len(tensor), self._chunk):
+            self._ask(Request.INPUT, struct.pack("<I", offset) + tensor[offset : offset + self._chunk])
+
+    def run(self, repeats: int, *, answer_s: float) -> int:
+        """Run the network on the loaded input `repeats` times; returns the stack's high water [B]."""
+        answer = self._ask(Request.RUN, struct.pack("<H", repeats), answer_s=answer_s)
+        ran, stack_bytes = self._unpack("<HI", answer, Request.RUN)
+        if ran != repeats:
+            raise LinkError(f"port {self._link.port}: asked for {repeats} inferences, the board ran {ran}")
+        return stack_bytes
+
+    def ticks(self, count: int) -> list[int]:
+        """The timer's ticks of each of the `count` inferences of the last run."""
+        ticks: list[int] = []
+        while len(ticks) < count:
+            payload = self._ask(Request.TIMES, struct.pack("<H", len(ticks)))
+            more = len(payload) // 4
+            if not 1 <= more <= count - len(ticks) or len(payload) % 4:
+                raise self._malformed(Request.TIMES, payload)
+            ticks += struct.unpack(f"<{more}I", payload)
+        return ticks
+
+    def output(self, size: int) -> bytes:
+        """The `size` bytes of the network's output."""
+        output = b""
+        while len(output) < size:
+            length = min(MAX_PAYLOAD, size - len(output))
+            part = self._ask(Request.OUTPUT, struct.pack("<IH", len(output), length))
+            if len(part) != length:
+                raise self._malformed(Request.OUTPUT, part)
+            output += part
+        return output
+
+    def reset(self) -> None:
+        """Ask the board to start again."""
+        self._ask(Request.RESET)
+
+    def _ask(self, request: Request, payload: bytes = b"", *, answer_s: float = _ANSWER_S) -> bytes:
+        answer = self._link.exchange(request, payload, answer_s=answer_s)
+        if answer.type == request | ANSWER:
+            return answer.payload
+        if answer.type == ERROR and len(answer.payload) == 2 and answer.payload[1] == request:
+            status = answer.payload[0]
+            name = Status(status).name.lower() if status in set(Status) else "unknown status"
+            raise RefusedError(f"port {self._link.port}: the board refused {request.name}: {name} ({status})", status)
+        raise self._malformed(request, answer.payload)
+
+    def _unpack(self, layout: str, payload: bytes, request: Request) -> tuple[int, ...]:
+        if len(payload) != struct.calcsize(layout):
+            raise self._malformed(request, payload)
+        return struct.unpack(layout, payload)
+
+    def _malformed(self, request: Request, payload: bytes) -> LinkError:
+        return LinkError(
+            f"port {self._link.port}: no valid answer to {request.name}: {len(payload)} bytes, {payload[:16].hex()}"
+        )

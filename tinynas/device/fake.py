@@ -1,0 +1,228 @@
+"""A board without hardware that speaks the protocol and misbehaves on demand, for the contract tests of the bench.
+
+It sits behind a pseudo-terminal, so that the port, the codec and the deadlines in front of it are the real ones.
+It keeps firmware/PROTOCOL.md as a board does, and the same tests hold for both.
+"""
+
+import os
+import select
+import struct
+import threading
+import time
+import tty
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from enum import Enum
+
+from tinynas.boards import Board
+from tinynas.deploy.build import Image
+from tinynas.device.frames import Decoder, Frame, encode
+from tinynas.device.messages import ANSWER, ERROR, Greeting, Request, ResetCause, Status
+from tinynas.errors import FlashError
+
+_MAX_REPEATS = 256
+
+
+class Fault(Enum):
+    """What may go wrong with one answer."""
+
+    SILENT = "no answer"
+    GARBAGE = "random bytes instead of the answer"
+    CORRUPT = "one byte of the answer is damaged"
+    LATE = "the answer comes after `delay_s`"
+    TWICE = "the answer comes two times"
+    CHATTER = "log text with control characters around the answer"
+    RESET = "the board resets instead of answering"
+    WRONG_SHA = "the greeting names another network"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Mishap:
+    """`fault` befalls the next `times` answers to `request`; None: to any request; times None: for ever."""
+
+    fault: Fault
+    request: Request | None = None
+    times: int | None = 1
+    delay_s: float = 0.3
+
+
+class _Refusal(Exception):  # noqa: N818 - not an error: what a healthy board answers
+    """A request that the board answers with a status instead."""
+
+    def __init__(self, status: Status) -> None:
+        super().__init__(status)
+        self.status = status
+
+
+class FakeBoard:
+    """Serves the protocol on `port` until `close`. `greeting` is what it says of itself, `network` maps the input's
+    bytes to the output's, an inference takes `ticks`. `runs` counts inferences, so that work done twice is seen.
+    Without `spare` memory it refuses to repeat an inference.
+    """
+
+    def __init__(
+        self, greeting: Greeting, network: Callable[[bytes], bytes], *, ticks: int = 1000, spare: bool = True
+    ) -> None:
+        self.greeting = greeting
+        self.mishaps: list[Mishap] = []
+        self.runs = 0
+        self._network = network
+        self._ticks = ticks
+        self._spare = spare
+        self._forget()
+        self._ours, theirs = os.openpty()
+        tty.setraw(theirs)
+        self.port = os.ttyname(theirs)
+        # Our end stays readable only while somebody holds the other one open.
+        self._theirs = theirs
+        self._stop, self._stopped = os.pipe()
+        self._thread = threading.Thread(target=self._serve, name="fake-board", daemon=True)
+        self._thread.start()
+
+    def close(self) -> None:
+        """Unplug the board."""
+        os.close(self._stopped)
+        self._thread.join()
+        for descriptor in (self._ours, self._theirs, self._stop):
+            os.close(descriptor)
+
+    def restart(self, cause: ResetCause) -> None:
+        """Lose everything but the boot count, which power takes along too."""
+        count = 1 if cause is ResetCause.POWER_ON else self.greeting.boot_count + 1
+        self.greeting = replace(self.greeting, boot_count=count, reset_cause=cause)
+        self._forget()
+
+    def _forget(self) -> None:
+        self._input = bytearray(self.greeting.input_bytes)
+        self._output = bytes(self.greeting.output_bytes)
+        self._times: list[int] = []
+        self._last: tuple[tuple[int, int], bytes] | None = None
+
+    def _serve(self) -> None:
+        decoder = Decoder()
+        while True:
+            readable, _, _ = select.select([self._ours, self._stop], [], [])
+            if self._stop in readable:
+                return
+            for item in decoder.feed(os.read(self._ours, 4096)):
+                if isinstance(item, Frame):
+                    os.write(self._ours, self._misbehave(item))
+
+    def _misbehave(self, request: Frame) -> bytes:
+        mishap = self._mishap_for(request)
+        if mishap is None:
+            return self._answer(request)
+        match mishap.fault:
+            case Fault.SILENT:
+                return b""
+            case Fault.GARBAGE:
+                return os.urandom(200)
+            case Fault.RESET:
+                self.restart(ResetCause.WATCHDOG)
+                return b""
+            case Fault.WRONG_SHA:
+                stale = replace(self.greeting, network_sha256=bytes(32))
+                return encode(replace(request, type=request.type | ANSWER, payload=stale.pack()))
+        answer = bytearray(self._answer(request))
+        match mishap.fault:
+            case Fault.CORRUPT:
+                answer[len(answer) // 2] ^= 0x10
+            case Fault.LATE:
+                time.sleep(mishap.delay_s)
+            case Fault.TWICE:
+                answer *= 2
+            case Fault.CHATTER:
+                answer = bytearray(b"\x1b[2Jwarm\r\n") + answer + b"\x07half a li"
+        return bytes(answer)
+
+    def _mishap_for(self, request: Frame) -> Mishap | None:
+        for index, mishap in enumerate(self.mishaps):
+            if mishap.request in {None, request.type}:
+                if mishap.times is not None:
+                    left = replace(mishap, times=mishap.times - 1)
+                    self.mishaps[index : index + 1] = [left] if left.times else []
+                return mishap
+        return None
+
+    def _answer(self, request: Frame) -> bytes:
+        key = (request.run_id, request.sequence)
+        if self._last is None or self._last[0] != key:
+            try:
+                kind, payload = request.type | ANSWER, self._perform(request)
+            except (_Refusal, struct.error) as error:
+                status = error.status if isinstance(error, _Refusal) else Status.BAD_REQUEST
+                kind, payload = ERROR, bytes([status, request.type])
+            self._last = (key, encode(replace(request, type=kind, payload=payload)))
+        return self._last[1]
+
+    def _perform(self, request: Frame) -> bytes:
+        match request.type:
+            case Request.HELLO:
+                return self.greeting.pack()
+            case Request.INPUT:
+                return self._load(request.payload)
+            case Request.RUN:
+                return self._run(*struct.unpack("<H", request.payload))
+            case Request.TIMES:
+                (first,) = struct.unpack("<H", request.payload)
+                return b"".join(struct.pack("<I", ticks) for ticks in self._times[first : first + 256])
+            case Request.OUTPUT:
+                offset, length = struct.unpack("<IH", request.payload)
+                return self._output[offset : offset + length]
+            case Request.RESET:
+                self.restart(ResetCause.SOFTWARE)
+                return b""
+        raise _Refusal(Status.BAD_REQUEST)
+
+    def _load(self, payload: bytes) -> bytes:
+        (offset,) = struct.unpack_from("<I", payload)
+        data = payload[4:]
+        if offset + len(data) > len(self._input):
+            raise _Refusal(Status.BAD_REQUEST)
+        self._input[offset : offset + len(data)] = data
+        return b""
+
+    def _run(self, repeats: int) -> bytes:
+        if repeats > _MAX_REPEATS or (repeats > 1 and not self._spare):
+            raise _Refusal(Status.NO_MEMORY)
+        self.runs += repeats
+        self._output = self._network(bytes(self._input))
+        self._times = [self._ticks] * repeats
+        return struct.pack("<HI", repeats, 200)
+
+
+class FakeStation:
+    """A fake board's place on the bench. The next `flash_failures` attempts to flash it fail."""
+
+    def __init__(self, name: str, board: Board, fake: FakeBoard) -> None:
+        self.name = name
+        self.board = board
+        self.fake = fake
+        self.flash_failures = 0
+        self.history: list[str] = []
+
+    @property
+    def port(self) -> str:
+        return self.fake.port
+
+    def claim(self) -> bool:
+        return True
+
+    def release(self) -> None:
+        pass
+
+    def flash(self, image: Image) -> None:
+        self.history.append("flash")
+        if self.flash_failures:
+            self.flash_failures -= 1
+            raise FlashError(f"{self.name} cannot be flashed")
+        build_id, sha256 = bytes.fromhex(image.build_id), bytes.fromhex(image.sha256)
+        self.fake.greeting = replace(self.fake.greeting, build_id=build_id, network_sha256=sha256)
+        self.fake.restart(ResetCause.POWER_ON)
+
+    def reset(self) -> None:
+        self.history.append("reset")
+        self.fake.restart(ResetCause.PIN)
+
+    def power_off(self) -> None:
+        self.history.append("off")

@@ -1,0 +1,235 @@
+"""Run an image on a board and say what it costs."""
+
+import logging
+import time
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from tinynas.boards import Board
+from tinynas.cost import Cost, Flash, Source, Sram, Validity
+from tinynas.deploy.build import Image
+from tinynas.device.bench import Bench, Proven
+from tinynas.device.client import Client, RefusedError
+from tinynas.device.messages import Greeting, Status
+from tinynas.device.station import Station
+from tinynas.errors import BenchError, CandidateError
+
+_log = logging.getLogger(__name__)
+
+# How long a first inference is waited for, four times over: nothing is known of a network's speed before.
+_FIRST_ANSWER_S = 5.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Measurement:
+    """What a board did with n inputs, each run `repeats` times.
+
+    outputs: int8 of shape (n, output_bytes), as the board computed them.
+    ticks: int64 of shape (n, repeats), one timed inference each, of a timer with `ticks_hz` ticks a second.
+    instructions_per_second: the rate of the emulator's clock, None on a real board.
+    stack_bytes: painted high water of the stack during an inference [B].
+    """
+
+    outputs: np.ndarray
+    ticks: np.ndarray
+    ticks_hz: int
+    clock_hz: int
+    instructions_per_second: int | None
+    stack_bytes: int
+    greeting: Greeting
+    source: Literal["measured", "emulated"]
+
+    @property
+    def instructions(self) -> int | None:
+        """Executed instructions per inference, median; None where nothing counts them."""
+        if self.instructions_per_second is None:
+            return None
+        return round(float(np.median(self.ticks)) * self.instructions_per_second / self.ticks_hz)
+
+    @property
+    def latencies_us(self) -> np.ndarray:
+        """Latency of every timed inference [us], float64 of shape (n, repeats).
+
+        On an emulated board an instruction counts as one clock cycle.
+        """
+        seconds = self.ticks / self.ticks_hz
+        if self.instructions_per_second is not None:
+            seconds = seconds * self.instructions_per_second / self.clock_hz
+        return seconds * 1e6
+
+
+def flash_and_measure(bench: Bench, image: Image, inputs: np.ndarray, *, repeats: int) -> Measurement:
+    """Measure `image` on any board of the bench. Arguments and result as for `measure`.
+
+    A board that fails is tried again as it is, after a reset, and after flashing it again. Then it is given the last
+    image that was measured on this bench: if it runs that one, the new image is at fault, else the board, which is
+    quarantined, and another one takes over.
+
+    Raises:
+        CandidateError: a board does not run this image, and runs an older one.
+        NoBoardError: every board is quarantined.
+        ToolchainError: QEMU or PlatformIO is missing.
+    """
+    while True:
+        with bench.lease() as station:
+            try:
+                measurement = _climb(station, image, inputs, repeats)
+            except BenchError as error:
+                if bench.proven is not None and _runs(station, bench.proven):
+                    raise CandidateError(
+                        f"board {station.name} does not run the image, but one of another network: {error}"
+                    ) from error
+                bench.quarantine(station, str(error))
+            else:
+                bench.proven = Proven(image=image, inputs=inputs[:1])
+                return measurement
+
+
+def _climb(station: Station, image: Image, inputs: np.ndarray, repeats: int) -> Measurement:
+    """The rungs of the ladder, mildest first. Raises BenchError with the reason of every rung."""
+    reasons = []
+    flashed = False
+    for rung in ("flash", "repeat", "reset", "flash again"):
+        try:
+            if rung.startswith("flash"):
+                station.flash(image)
+                flashed = True
+            elif not flashed:
+                continue
+            elif rung == "reset":
+                station.reset()
+            return measure(station, image, inputs, repeats=repeats)
+        except BenchError as error:
+            _log.warning("board %s, %s: %s", station.name, rung, error)
+            reasons.append(f"{rung}: {error}")
+    raise BenchError("; ".join(reasons))
+
+
+def _runs(station: Station, proven: Proven) -> bool:
+    """Whether a board that failed with one image still measures another."""
+    try:
+        station.flash(proven.image)
+        measure(station, proven.image, proven.inputs, repeats=1)
+    except BenchError as error:
+        _log.warning("board %s, the last image that ran: %s", station.name, error)
+        return False
+    return True
+
+
+def measure(station: Station, image: Image, inputs: np.ndarray, *, repeats: int) -> Measurement:
+    """Run the network that the board holds on every input, `repeats` times each.
+
+    Args:
+        image: what the board must hold; a board that says otherwise is not measured.
+        inputs: int8 of shape (n, ...) with n >= 1, each the size of the network's input.
+
+    Raises:
+        BenchError: the board holds another image, or runs at another clock than its manifest says.
+        LinkError: the board does not answer, or not with what was asked for.
+        ValueError: there is no input, an input has another size than the network's, or `repeats` is below 1.
+    """
+    board = station.board
+    flat = np.ascontiguousarray(inputs, dtype=np.int8).reshape(len(inputs), -1)
+    with Client(station.port, baud=board.baud) as client:
+        greeting = client.hello()
+        _require_fresh(greeting, image, station)
+        if not len(flat) or repeats < 1 or flat.shape[1] != greeting.input_bytes:
+            raise ValueError(f"{flat.shape} inputs, {repeats} times, for an input of {greeting.input_bytes} B")
+        answer_s = _FIRST_ANSWER_S
+        outputs, ticks, stack_bytes = [], [], 0
+        for tensor in flat:
+            started = time.monotonic()
+            times, stack = _run(client, tensor.tobytes(), repeats, answer_s)
+            # Later inputs take as long as the first one, give or take the host's other work.
+            answer_s = min(answer_s, 1.0 + 10 * (time.monotonic() - started))
+            stack_bytes = max(stack_bytes, stack)
+            ticks.append(times)
+            outputs.append(np.frombuffer(client.output(greeting.output_bytes), np.int8))
+        _require_same_start(client.hello(), greeting, station)
+    return Measurement(
+        outputs=np.stack(outputs),
+        ticks=np.array(ticks, np.int64),
+        ticks_hz=greeting.ticks_hz,
+        clock_hz=greeting.clock_hz,
+        instructions_per_second=None if board.emulator is None else board.emulator.instructions_per_second,
+        stack_bytes=stack_bytes,
+        greeting=greeting,
+        source="emulated" if board.emulated else "measured",
+    )
+
+
+def _run(client: Client, tensor: bytes, repeats: int, answer_s: float) -> tuple[list[int], int]:
+    """Ticks of `repeats` inferences of one input, and the stack's high water [B]."""
+    client.load(tensor)
+    try:
+        stack_bytes = client.run(repeats, answer_s=answer_s * repeats)
+        return client.ticks(repeats), stack_bytes
+    except RefusedError as error:
+        if error.status != Status.NO_MEMORY or repeats == 1:
+            raise
+    # An inference may overwrite its input, and the board has no room for a copy: load it again each time.
+    ticks, stack_bytes = [], 0
+    for _ in range(repeats):
+        client.load(tensor)
+        stack_bytes = max(stack_bytes, client.run(1, answer_s=answer_s))
+        ticks += client.ticks(1)
+    return ticks, stack_bytes
+
+
+def _require_fresh(greeting: Greeting, image: Image, station: Station) -> None:
+    held, wanted = greeting.network_sha256.hex(), image.sha256
+    if held != wanted:
+        raise BenchError(f"board {station.name} holds network {held[:12]}, not {wanted[:12]}: it was not flashed")
+    held, wanted = greeting.build_id.hex(), image.build_id
+    if held != wanted:
+        raise BenchError(f"board {station.name} holds build {held[:12]}, not {wanted[:12]}: it was not flashed")
+    if greeting.clock_hz != station.board.clock_hz:
+        raise BenchError(
+            f"board {station.name} runs at {greeting.clock_hz:,} Hz, its manifest says {station.board.clock_hz:,} Hz"
+        )
+
+
+def _require_same_start(after: Greeting, before: Greeting, station: Station) -> None:
+    """A board that reset in between measured an empty input."""
+    if (after.boot_count, after.build_id) != (before.boot_count, before.build_id):
+        raise BenchError(
+            f"board {station.name} reset while it was measured (cause {after.reset_cause.name.lower()}, "
+            f"start {before.boot_count} became {after.boot_count})"
+        )
+
+
+def to_cost(measurement: Measurement, image: Image, board: Board) -> Cost:
+    """What the network costs: latency and stack as the board gave them, memories of the image less those of an image
+    without a network, energy as the datasheet's power times the latency.
+    """
+    latencies = measurement.latencies_us
+    latency_us = float(np.median(latencies))
+    quartiles = np.percentile(latencies, [25, 75])
+    source: Source = measurement.source
+    sizes, empty = image.sizes, image.baseline
+    # The image without a network has an input byte of its own, which a network with an arena does without.
+    static = max(0, sizes.static - empty.static)
+    power = board.power
+    return Cost(
+        latency_us=latency_us,
+        latency_source=source,
+        latency_iqr_us=float(quartiles[1] - quartiles[0]),
+        repeats=measurement.ticks.size,
+        instructions=measurement.instructions,
+        sram=Sram(static=static, arena=sizes.arena - empty.arena, stack=measurement.stack_bytes),
+        sram_source=source,
+        flash=Flash(code=sizes.code - empty.code, constants=sizes.constants - empty.constants, image=sizes.image),
+        flash_source=source,
+        energy_uj=None if power is None else power.run_mw * latency_us / 1000,
+        energy_source=None if power is None else "estimated",
+        energy_basis=None if power is None else f"{power.run_mw:.1f} mW while running ({power.source}) x latency",
+        validity=Validity(
+            board=board.name,
+            clock_hz=measurement.clock_hz,
+            toolchain=image.toolchain,
+            flags=image.flags,
+            firmware=image.firmware_hash,
+        ),
+    )

@@ -1,0 +1,104 @@
+"""A board's place on the bench: how it is flashed, reset, reached and turned off."""
+
+import os
+import re
+import tempfile
+from pathlib import Path
+from typing import Protocol
+
+from tinynas.boards import Board
+from tinynas.deploy.build import Image
+from tinynas.deploy.upload import upload
+from tinynas.device.client import Client
+from tinynas.device.emulator import EmulatedBoard
+from tinynas.device.lock import BoardLock
+from tinynas.errors import BenchError
+
+
+class Station(Protocol):
+    """One board as the bench sees it. `name` is unique on the bench."""
+
+    name: str
+    board: Board
+
+    @property
+    def port(self) -> str:
+        """What the board's link is opened with: a device or a URL. Raises BenchError while it is not under power."""
+
+    def claim(self) -> bool:
+        """Take the board from all other processes; False when one of them has it."""
+
+    def release(self) -> None:
+        """Give up the claim."""
+
+    def flash(self, image: Image) -> None:
+        """Write `image` and boot it. Raises BenchError."""
+
+    def reset(self) -> None:
+        """Start the CPU again. Raises BenchError."""
+
+    def power_off(self) -> None:
+        """Leave the board at rest until it is flashed again."""
+
+
+class EmulatedStation:
+    """An emulated board, which belongs to this process from the start."""
+
+    def __init__(self, emulated: EmulatedBoard, board: Board) -> None:
+        self.board = board
+        self.name = emulated.folder.name
+        self._emulated = emulated
+
+    @property
+    def port(self) -> str:
+        return self._emulated.url
+
+    def claim(self) -> bool:
+        return True
+
+    def release(self) -> None:
+        pass
+
+    def flash(self, image: Image) -> None:
+        self._emulated.power_off()
+        upload(image, self.board, str(self._emulated.flash), self._emulated.folder)
+        self._emulated.power_on()
+
+    def reset(self) -> None:
+        self._emulated.reset()
+
+    def power_off(self) -> None:
+        self._emulated.power_off()
+
+
+class SerialStation:
+    """A board on a serial port. It is locked by the port's real name, so that two links to one port are one board."""
+
+    def __init__(self, board: Board, port: str, directory: Path) -> None:
+        self.board = board
+        self.name = f"{board.name} on {port}"
+        self.port = port
+        place = re.sub(r"[^A-Za-z0-9]+", "-", port if "://" in port else os.path.realpath(port)).strip("-")
+        self._folder = directory / f"{board.name}-{place}"
+        # Every user and checkout of this machine must meet at the same file.
+        self._lock = BoardLock(Path(tempfile.gettempdir()) / f"tinynas-{place}.lock")
+
+    def claim(self) -> bool:
+        try:
+            return self._lock.acquire()
+        except OSError as error:
+            raise BenchError(f"{self.name} cannot be locked: {error}") from error
+
+    def release(self) -> None:
+        self._lock.release()
+
+    def flash(self, image: Image) -> None:
+        self._folder.mkdir(parents=True, exist_ok=True)
+        upload(image, self.board, self.port, self._folder)
+
+    def reset(self) -> None:
+        with Client(self.port, baud=self.board.baud) as client:
+            client.reset()
+
+    def power_off(self) -> None:
+        pass
