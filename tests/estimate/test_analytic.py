@@ -44,4 +44,4 @@ def test_the_reason_has_both_numbers_and_the_setting():
     cost = smallest_cost(load_space("mlp"), (8, 8, 1), 10, BOARD)
     assert infeasible_reason(cost, {"flash_bytes": 1e9, "sram_bytes": 1e9}) is None
     reason = infeasible_reason(cost, {"sram_bytes": 10.0})
-    assert reason == "needs 72 B of SRAM, 10 are allowed by the board or [limits] sram"
+    assert reason == "needs 72 B of SRAM, at most 10 allowed: see [limits] sram"

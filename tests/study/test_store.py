@@ -148,7 +148,6 @@ WRITER = """
 import sys
 from dataclasses import replace
 from pathlib import Path
-from pathlib import Path
 sys.path.insert(0, sys.argv[2])
 from test_store import TRIAL
 from tinynas.study.store import Store

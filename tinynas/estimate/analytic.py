@@ -99,5 +99,5 @@ def infeasible_reason(cost: Cost, bounds: Mapping[str, float]) -> str | None:
         figure = cost.figure(name)
         if figure is not None and figure > bound:
             unit, setting = _NAMES[name]
-            return f"needs {figure:,.0f} {unit}, {bound:,.0f} are allowed by the board or [limits] {setting}"
+            return f"needs {figure:,.0f} {unit}, at most {bound:,.0f} allowed: see [limits] {setting}"
     return None
