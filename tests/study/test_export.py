@@ -191,7 +191,7 @@ def test_the_readme_tells_memory_cost_and_where_each_figure_comes_from(digits_ne
         assert "datasheet, table 20" in text
         assert "91.2 % on the validation split, 90.5 % on the test split" in text
         assert f"{written['arena_bytes']:,} B" in text
-        assert "0 zero, 1 one." in text
+        assert "0 = zero, 1 = one." in text
 
 
 def test_texts_of_a_study_stay_text(digits_network, tmp_path):

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from tinynas.study.reading import NetworkLayer
 
-BOX_WIDTH = 250
+BOX_WIDTH = 280
 _BOX_HEIGHT = 34
 _GAP = 14
 MARGIN = 6
@@ -25,12 +25,12 @@ _KINDS = {
 _TITLES = {
     "input": "Input",
     "conv": "Conv",
-    "depthwise": "Depthwise conv",
+    "depthwise": "Depthwise",
     "dense": "Dense",
     "add": "Add",
     "max_pool": "Max pool",
     "avg_pool": "Average pool",
-    "global_avg_pool": "Global average pool",
+    "global_avg_pool": "Global average",
     "flatten": "Flatten",
     "resize": "Resize",
 }
