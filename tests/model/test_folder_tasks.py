@@ -127,6 +127,11 @@ def test_a_higher_rate_is_resampled_and_short_clips_are_padded(tmp_path):
     assert (clip[2000:] == 0).all()
 
 
+def test_a_long_clip_is_cut_at_its_end(tmp_path):
+    write_wav(tmp_path / "a.wav", np.arange(5000))
+    assert audio.read_clip(tmp_path / "a.wav", 8000, 4000).tolist() == list(range(4000))
+
+
 def test_a_speaker_is_in_one_split_and_nameless_files_are_alone(tones):
     write_wav(tones / "low" / "noise.wav", tone(120))
     samples = audio.read_audio(tones, speech(tones, group_regex=r"^(s\d+)_"))

@@ -75,6 +75,7 @@ def test_contents_are_equal_exactly_when_all_bytes_are():
     assert len(set(ids.tolist())) == 3
 
 
+@settings(deadline=None)
 @given(st.integers(1, 200), st.integers(0, 10))
 def test_a_subset_has_the_asked_size_and_each_class_in_proportion(count, seed):
     y = np.repeat([0, 1, 2], [100, 60, 40])
