@@ -38,7 +38,12 @@ env.Replace(
     PROGNAME="firmware",
     PROGSUFFIX=".elf",
     CFLAGS=["-std=gnu11"],
-    CCFLAGS=[*flags, "-Wall", "-Wextra", "-Werror", "-ffunction-sections", "-fdata-sections"],
+    # A large frame is refused here, because a stack that overflows on the board takes the link along.
+    CCFLAGS=[
+        *flags,
+        *("-Wall", "-Wextra", "-Werror", f"-Wframe-larger-than={STACK_BYTES // 4}"),
+        *("-ffunction-sections", "-fdata-sections"),
+    ],
     ASFLAGS=flags,
     ASPPFLAGS=[*flags, "-x", "assembler-with-cpp"],
     CPPPATH=["$PROJECT_SRC_DIR", str(FIRMWARE / "lib"), str(FIRMWARE / "src")],
