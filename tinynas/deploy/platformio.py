@@ -48,7 +48,8 @@ def run_platformio(project: HeldProject, *arguments: str, timeout_s: float) -> O
 
 def _run(project: HeldProject, core: Path, arguments: tuple[str, ...], timeout_s: float) -> Outcome:
     # SCons keeps its record of what was built from what in memory until the end. After a run that was killed the record
-    # tells of other files than those that lie there, and an image could be linked from two networks.
+    # tells of other files than those that lie there, and an image could be linked from two networks. From PlatformIO's
+    # exit status nobody can tell a SCons that was killed from one that failed.
     unfinished = project.folder / ".unfinished"
     if unfinished.exists():
         shutil.rmtree(project.folder / ".pio", ignore_errors=True)
@@ -74,8 +75,10 @@ def _run(project: HeldProject, core: Path, arguments: tuple[str, ...], timeout_s
     except BaseException:
         _end(process)
         raise
-    unfinished.unlink()
-    return Outcome(succeeded=process.returncode == 0, said=_text(said))
+    succeeded = process.returncode == 0
+    if succeeded:
+        unfinished.unlink()
+    return Outcome(succeeded=succeeded, said=_text(said))
 
 
 def _text(said: Path) -> str:

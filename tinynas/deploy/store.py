@@ -63,6 +63,9 @@ def environment(core: Path) -> dict[str, str]:
         "PLATFORMIO_SETTING_ENABLE_TELEMETRY": "false",
         "PLATFORMIO_DISABLE_UPGRADE_CHECK": "true",
         "PLATFORMIO_NO_ANSI": "true",
+        # What compiler and linker say is read, so they say it in English.
+        "LC_ALL": "C",
+        "PYTHONUTF8": "1",
     }
 
 
