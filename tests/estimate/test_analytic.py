@@ -20,7 +20,7 @@ def test_figures_follow_from_the_layers():
     space = load_space("mlp")
     network = space.decode(random_genome(space, random.Random(1)), (8, 8, 1), 10)
     cost = estimate_architecture(network, BOARD)
-    assert cost.latency_us == pytest.approx(network.macs * 0.5 / 100)
+    assert cost.latency_us == pytest.approx(network.macs * 1.75 / 100)
     assert cost.energy_uj == pytest.approx(30.0 * cost.latency_us / 1000)
     assert cost.flash is not None
     assert cost.flash.total == network.constants_bytes

@@ -61,6 +61,16 @@ def found(path):
     return trials, finalists, models, json.loads(shown.stdout)["front"]
 
 
+def require_lower_bounds(path):
+    """The estimate refuses candidates unseen, so no measured figure may be below it."""
+    with Store.open_to_read(path) as store:
+        measured = [trial for trial in store.trials() if trial.cost is not None]
+    assert measured
+    for trial in measured:
+        for figure in ("latency_us", "sram_bytes", "flash_bytes", "energy_uj"):
+            assert trial.cost.figure(figure) >= trial.estimate.figure(figure)
+
+
 @pytest.mark.slow
 def test_three_kills_change_nothing(tmp_path):
     config = tmp_path / "study.toml"
@@ -81,6 +91,7 @@ def test_three_kills_change_nothing(tmp_path):
     finish(tinynas(*command, stdout=subprocess.DEVNULL))
 
     assert judged(undisturbed) == 14
+    require_lower_bounds(undisturbed)
     assert found(killed) == found(undisturbed)
 
 
