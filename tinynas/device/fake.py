@@ -16,11 +16,9 @@ from enum import Enum
 
 from tinynas.boards import Board
 from tinynas.deploy.build import Image
-from tinynas.device.frames import Decoder, Frame, encode
-from tinynas.device.messages import ANSWER, ERROR, Greeting, Request, ResetCause, Status
+from tinynas.device.frames import MAX_PAYLOAD, PROTOCOL_VERSION, Decoder, Frame, encode
+from tinynas.device.messages import ANSWER, ERROR, MAX_REPEATS, Greeting, Request, ResetCause, Status
 from tinynas.errors import FlashError
-
-_MAX_REPEATS = 256
 
 
 class Fault(Enum):
@@ -52,6 +50,26 @@ class _Refusal(Exception):  # noqa: N818 - not an error: what a healthy board an
     def __init__(self, status: Status) -> None:
         super().__init__(status)
         self.status = status
+
+
+def greeting_of(board: Board, *, input_bytes: int, output_bytes: int) -> Greeting:
+    """What a board says that was just turned on and holds no network yet."""
+    return Greeting(
+        protocol=PROTOCOL_VERSION,
+        build_id=bytes(16),
+        network_sha256=bytes(32),
+        reset_cause=ResetCause.POWER_ON,
+        boot_count=1,
+        ticks_hz=board.clock_hz,
+        clock_hz=board.clock_hz,
+        input_bytes=input_bytes,
+        output_bytes=output_bytes,
+        arena_bytes=input_bytes,
+        static_bytes=5000,
+        stack_bytes=4096,
+        max_payload=MAX_PAYLOAD,
+        board=board.name,
+    )
 
 
 class FakeBoard:
@@ -183,10 +201,14 @@ class FakeBoard:
         return b""
 
     def _run(self, repeats: int) -> bytes:
-        if repeats > _MAX_REPEATS or (repeats > 1 and not self._spare):
+        if not repeats:
+            raise _Refusal(Status.BAD_REQUEST)
+        if repeats > MAX_REPEATS or (repeats > 1 and not self._spare):
             raise _Refusal(Status.NO_MEMORY)
         self.runs += repeats
         self._output = self._network(bytes(self._input))
+        if not self._spare:
+            self._input[:] = bytes(len(self._input))
         self._times = [self._ticks] * repeats
         return struct.pack("<HI", repeats, 200)
 

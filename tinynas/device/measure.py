@@ -12,7 +12,7 @@ from tinynas.cost import Cost, Flash, Source, Sram, Validity
 from tinynas.deploy.build import Image
 from tinynas.device.bench import Bench, Proven
 from tinynas.device.client import Client, RefusedError
-from tinynas.device.messages import Greeting, Status
+from tinynas.device.messages import MAX_REPEATS, Greeting, Status
 from tinynas.device.station import Station
 from tinynas.errors import BenchError, CandidateError
 
@@ -162,19 +162,20 @@ def measure(station: Station, image: Image, inputs: np.ndarray, *, repeats: int)
 
 def _run(client: Client, tensor: bytes, repeats: int, answer_s: float) -> tuple[list[int], int]:
     """Ticks of `repeats` inferences of one input, and the stack's high water [B]."""
-    client.load(tensor)
-    try:
-        stack_bytes = client.run(repeats, answer_s=answer_s * repeats)
-        return client.ticks(repeats), stack_bytes
-    except RefusedError as error:
-        if error.status != Status.NO_MEMORY or repeats == 1:
-            raise
-    # An inference may overwrite its input, and the board has no room for a copy: load it again each time.
-    ticks, stack_bytes = [], 0
-    for _ in range(repeats):
+    ticks: list[int] = []
+    stack_bytes, batch = 0, min(repeats, MAX_REPEATS)
+    while len(ticks) < repeats:
+        # An inference may overwrite its input, and a board without room for a copy needs it again each time.
         client.load(tensor)
-        stack_bytes = max(stack_bytes, client.run(1, answer_s=answer_s))
-        ticks += client.ticks(1)
+        count = min(batch, repeats - len(ticks))
+        try:
+            stack_bytes = max(stack_bytes, client.run(count, answer_s=answer_s * count))
+        except RefusedError as error:
+            if error.status != Status.NO_MEMORY or count == 1:
+                raise
+            batch = 1
+        else:
+            ticks += client.ticks(count)
     return ticks, stack_bytes
 
 

@@ -11,6 +11,8 @@ from tinynas.device.frames import MAX_PAYLOAD, PROTOCOL_VERSION
 from tinynas.errors import LinkError
 
 ANSWER = 0x80
+# The most inferences that one RUN may ask for.
+MAX_REPEATS = 256
 
 
 class Request(IntEnum):
