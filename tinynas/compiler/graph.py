@@ -157,6 +157,8 @@ def read_graph(tflite: bytes) -> Graph:
         raise UnsupportedError(f"the model has {len(tflite):,} B: at most {_LARGEST_FILE:,} are read")
     model = root(tflite, b"TFL3")
     subgraphs = model.tables(2, _MOST_OPERATORS)
+    if not subgraphs:
+        raise MalformedModelError("the model has no subgraph")
     if len(subgraphs) != 1:
         raise UnsupportedError(f"the model has {len(subgraphs)} subgraphs: supported is one")
     tensors = _read_tensors(subgraphs[0], model.tables(4, 2 * _MOST_TENSORS))

@@ -1,0 +1,172 @@
+"""Models that are damaged or foreign: one clear error, in bounded time, naming the operator and what is supported."""
+
+import random
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from tflite_writer import Operation, Tensor, write_model
+
+from tinynas.compiler import compile_network
+from tinynas.errors import ConfigError, MalformedModelError, UnsupportedError
+
+MODELS = Path(__file__).parents[3] / "shared" / "models"
+
+
+def small_model() -> bytes:
+    """Every kind of thing that a model has: weights, bias, per-channel scales, axes, a reshape, options."""
+    rng = np.random.default_rng(7)
+    tensors = [
+        Tensor([1, 6, 6, 2], 0.1, 3, name="input"),
+        Tensor([4, 3, 3, 2], [0.01, 0.02, 0.03, 0.04], data=rng.integers(-127, 128, (4, 3, 3, 2)), name="weights"),
+        Tensor([4], [0.001, 0.002, 0.003, 0.004], dtype="int32", data=rng.integers(-99, 99, 4), name="bias"),
+        Tensor([1, 3, 3, 4], 0.2, -128, name="features"),
+        Tensor([2], None, dtype="int32", data=np.array([1, 2]), name="axes"),
+        Tensor([1, 1, 1, 4], 0.1, 5, name="mean"),
+        Tensor([2], None, dtype="int32", data=np.array([1, 4]), name="shape"),
+        Tensor([1, 4], 0.1, 5, name="flat"),
+        Tensor([1, 4], 1 / 256, -128, name="output"),
+    ]
+    operations = [
+        Operation("CONV_2D", [0, 1, 2], [3], "Conv2D", {"strideH": 2, "strideW": 2, "fusedActivationFunction": 1}),
+        Operation("MEAN", [3, 4], [5], "Reducer", {"keepDims": True}),
+        Operation("RESHAPE", [5, 6], [7], "Reshape"),
+        Operation("SOFTMAX", [7], [8], "Softmax", {"beta": 1.0}),
+    ]
+    return write_model(tensors, operations)
+
+
+def mutations(tflite: bytes, count: int, rng: random.Random) -> Iterator[bytes]:
+    """Bytes changed, words replaced by extremes, parts cut out, doubled or cut off."""
+    extremes = [0, 1, 0x7F, 0xFF, 0x7FFF, 0xFFFF, 0x7FFFFFFF, 0x80000000, 0xFFFFFFFF]
+    for _ in range(count):
+        data = bytearray(tflite)
+        for _ in range(rng.choice([1, 1, 2, 8])):
+            at = rng.randrange(len(data) - 8)
+            match rng.randrange(5):
+                case 0:
+                    data[at] = rng.randrange(256)
+                case 1:
+                    data[at] ^= 1 << rng.randrange(8)
+                case 2:
+                    data[at : at + 4] = rng.choice(extremes).to_bytes(4, "little")
+                case 3:
+                    del data[at : at + rng.randrange(1, 9)]
+                case 4:
+                    data[at:at] = data[at : at + rng.randrange(1, 9)]
+        yield bytes(data[: rng.randrange(len(data))]) if rng.random() < 0.05 else bytes(data)
+
+
+def survives(tflite: bytes) -> bool:
+    """Whether it compiles; any error but the two that are meant for it fails the test."""
+    try:
+        compile_network(tflite)
+    except (MalformedModelError, UnsupportedError) as error:
+        assert str(error)
+        return False
+    return True
+
+
+def test_thousands_of_mutations_end_in_a_program_or_a_clear_error() -> None:
+    start = time.monotonic()
+    outcomes = [survives(each) for each in mutations(small_model(), 3000, random.Random(1))]
+    assert 100 < sum(outcomes) < 2900
+    # Far above what it takes: a mutation that makes the reader work for a second would show.
+    assert time.monotonic() - start < 60
+
+
+@pytest.mark.skipif(not MODELS.is_dir(), reason="the reference networks are not beside the checkout")
+def test_mutations_of_a_real_model_end_in_a_program_or_a_clear_error() -> None:
+    tflite = (MODELS / "kws.tflite").read_bytes()
+    for each in mutations(tflite, 200, random.Random(2)):
+        survives(each)
+
+
+def test_every_truncation_is_malformed() -> None:
+    tflite = small_model()
+    for length in range(0, len(tflite) - 4, 7):
+        with pytest.raises((MalformedModelError, UnsupportedError)):
+            compile_network(tflite[:length])
+
+
+@pytest.mark.parametrize("content", [b"", b"TFL3", b"\0\0\0\0TFL3", b"\xff" * 64, b"\xff\xff\xff\x7fTFL3" + b"\0" * 64])
+def test_what_is_no_model_is_malformed(content: bytes) -> None:
+    with pytest.raises(MalformedModelError):
+        compile_network(content)
+
+
+def relu(source: dict[str, Any] | None = None, output: dict[str, Any] | None = None, **model: Any) -> bytes:
+    tensors = [
+        Tensor(**({"shape": [1, 4], "name": "x"} | (source or {}))),
+        Tensor(**({"shape": [1, 4]} | (output or {}))),
+    ]
+    return write_model(tensors, [Operation(model.pop("name", "RELU"), [0], [1])], **model)
+
+
+@pytest.mark.parametrize(
+    ("tflite", "error", "message"),
+    [
+        (relu({"dtype": "float32"}), UnsupportedError, "model's input: tensor 'x' is FLOAT32, supported is INT8"),
+        (relu({"dtype": "uint8"}), UnsupportedError, "is UINT8, supported is INT8"),
+        (relu({"dtype": "int16"}), UnsupportedError, "is INT16, supported is INT8"),
+        (relu(output={"dtype": "int16"}), UnsupportedError, r"operator 0 \(RELU\): tensor .* is INT16"),
+        (relu({"signature": [-1, -1]}), UnsupportedError, r"dynamic shape \[-1, -1\]"),
+        (relu({"shape": [1, -1]}), UnsupportedError, r"dynamic shape \[1, -1\]"),
+        (relu({"shape": [1, 0]}), MalformedModelError, r"shape \[1, 0\]"),
+        (relu({"shape": [1, 2**20, 2**20]}), MalformedModelError, "1 to 67,108,864 elements"),
+        (relu({"shape": [1] * 7}), UnsupportedError, "has 7 dimensions: at most 6"),
+        (relu({"scale": None}), UnsupportedError, "has 0 scales"),
+        (relu({"scale": 0.0}), MalformedModelError, "a scale that is not a number above 0"),
+        (relu({"scale": float("nan")}), MalformedModelError, "a scale that is not a number above 0"),
+        (relu({"zero_point": 300}), MalformedModelError, "zero point 300"),
+        (relu(inputs=[0, 0]), UnsupportedError, "2 inputs: supported is one"),
+        (relu(outputs=[0, 1]), UnsupportedError, "2 outputs: supported is one"),
+        (relu(name="LSTM"), UnsupportedError, r"operator 0 \(LSTM\): not supported; supported are ADD, AVERAGE_POOL"),
+        (relu(output={"shape": [1, 5]}), MalformedModelError, r"operator 0 \(RELU\): \[1, 4\] -> \[1, 5\]"),
+    ],
+)
+def test_foreign_models_are_refused_by_name(tflite: bytes, error: type[Exception], message: str) -> None:
+    with pytest.raises(error, match=message):
+        compile_network(tflite)
+
+
+def test_a_batch_of_unknown_size_is_a_batch_of_one() -> None:
+    assert compile_network(relu({"signature": [-1, 4]})).inputs[0].shape == (1, 4)
+
+
+def test_an_operator_that_reads_what_nothing_has_written_is_malformed() -> None:
+    tensors = [Tensor([1, 4]) for _ in range(3)]
+    operations = [Operation("RELU", [2], [1]), Operation("RELU", [0], [2])]
+    with pytest.raises(MalformedModelError, match=r"operator 0 \(RELU\): reads tensor 2"):
+        compile_network(write_model(tensors, operations, outputs=[1]))
+
+
+def test_a_tensor_that_is_written_twice_is_malformed() -> None:
+    operations = [Operation("RELU", [0], [1]), Operation("RELU", [0], [1])]
+    with pytest.raises(MalformedModelError, match=r"operator 1 \(RELU\): writes tensor 1"):
+        compile_network(write_model([Tensor([1, 4]), Tensor([1, 4])], operations))
+
+
+def test_names_in_a_model_cannot_leave_their_comment() -> None:
+    hostile = '*/ int main() { } /* \\\n"??/'
+    program = compile_network(relu({"name": hostile}, {"name": hostile}))
+    for content in program.files.values():
+        assert b"int main" not in content
+
+
+@pytest.mark.parametrize("name", ["", "Net", "a-b", "1st", "a" * 50, "a;b"])
+def test_a_name_that_is_no_c_identifier_is_refused(name: str) -> None:
+    with pytest.raises(ConfigError, match="cannot name a network"):
+        compile_network(small_model(), name=name)
+
+
+def test_constants_used_again_and_again_are_bounded() -> None:
+    """600 operators share 128 KB of weights: 75 MB of constants, which is refused before they are written."""
+    weights = Tensor([512, 256], 0.01, data=np.ones((512, 256)))
+    tensors = [Tensor([1, 256]), weights, *(Tensor([1, 512]) for _ in range(600))]
+    operations = [Operation("FULLY_CONNECTED", [0, 1], [2 + i], "FullyConnected") for i in range(600)]
+    with pytest.raises(UnsupportedError, match="B of constants"):
+        compile_network(write_model(tensors, operations))
