@@ -1,0 +1,93 @@
+"""What the tests of exports share: networks with test vectors, and running what was exported."""
+
+import shutil
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from tinynas.children import Children
+from tinynas.config import TaskSection
+from tinynas.model.score import arena_bytes
+from tinynas.space.architecture import Builder
+from tinynas.study import work
+from tinynas.study.export import Provenance, export
+
+SHARED = Path(__file__).parents[2].parent / "shared" / "models"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Network:
+    """An int8 network, its test vector, and the arena that tflite-micro reports."""
+
+    tflite: bytes
+    inputs: bytes
+    outputs: bytes
+    arena_bytes: int
+
+
+@pytest.fixture(scope="session")
+def digits_network():
+    """A separable network with a skip connection, untrained, with 16 real inputs."""
+    build = Builder((8, 8, 1), 10)
+    last = build.conv(0, 8, 3)
+    last = build.add(last, build.conv(build.depthwise(last, 3), 8, activation="none"))
+    architecture = build.finish(build.flatten(build.avg_pool(last, 8, 8)))
+    section = TaskSection(name="digits")
+    candidate = work.Candidate(task=section, study_seed=0, architecture=architecture, key="exported")
+    with Children(1, memory_bytes=8 << 30, prepare=work.configure) as children:
+        tflite = children.call("converting", 300, work.convert_untrained, candidate)
+        vectors = children.call("running", 300, work.reference_vectors, section, 0, tflite, 16)
+        arena = children.call("allocating", 300, arena_bytes, tflite)
+    return Network(tflite=tflite, inputs=vectors.inputs.tobytes(), outputs=vectors.outputs.tobytes(), arena_bytes=arena)
+
+
+@pytest.fixture(params=["digits", "kws", "ic", "vww"])
+def network(request):
+    if request.param == "digits":
+        return request.getfixturevalue("digits_network")
+    if not SHARED.is_dir():
+        pytest.skip(f"{SHARED} is absent")
+    tflite, inputs, outputs = (
+        (SHARED / f"{request.param}.{end}").read_bytes() for end in ("tflite", "in.bin", "out.bin")
+    )
+    return Network(tflite=tflite, inputs=inputs, outputs=outputs, arena_bytes=200_000)
+
+
+def _exported(network, folder, to, provenance=Provenance(origin="a test"), **more):  # noqa: B008
+    vector = {"inputs": network.inputs, "outputs": network.outputs}
+    return export(
+        network.tflite, to=to, folder=folder, provenance=provenance, arena_bytes=network.arena_bytes, **vector, **more
+    )
+
+
+def _run(command, folder, **more):
+    """Run a command to its end. Returns its standard output; fails with what it said."""
+    result = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=300, check=False, **more)
+    assert result.returncode == 0, result.stdout + result.stderr
+    return result.stdout
+
+
+def _need(program):
+    if shutil.which(program) is None:
+        pytest.skip(f"{program} is not installed")
+    return program
+
+
+@pytest.fixture(scope="session")
+def exported():
+    """Export a network to a folder: exported(network, folder, to, provenance, **more)."""
+    return _exported
+
+
+@pytest.fixture(scope="session")
+def run():
+    """Run a command to its end: run(command, folder) gives its standard output."""
+    return _run
+
+
+@pytest.fixture(scope="session")
+def need():
+    """Skip the test unless a program is installed: need("cc") gives its name."""
+    return _need

@@ -1,0 +1,93 @@
+"""Exports of a study's trials and of a file: which network is taken, and what is refused."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tinynas.config import Config
+from tinynas.cost import Cost, Flash, Sram
+from tinynas.errors import ConfigError
+from tinynas.study.conclude import export_model, export_trial
+from tinynas.study.export import MANIFEST
+from tinynas.study.store import Finalist, Store, Trial
+
+COST = Cost(
+    latency_us=100.0,
+    latency_source="emulated",
+    sram=Sram(static=0, arena=512, stack=100),
+    sram_source="emulated",
+    flash=Flash(code=100, constants=100),
+    flash_source="emulated",
+)
+
+
+@pytest.fixture
+def study(digits_network, tmp_path):
+    """Trial 0 is a finalist, trial 1 is infeasible, trial 2 is complete and less accurate."""
+    facts = {
+        "config": Config().model_dump(mode="json"),
+        "board": "netduinoplus2",
+        "task": {"name": "digits", "class_names": [str(digit) for digit in range(10)]},
+        "finished": True,
+    }
+    complete = {"state": "complete", "violation": 0.0, "cost": COST}
+    vectors = {"inputs": digits_network.inputs, "outputs": digits_network.outputs}
+    finalist = Finalist(
+        trial=0,
+        method="ptq",
+        accuracy_float_val=0.9,
+        accuracy_ptq_val=0.9,
+        accuracy_int8_val=0.875,
+        accuracy_int8_test=0.85,
+        epochs=3,
+        cost=COST,
+    )
+    with Store.create(tmp_path / "study.db", facts) as store:
+        for number, accuracy in ((0, 0.8), (2, 0.7)):
+            trial = Trial(number=number, genome=f"mlp:{number}", accuracy_int8_val=accuracy, **complete)
+            artifacts = {f"model.{name}": content for name, content in vectors.items()}
+            store.add_trial(trial, {**artifacts, "model.tflite": digits_network.tflite})
+        store.add_trial(Trial(number=1, genome="mlp:1", state="infeasible", reason="needs 90 KB of SRAM"), {})
+        artifacts = {f"final.{name}": content for name, content in vectors.items()}
+        store.put_finalist(finalist, {**artifacts, "final.tflite": digits_network.tflite})
+    return tmp_path / "study.db"
+
+
+def readme(folder):
+    return (folder / "README.md").read_text()
+
+
+def test_without_a_number_the_fronts_most_accurate_is_exported_in_its_final_form(study, tmp_path):
+    export_trial(study, None, to="c", folder=tmp_path / "out")
+    assert "trial 0 of study study.db" in readme(tmp_path / "out")
+    assert "87.5 % on the validation split, 85.0 % on the test split" in readme(tmp_path / "out")
+    assert json.loads((tmp_path / "out" / MANIFEST).read_text())["cost"]["latency_us"] == 100.0
+
+
+def test_any_complete_trial_can_be_exported_in_every_form(study, tmp_path):
+    for to in ("c", "tflm", "platformio"):
+        written = export_trial(study, 2, to=to, folder=tmp_path / to)
+        assert (tmp_path / to / MANIFEST).is_file()
+        assert written["arena_bytes"] > 0
+        assert "70.0 % on the validation split." in readme(tmp_path / to)
+
+
+@pytest.mark.parametrize(("number", "said"), [(1, "needs 90 KB of SRAM"), (9, "no trial 9")])
+def test_a_trial_without_a_network_is_refused_with_the_reason(study, tmp_path, number, said):
+    with pytest.raises(ConfigError, match=said):
+        export_trial(study, number, to="c", folder=tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_file_is_exported_with_a_vector_from_tflite_micro(digits_network, tmp_path):
+    model = tmp_path / "model.tflite"
+    model.write_bytes(digits_network.tflite)
+    written = export_model(model, to="tflm", folder=tmp_path / "out")
+    assert written["arena_bytes"] == digits_network.arena_bytes
+    assert "model.tflite" in readme(tmp_path / "out")
+
+
+def test_a_missing_file_is_a_configuration_error(tmp_path):
+    with pytest.raises(ConfigError, match="cannot be read"):
+        export_model(Path("nowhere.tflite"), to="c", folder=tmp_path / "out")
