@@ -7,6 +7,7 @@ from tinynas.boards import load_board
 from tinynas.compiler import compile_network
 from tinynas.errors import ConfigError
 from tinynas.study.export import Provenance, export, require_form, require_free
+from tinynas.study.reading import read_study
 from tinynas.study.report import write_report
 from tinynas.study.single import read_inputs, read_model, reference, tflm_arena_bytes
 from tinynas.study.store import Store
@@ -33,6 +34,8 @@ def export_trial(
     require_form(to)
     require_free(folder, force=force)
     with Store.open_to_read(study) as store:
+        # A store is untrusted: this checks every value that ends up in the export.
+        read_study(store)
         point = _chosen(store, number)
         kind = "model" if point.finalist is None else "final"
         parts = [store.artifact(point.trial.number, f"{kind}.{part}") for part in ("tflite", "inputs", "outputs")]

@@ -15,7 +15,7 @@ from tinynas.children import Children
 from tinynas.compiler import Program, compile_network
 from tinynas.config import Config
 from tinynas.cost import Cost, Flash, Sram, Validity
-from tinynas.deploy.build import Image, build
+from tinynas.deploy.build import build
 from tinynas.device.bench import Bench
 from tinynas.device.measure import flash_and_measure, to_cost
 from tinynas.errors import CandidateError, LimitError, WrongOutputError
@@ -49,8 +49,6 @@ class Lab:
 class Measured:
     """An int8 network on the board: its cost, and the vectors whose outputs agreed with the host byte for byte."""
 
-    program: Program
-    image: Image
     cost: Cost
     vectors: work.Vectors
 
@@ -94,8 +92,12 @@ def judge(lab: Lab, number: int, genome: Genome, notify: Callable[[str], None]) 
         )
         with watch.stage("convert"):
             untrained = _in_child(lab, "converting", work.convert_untrained, candidate)
-        measured = measure_network(lab, untrained, watch)
-        trial = replace(trial, cost=measured.cost, layers=describe_layers(measured.program))
+        with watch.stage("compile"):
+            program = compile_network(untrained)
+        trial = replace(trial, estimate=planned(estimate, program), layers=describe_layers(program))
+        _require_within(lab, planned(estimate, program))
+        measured = measure_program(lab, untrained, program, watch)
+        trial = replace(trial, cost=measured.cost)
         _require_within(lab, measured.cost)
         with watch.stage("train"):
             train, samples = lab.config.train, lab.config.board.samples
@@ -136,28 +138,23 @@ def _in_child(lab: Lab, what: str, function: Callable[..., Any], *args: Any) -> 
     return lab.children.call(what, lab.config.train.timeout, function, *args)
 
 
-def plan_cost(program: Program) -> Cost:
-    """What the compiler's plan says before anything is built: arena and constants, exact to the byte."""
-    return Cost(
+def planned(estimate: Cost, program: Program) -> Cost:
+    """The estimate with what the compiler's plan knows to the byte: arena and constants."""
+    return replace(
+        estimate,
         sram=Sram(static=0, arena=program.arena_bytes, stack=None),
-        sram_source="estimated",
         flash=Flash(code=None, constants=program.constants_bytes),
-        flash_source="estimated",
     )
 
 
-def measure_network(lab: Lab, tflite: bytes, watch: Stopwatch) -> Measured:
-    """Compile, build, flash and measure an int8 network, and compare its outputs with tflite-micro's.
+def measure_program(lab: Lab, tflite: bytes, program: Program, watch: Stopwatch) -> Measured:
+    """Build, flash and measure a compiled network, and compare its outputs with tflite-micro's.
 
     Raises:
-        UnsupportedError, MalformedModelError: the compiler refuses it.
-        LimitError: it breaks a limit or does not fit the board.
+        LimitError: it does not fit the board.
         WrongOutputError: an output byte differs.
     """
     settings = lab.config.board
-    with watch.stage("compile"):
-        program = compile_network(tflite)
-    _require_within(lab, plan_cost(program))
     with watch.stage("reference"):
         vectors = _in_child(
             lab,
@@ -173,7 +170,7 @@ def measure_network(lab: Lab, tflite: bytes, watch: Stopwatch) -> Measured:
     with watch.stage("measure"):
         measurement = flash_and_measure(lab.bench, image, vectors.inputs, repeats=settings.repeats)
     require_equal(measurement.outputs, vectors.outputs, lab.board.name)
-    return Measured(program=program, image=image, cost=to_cost(measurement, image, lab.board), vectors=vectors)
+    return Measured(cost=to_cost(measurement, image, lab.board), vectors=vectors)
 
 
 def require_equal(outputs: Any, expected: Any, board: str) -> None:
@@ -209,7 +206,9 @@ def finish(lab: Lab, trial: Trial, notify: Callable[[str], None]) -> tuple[Final
     with watch.stage("train"):
         train, samples = lab.config.train, lab.config.board.samples
         trained = _in_child(lab, "final training", work.finish_candidate, candidate, train, lab.config.final, samples)
-    measured = measure_network(lab, trained.tflite, watch)
+    with watch.stage("compile"):
+        program = compile_network(trained.tflite)
+    measured = measure_program(lab, trained.tflite, program, watch)
     _require_within(lab, measured.cost)
     finalist = Finalist(
         trial=trial.number,
