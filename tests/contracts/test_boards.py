@@ -3,7 +3,10 @@
 import dataclasses
 import hashlib
 import os
+import signal
+import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -13,10 +16,11 @@ from tinynas.compiler import Program
 from tinynas.compiler.program import TensorInfo
 from tinynas.deploy.build import Image, build
 from tinynas.deploy.sizes import Sizes
+from tinynas.device.bench import Bench, open_bench
 from tinynas.device.client import Client, RefusedError
 from tinynas.device.emulator import EmulatedBoard
 from tinynas.device.fake import FakeBoard, FakeStation, greeting_of
-from tinynas.device.measure import measure, to_cost
+from tinynas.device.measure import flash_and_measure, measure, to_cost
 from tinynas.device.messages import ResetCause, Status
 from tinynas.device.station import EmulatedStation, Station
 from tinynas.errors import BenchError
@@ -158,6 +162,38 @@ def test_a_figure_of_an_emulated_board_says_so(flashed, inputs, board):
     assert cost.repeats == 6
 
 
+def test_two_emulated_boards_work_at_the_same_time(built, board, inputs, tmp_path):
+    barrier = threading.Barrier(2, timeout=60)
+
+    def work(bench: Bench) -> np.ndarray:
+        with bench.lease() as station:
+            station.flash(built)
+            # Nobody passes here unless both boards are leased and under power.
+            barrier.wait()
+            return measure(station, built, inputs, repeats=2).ticks
+
+    with open_bench(board, count=2, directory=tmp_path) as bench, ThreadPoolExecutor(2) as threads:
+        first, second = threads.map(work, [bench, bench])
+    assert np.array_equal(first, second)
+
+
+def test_a_bench_flashes_and_measures_and_recovers_from_a_dead_emulator(built, board, inputs, tmp_path, monkeypatch):
+    real, deaths = EmulatedStation.flash, []
+
+    def flash_and_die(station: EmulatedStation, image: Image) -> None:
+        real(station, image)
+        if not deaths:
+            deaths.append(station._emulated.pid)
+            os.kill(station._emulated.pid, signal.SIGKILL)
+
+    monkeypatch.setattr(EmulatedStation, "flash", flash_and_die)
+    with open_bench(board, directory=tmp_path) as bench:
+        measurement = flash_and_measure(bench, built, inputs, repeats=1)
+        assert bench.quarantined == {}
+    assert deaths
+    assert np.array_equal(measurement.outputs, inputs.reshape(3, -1)[:, ::2])
+
+
 @pytest.mark.parametrize("field", ["sha256", "build_id"])
 def test_a_stale_image_is_never_measured(flashed, inputs, field):
     station, image = flashed
@@ -173,7 +209,7 @@ def test_a_board_at_another_clock_than_its_manifests_is_not_measured(flashed, in
 
 
 def test_inputs_of_another_size_than_the_networks_are_refused(flashed, inputs):
-    with pytest.raises(ValueError, match="for an input of 3000 B"):
+    with pytest.raises(ValueError, match="an input has 1500 B, the network takes 3000 B"):
         measure(*flashed, inputs[:, :5], repeats=1)
 
 

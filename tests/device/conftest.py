@@ -1,9 +1,13 @@
 import subprocess
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from tinynas.boards import Board, Emulator, Power
+from tinynas.deploy.build import Image
+from tinynas.deploy.sizes import Sizes
+from tinynas.device.fake import FakeBoard, FakeStation, greeting_of
 
 _PROGRAM = """
 #define USART ((volatile unsigned *)0x40011000)
@@ -46,3 +50,37 @@ def emulated() -> Board:
         power=Power(run_ma=100.0, supply_v=3.0, source="a datasheet"),
         emulator=Emulator(machine="netduinoplus2", icount_shift=0, instructions_per_second=1_000_000_000),
     )
+
+
+@pytest.fixture
+def image() -> Image:
+    """An image that only a fake board takes."""
+    return Image(
+        binary=b"",
+        sha256="5a" * 32,
+        build_id="ab" * 16,
+        sizes=Sizes(code=9000, constants=2000, static=5100, arena=64, image=11000),
+        baseline=Sizes(code=4000, constants=0, static=5000, arena=0, image=4000),
+        toolchain="gcc",
+        flags="-O2",
+        firmware_hash="f00d",
+    )
+
+
+def _invert(tensor: bytes) -> bytes:
+    return bytes(byte ^ 0xFF for byte in tensor)
+
+
+@pytest.fixture
+def fake_station(emulated: Board) -> Iterator[Callable[..., FakeStation]]:
+    """Makes stations with fake boards, whose network takes 64 bytes and inverts them."""
+    boards = []
+
+    def make(name: str = "fake", *, board: Board = emulated, spare: bool = True) -> FakeStation:
+        fake = FakeBoard(greeting_of(board, input_bytes=64, output_bytes=64), _invert, spare=spare)
+        boards.append(fake)
+        return FakeStation(name, board, fake)
+
+    yield make
+    for fake in boards:
+        fake.close()

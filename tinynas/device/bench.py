@@ -101,7 +101,8 @@ class Bench:
                         return station
                 if self._free and not told:
                     told = True
-                    _log.warning("board %s is in use elsewhere: waiting", self._free[0].name)
+                    names = ", ".join(station.name for station in self._free)
+                    _log.warning("in use by another process, waiting: %s", names)
                 self._changed.wait(_ELSEWHERE_POLL_S if self._free else None)
             reasons = "; ".join(f"{name}: {reason}" for name, reason in self._quarantined.items())
         raise NoBoardError(f"no board is left: {reasons or 'the bench is closed'}")
@@ -121,7 +122,7 @@ def open_bench(board: Board, *, port: str | None = None, count: int = 1, directo
 
     Raises:
         ConfigError: a port is given for an emulated board.
-        NoBoardError: no port has the board.
+        NoBoardError: no port has the board, or `port` does not exist.
         ToolchainError: the board is emulated and QEMU is not installed.
     """
     directory.mkdir(parents=True, exist_ok=True)
@@ -129,6 +130,8 @@ def open_bench(board: Board, *, port: str | None = None, count: int = 1, directo
         if port is not None:
             raise ConfigError(f"board {board.name} is emulated and takes no port, not {port!r}")
         return _open_emulated(board, count, directory)
+    if port is not None and "://" not in port and not Path(port).exists():
+        raise NoBoardError(f"port {port} does not exist; ports here: {_ports_here()}")
     ports = [port] if port is not None else find_ports(board)[:count]
     return Bench([SerialStation(board, name, directory) for name in ports])
 
@@ -156,13 +159,17 @@ def find_ports(board: Board) -> list[str]:
     Raises:
         NoBoardError: there is none; the message lists the ports that there are.
     """
-    present = sorted(list_ports.comports(), key=lambda info: str(info.device))
     wanted = {usb.upper() for usb in board.usb}
-    found = [str(info.device) for info in present if info.vid and f"{info.vid:04X}:{info.pid:04X}" in wanted]
+    found = sorted(
+        str(info.device) for info in list_ports.comports() if info.vid and f"{info.vid:04X}:{info.pid:04X}" in wanted
+    )
     if not found:
-        ports = ", ".join(f"{info.device} ({info.description})" for info in present) or "none"
         raise NoBoardError(
-            f"no port has a {board.name} (USB ids {', '.join(board.usb) or 'not known'}); ports here: {ports}: "
+            f"no port has a {board.name} (USB ids {', '.join(board.usb) or 'not known'}); ports here: {_ports_here()}: "
             "connect the board, or name its port with --port"
         )
     return found
+
+
+def _ports_here() -> str:
+    return ", ".join(sorted(f"{info.device} ({info.description})" for info in list_ports.comports())) or "none"

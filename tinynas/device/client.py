@@ -13,6 +13,7 @@ from tinynas.errors import LinkError
 # A request that the board answers at once. A port at 115,200 Bd needs 0.1 s for the longest frame.
 _ANSWER_S = 1.0
 _HELLO_S = 0.15
+_BOOT_S = 3.0
 
 
 class RefusedError(LinkError):
@@ -38,9 +39,12 @@ class Client:
     ) -> None:
         self._link.close()
 
-    def hello(self, *, boot_s: float = 3.0) -> Greeting:
-        """The board's greeting. A board that still boots loses bytes, so it is asked often, for `boot_s` seconds."""
-        deadline = time.monotonic() + boot_s
+    def hello(self, *, boot_s: float | None = None) -> Greeting:
+        """The board's greeting. A board that still boots loses bytes, so it is asked often, for `boot_s` seconds.
+
+        None: for 3 seconds.
+        """
+        deadline = time.monotonic() + (_BOOT_S if boot_s is None else boot_s)
         while True:
             try:
                 greeting = Greeting.unpack(self._ask(Request.HELLO, answer_s=_HELLO_S))

@@ -6,7 +6,7 @@ from pathlib import Path
 
 
 class BoardLock:
-    """An `flock` on `path`, which also holds the process id of its owner, for messages."""
+    """An `flock` on `path`, which also holds the process id of its last owner, for whoever looks."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -36,13 +36,6 @@ class BoardLock:
         if self._descriptor is not None:
             os.close(self._descriptor)
             self._descriptor = None
-
-    def owner(self) -> str:
-        """Who holds the lock, in words."""
-        try:
-            return f"process {int(self.path.read_text(encoding='ascii')[:20])}"
-        except (OSError, ValueError):
-            return "another process"
 
     def _open(self) -> int:
         try:

@@ -130,13 +130,15 @@ def measure(station: Station, image: Image, inputs: np.ndarray, *, repeats: int)
         LinkError: the board does not answer, or not with what was asked for.
         ValueError: there is no input, an input has another size than the network's, or `repeats` is below 1.
     """
+    if not len(inputs) or repeats < 1:
+        raise ValueError(f"nothing to measure: {len(inputs)} inputs, {repeats} times")
     board = station.board
     flat = np.ascontiguousarray(inputs, dtype=np.int8).reshape(len(inputs), -1)
     with Client(station.port, baud=board.baud) as client:
         greeting = client.hello()
         _require_fresh(greeting, image, station)
-        if not len(flat) or repeats < 1 or flat.shape[1] != greeting.input_bytes:
-            raise ValueError(f"{flat.shape} inputs, {repeats} times, for an input of {greeting.input_bytes} B")
+        if flat.shape[1] != greeting.input_bytes:
+            raise ValueError(f"an input has {flat.shape[1]} B, the network takes {greeting.input_bytes} B")
         answer_s = _FIRST_ANSWER_S
         outputs, ticks, stack_bytes = [], [], 0
         for tensor in flat:

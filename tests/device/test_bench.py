@@ -1,0 +1,156 @@
+import subprocess
+import sys
+import threading
+import time
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+from types import SimpleNamespace
+
+import pytest
+
+from tinynas.device.bench import Bench, find_ports, open_bench
+from tinynas.device.lock import BoardLock
+from tinynas.device.station import SerialStation
+from tinynas.errors import ConfigError, NoBoardError, ToolchainError
+
+
+@pytest.fixture
+def real(emulated):
+    return emulated.model_copy(update={"name": "real", "link": "serial", "emulator": None, "usb": ("0483:374b",)})
+
+
+def plugged_in(monkeypatch, *ports):
+    infos = [SimpleNamespace(device=device, vid=vid, pid=pid, description="a port") for device, vid, pid in ports]
+    monkeypatch.setattr("tinynas.device.bench.list_ports.comports", lambda: infos)
+
+
+def test_a_board_has_one_user_at_a_time_and_no_thread_starves(fake_station):
+    stations = [fake_station("a"), fake_station("b")]
+    in_use, clashes, leases = Counter(), [], Counter()
+
+    def work(_):
+        with bench.lease() as station:
+            in_use[station.name] += 1
+            clashes.extend([station.name] if in_use[station.name] > 1 else [])
+            leases[station.name] += 1
+            time.sleep(0.005)
+            in_use[station.name] -= 1
+
+    with Bench(stations) as bench, ThreadPoolExecutor(6) as threads:
+        list(threads.map(work, range(60)))
+    assert not clashes
+    assert leases.total() == 60
+    assert set(leases) == {"a", "b"}
+
+
+def test_a_lease_that_fails_gives_the_board_back_at_rest(fake_station):
+    station = fake_station()
+    with Bench([station]) as bench:
+        with pytest.raises(RuntimeError), bench.lease():
+            raise RuntimeError
+        with bench.lease() as again:
+            assert again is station
+    assert station.history == ["off", "off"]
+
+
+def test_who_waits_for_a_board_that_is_quarantined_is_told(fake_station):
+    with Bench([fake_station("only")]) as bench, ThreadPoolExecutor(1) as threads:
+        with bench.lease() as station:
+            waiting = threads.submit(lambda: bench.lease().__enter__())
+            time.sleep(0.05)
+            bench.quarantine(station, "it smokes")
+        with pytest.raises(NoBoardError, match="no board is left: only: it smokes"):
+            waiting.result(timeout=5)
+
+
+def test_closing_the_bench_ends_all_waiting(fake_station):
+    with ThreadPoolExecutor(1) as threads:
+        bench = Bench([fake_station()])
+        with bench.lease():
+            waiting = threads.submit(lambda: bench.lease().__enter__())
+            time.sleep(0.05)
+            bench.close()
+            with pytest.raises(NoBoardError, match="the bench is closed"):
+                waiting.result(timeout=5)
+
+
+def test_each_bench_takes_emulated_boards_of_its_own(emulated, tmp_path):
+    def open_it(count):
+        return open_bench(emulated, count=count, directory=tmp_path)
+
+    with open_it(2) as first, open_it(1) as second, first.lease() as a, first.lease() as b, second.lease() as c:
+        assert {a.name, b.name, c.name} == {"emulated-0", "emulated-1", "emulated-2"}
+    with open_it(1) as third, third.lease() as d:
+        assert d.name == "emulated-0"
+
+
+def test_an_emulated_board_takes_no_port(emulated, tmp_path):
+    with pytest.raises(ConfigError, match="emulated is emulated and takes no port"):
+        open_bench(emulated, port="/dev/ttyACM0", directory=tmp_path)
+
+
+def test_a_bench_without_qemu_says_so_before_any_work(emulated, tmp_path, monkeypatch):
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(ToolchainError, match="apt-get install qemu-system-arm"):
+        open_bench(emulated, directory=tmp_path)
+
+
+def test_ports_are_found_by_their_usb_ids(real, tmp_path, monkeypatch):
+    plugged_in(
+        monkeypatch, ("/dev/ttyACM1", 0x0483, 0x374B), ("/dev/ttyACM0", 0x0483, 0x374B), ("/dev/ttyS0", None, None)
+    )
+    assert find_ports(real) == ["/dev/ttyACM0", "/dev/ttyACM1"]
+    with open_bench(real, count=1, directory=tmp_path) as bench, bench.lease() as station:
+        assert station.port == "/dev/ttyACM0"
+
+
+def test_without_a_matching_port_the_message_lists_what_is_there(real, monkeypatch):
+    plugged_in(monkeypatch, ("/dev/ttyUSB3", 0x1A86, 0x7523))
+    with pytest.raises(
+        NoBoardError, match=r"no port has a real \(USB ids 0483:374b\); ports here: /dev/ttyUSB3 \(a port\)"
+    ):
+        find_ports(real)
+
+
+def test_a_port_that_does_not_exist_is_named(real, tmp_path, monkeypatch):
+    plugged_in(monkeypatch)
+    with pytest.raises(NoBoardError, match="port /dev/ttyACM77 does not exist; ports here: none"):
+        open_bench(real, port="/dev/ttyACM77", directory=tmp_path)
+
+
+def test_a_real_board_is_one_board_by_whatever_name_its_port_goes(real, tmp_path):
+    port, link = tmp_path / "port", tmp_path / "by-id"
+    port.touch()
+    link.symlink_to(port)
+    one, other = SerialStation(real, str(port), tmp_path), SerialStation(real, str(link), tmp_path)
+    assert one.claim()
+    assert not other.claim()
+    one.release()
+    assert other.claim()
+    other.release()
+
+
+def test_a_lease_waits_while_another_process_has_the_board(real, tmp_path):
+    port = tmp_path / "port"
+    port.touch()
+    elsewhere = SerialStation(real, str(port), tmp_path)
+    assert elsewhere.claim()
+    threading.Timer(0.3, elsewhere.release).start()
+    started = time.monotonic()
+    with open_bench(real, port=str(port), directory=tmp_path) as bench, bench.lease():
+        assert time.monotonic() - started > 0.25
+
+
+def test_a_lock_ends_with_its_process(tmp_path):
+    lock = BoardLock(tmp_path / "lock")
+    program = (
+        "import sys, time; from pathlib import Path; from tinynas.device.lock import BoardLock; "
+        "lock = BoardLock(Path(sys.argv[1])); print(lock.acquire(), flush=True); time.sleep(60)"
+    )
+    with subprocess.Popen([sys.executable, "-c", program, lock.path], stdout=subprocess.PIPE, text=True) as owner:
+        assert owner.stdout.readline() == "True\n"
+        assert not lock.acquire()
+        assert lock.path.read_text() == f"{owner.pid}\n"
+        owner.kill()
+    assert lock.acquire()
+    lock.release()
