@@ -143,7 +143,7 @@ class TrainSection(Section):
     samples: Count | None = 12000
     val_samples: Count | None = 3000
     batch_size: Count = 64
-    learning_rate: Annotated[float, Field(gt=0, le=1)] = 3e-3
+    learning_rate: Annotated[float, Field(gt=0, le=1)] = 1e-2
     patience: Count = 3
     timeout: Seconds = 1800.0
     memory: Bytes = 8 * 1024**3

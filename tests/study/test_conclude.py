@@ -7,7 +7,7 @@ import pytest
 
 from tinynas.config import Config
 from tinynas.cost import Cost, Flash, Sram
-from tinynas.errors import ConfigError
+from tinynas.errors import ConfigError, StoreError
 from tinynas.study.conclude import export_model, export_trial
 from tinynas.study.export import MANIFEST
 from tinynas.study.store import Finalist, Store, Trial
@@ -28,7 +28,20 @@ def study(digits_network, tmp_path):
     facts = {
         "config": Config().model_dump(mode="json"),
         "board": "netduinoplus2",
-        "task": {"name": "digits", "class_names": [str(digit) for digit in range(10)]},
+        "task": {
+            "name": "digits",
+            "input_shape": [8, 8, 1],
+            "class_names": [str(digit) for digit in range(10)],
+            "digest": "0" * 64,
+            "source": "scikit-learn",
+            "sizes": [1000, 400, 397],
+        },
+        "space": {"name": "mlp", "axes": [{"name": "depth", "choices": [0, 1, 2, 3]}]},
+        "seed": 0,
+        "bounds": {"latency_us": 5000.0},
+        "validity": {"board": "b", "clock_hz": 1, "toolchain": "gcc", "flags": "-O2", "firmware": "f"},
+        "tinynas": "0.1.0",
+        "elapsed_s": 1.0,
         "finished": True,
     }
     complete = {"state": "complete", "violation": 0.0, "cost": COST}
@@ -91,3 +104,11 @@ def test_a_file_is_exported_with_a_vector_from_tflite_micro(digits_network, tmp_
 def test_a_missing_file_is_a_configuration_error(tmp_path):
     with pytest.raises(ConfigError, match="cannot be read"):
         export_model(Path("nowhere.tflite"), to="c", folder=tmp_path / "out")
+
+
+def test_a_study_that_was_tampered_with_is_refused(study, tmp_path):
+    with Store.open_to_write(study) as store:
+        store.set_fact("task", {"name": ["digits"]})
+    with pytest.raises(StoreError, match="damaged"):
+        export_trial(study, None, to="c", folder=tmp_path / "out")
+    assert not (tmp_path / "out").exists()
