@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -76,6 +78,15 @@ def test_a_board_that_boots_slowly_is_waited_for(client, board):
     assert client.hello(boot_s=5) == GREETING
 
 
+def test_a_time_beyond_the_timers_range_is_no_measurement():
+    board = FakeBoard(GREETING, halve, ticks=0xFFFFFFFF)
+    with Client(board.port) as client:
+        client.run(1, answer_s=2)
+        with pytest.raises(LinkError, match="longer than the board's timer counts"):
+            client.ticks(1)
+    board.close()
+
+
 def test_a_refusal_carries_its_status(client):
     with pytest.raises(RefusedError, match=r"refused INPUT: bad_request") as caught:
         client.load(bytes(3001))
@@ -99,6 +110,33 @@ def test_a_reset_raises_the_boot_count(client):
 
 def test_a_greeting_is_read_as_it_was_written():
     assert Greeting.unpack(GREETING.pack()) == GREETING
+
+
+@pytest.mark.parametrize(
+    ("changes", "field"),
+    [
+        ({"protocol": 2}, "protocol"),
+        ({"boot_count": 0}, "boot count"),
+        ({"reset_cause": 9}, "reset cause"),
+        ({"ticks_hz": 0}, "ticks per second"),
+        ({"clock_hz": 0}, "clock"),
+        ({"arena_bytes": 2**32 - 1}, "memory sizes"),
+        ({"max_payload": 4}, "largest payload"),
+        ({"max_payload": 1025}, "largest payload"),
+        ({"board": "a\x1bb"}, "name"),
+    ],
+)
+def test_a_greeting_with_a_field_out_of_range_is_refused(changes, field):
+    with pytest.raises(LinkError, match=f"greeting is out of range: {field}"):
+        Greeting.unpack(replace(GREETING, **changes).pack())
+
+
+@pytest.mark.parametrize(
+    "payload", [b"", GREETING.pack()[:-1], GREETING.pack() + b"x", GREETING.pack()[:84] + bytes(40)]
+)
+def test_a_greeting_of_another_length_is_refused(payload):
+    with pytest.raises(LinkError, match="the board's greeting"):
+        Greeting.unpack(payload)
 
 
 @given(st.binary(max_size=200))

@@ -1,5 +1,7 @@
+import json
 import struct
 import zlib
+from pathlib import Path
 
 import pytest
 from cobs import cobs
@@ -7,6 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tinynas.device.frames import MAX_PAYLOAD, Decoder, Frame, LogLine, encode
+
+VECTORS = json.loads((Path(__file__).parents[1] / "vectors" / "frames.json").read_text())
 
 frames = st.builds(
     Frame,
@@ -23,6 +27,24 @@ def decode(data: bytes) -> list[Frame | LogLine]:
 
 def frames_in(data: bytes) -> list[Frame]:
     return [item for item in decode(data) if isinstance(item, Frame)]
+
+
+@pytest.mark.parametrize("vector", VECTORS["frames"], ids=lambda vector: vector["what"])
+def test_the_vectors_that_the_firmware_shares_are_read_and_written_alike(vector):
+    fields = {name: vector[name] for name in ("type", "sequence", "run_id")}
+    frame = Frame(**fields, payload=bytes.fromhex(vector["payload"]))
+    assert encode(frame).hex() == vector["encoded"]
+    assert decode(bytes.fromhex(vector["encoded"])) == [frame]
+
+
+@pytest.mark.parametrize("vector", VECTORS["rejected"], ids=lambda vector: vector["what"])
+def test_what_the_firmware_takes_for_no_frame_is_none(vector):
+    assert frames_in(bytes.fromhex(vector["bytes"])) == []
+
+
+@pytest.mark.parametrize("vector", VECTORS["streams"], ids=lambda vector: vector["what"])
+def test_as_many_frames_are_found_in_a_stream_as_the_firmware_finds(vector):
+    assert len(frames_in(bytes.fromhex(vector["bytes"]))) == vector["frames"]
 
 
 @given(frames)

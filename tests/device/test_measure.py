@@ -113,7 +113,7 @@ def test_a_board_without_room_for_a_copy_gets_its_input_before_each_inference(fa
     assert np.array_equal(measurement.outputs, inverted(INPUTS))
 
 
-@pytest.mark.parametrize(("inputs", "repeats"), [(INPUTS[:0], 1), (INPUTS[:, :1], 1), (INPUTS, 0)])
+@pytest.mark.parametrize(("inputs", "repeats"), [(INPUTS[:0], 1), (INPUTS[:, :1], 1), (INPUTS, 0), (INPUTS * 1.0, 1)])
 def test_nothing_to_measure_is_a_callers_mistake(fake_station, image, inputs, repeats):
     station = fake_station()
     station.flash(image)

@@ -14,6 +14,7 @@ from tinynas.errors import LinkError
 _ANSWER_S = 1.0
 _HELLO_S = 0.15
 _BOOT_S = 3.0
+_SATURATED = 0xFFFFFFFF
 
 
 class RefusedError(LinkError):
@@ -79,6 +80,8 @@ class Client:
             if not 1 <= more <= count - len(ticks) or len(payload) % 4:
                 raise self._malformed(Request.TIMES, payload)
             ticks += struct.unpack(f"<{more}I", payload)
+        if max(ticks) == _SATURATED:
+            raise LinkError(f"port {self._link.port}: an inference took longer than the board's timer counts")
         return ticks
 
     def output(self, size: int) -> bytes:

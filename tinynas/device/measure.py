@@ -130,29 +130,17 @@ def measure(station: Station, image: Image, inputs: np.ndarray, *, repeats: int)
         LinkError: the board does not answer, or not with what was asked for.
         ValueError: there is no input, an input has another size than the network's, or `repeats` is below 1.
     """
-    if not len(inputs) or repeats < 1:
-        raise ValueError(f"nothing to measure: {len(inputs)} inputs, {repeats} times")
+    if not len(inputs) or repeats < 1 or inputs.dtype != np.int8:
+        raise ValueError(f"nothing to measure: {len(inputs)} inputs of {inputs.dtype}, {repeats} times")
     board = station.board
-    flat = np.ascontiguousarray(inputs, dtype=np.int8).reshape(len(inputs), -1)
     with Client(station.port, baud=board.baud) as client:
         greeting = client.hello()
         _require_fresh(greeting, image, station)
-        if flat.shape[1] != greeting.input_bytes:
-            raise ValueError(f"an input has {flat.shape[1]} B, the network takes {greeting.input_bytes} B")
-        answer_s = _FIRST_ANSWER_S
-        outputs, ticks, stack_bytes = [], [], 0
-        for tensor in flat:
-            started = time.monotonic()
-            times, stack = _run(client, tensor.tobytes(), repeats, answer_s)
-            # Later inputs take as long as the first one, give or take the host's other work.
-            answer_s = min(answer_s, 1.0 + 10 * (time.monotonic() - started))
-            stack_bytes = max(stack_bytes, stack)
-            ticks.append(times)
-            outputs.append(np.frombuffer(client.output(greeting.output_bytes), np.int8))
+        outputs, ticks, stack_bytes = _run_all(client, greeting, inputs.reshape(len(inputs), -1), repeats)
         _require_same_start(client.hello(), greeting, station)
     return Measurement(
-        outputs=np.stack(outputs),
-        ticks=np.array(ticks, np.int64),
+        outputs=outputs,
+        ticks=ticks,
         ticks_hz=greeting.ticks_hz,
         clock_hz=greeting.clock_hz,
         instructions_per_second=None if board.emulator is None else board.emulator.instructions_per_second,
@@ -160,6 +148,25 @@ def measure(station: Station, image: Image, inputs: np.ndarray, *, repeats: int)
         greeting=greeting,
         source="emulated" if board.emulated else "measured",
     )
+
+
+def _run_all(
+    client: Client, greeting: Greeting, inputs: np.ndarray, repeats: int
+) -> tuple[np.ndarray, np.ndarray, int]:
+    """Outputs (n, output_bytes), ticks (n, repeats) and the stack's high water [B] of inputs (n, input_bytes)."""
+    if inputs.shape[1] != greeting.input_bytes:
+        raise ValueError(f"an input has {inputs.shape[1]} B, the network takes {greeting.input_bytes} B")
+    answer_s = _FIRST_ANSWER_S
+    outputs, ticks, stacks = [], [], []
+    for tensor in inputs:
+        started = time.monotonic()
+        times, stack_bytes = _run(client, tensor.tobytes(), repeats, answer_s)
+        # Later inputs take as long as the first one, give or take the host's other work.
+        answer_s = min(answer_s, 1.0 + 10 * (time.monotonic() - started))
+        outputs.append(np.frombuffer(client.output(greeting.output_bytes), np.int8))
+        ticks.append(times)
+        stacks.append(stack_bytes)
+    return np.stack(outputs), np.array(ticks, np.int64), max(stacks)
 
 
 def _run(client: Client, tensor: bytes, repeats: int, answer_s: float) -> tuple[list[int], int]:

@@ -4,8 +4,9 @@ Bytes from a board are untrusted: every length and range is checked before a fie
 """
 
 import struct
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from enum import IntEnum
+from typing import Any
 
 from tinynas.device.frames import MAX_PAYLOAD, PROTOCOL_VERSION
 from tinynas.errors import LinkError
@@ -41,10 +42,14 @@ class ResetCause(IntEnum):
     WATCHDOG = 4
 
 
+# The fields of Greeting in their order, but for the name that follows them.
 _GREETING = struct.Struct("<B16s32sBIIIIIIIIH")
 _MAX_NAME = 32
 # More than any microcontroller has; a size beyond it is damage, and no reason to allocate.
 _MAX_MEMORY = 64 * 1024**2
+_MEMORIES = ("input", "output", "arena", "static", "stack")
+# An offset and four bytes of input.
+_MIN_PAYLOAD = 8
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,25 +77,8 @@ class Greeting:
 
     def pack(self) -> bytes:
         """The payload of the answer to HELLO."""
-        return (
-            _GREETING.pack(
-                self.protocol,
-                self.build_id,
-                self.network_sha256,
-                self.reset_cause,
-                self.boot_count,
-                self.ticks_hz,
-                self.clock_hz,
-                self.input_bytes,
-                self.output_bytes,
-                self.arena_bytes,
-                self.static_bytes,
-                self.stack_bytes,
-                self.max_payload,
-            )
-            + self.board.encode("ascii")
-            + b"\0"
-        )
+        *values, name = (getattr(self, field.name) for field in fields(self))
+        return _GREETING.pack(*values) + str(name).encode("ascii") + b"\0"
 
     @classmethod
     def unpack(cls, payload: bytes) -> "Greeting":
@@ -101,36 +89,21 @@ class Greeting:
         """
         if not _GREETING.size < len(payload) <= _GREETING.size + _MAX_NAME:
             raise LinkError(f"the board's greeting has {len(payload)} bytes")
-        protocol, build_id, sha256, cause, boots, ticks_hz, clock_hz, *sizes, max_payload = _GREETING.unpack_from(
-            payload
+        values: dict[str, Any] = dict(
+            zip((field.name for field in fields(cls)), _GREETING.unpack_from(payload), strict=False)
         )
-        name, _, rest = payload[_GREETING.size :].partition(b"\0")
+        name, end, rest = payload[_GREETING.size :].partition(b"\0")
         checks = {
-            "protocol": protocol == PROTOCOL_VERSION,
-            "reset cause": cause in set(ResetCause),
-            "boot count": boots >= 1,
-            "ticks per second": ticks_hz >= 1,
-            "clock": clock_hz >= 1,
-            "memory sizes": max(sizes) <= _MAX_MEMORY,
-            "largest payload": 8 <= max_payload <= MAX_PAYLOAD,
-            "name": name.isascii() and name.decode("latin-1").isprintable() and not rest and payload[-1] == 0,
+            "protocol": values["protocol"] == PROTOCOL_VERSION,
+            "reset cause": values["reset_cause"] in set(ResetCause),
+            "boot count": values["boot_count"] >= 1,
+            "ticks per second": values["ticks_hz"] >= 1,
+            "clock": values["clock_hz"] >= 1,
+            "memory sizes": all(values[f"{of}_bytes"] <= _MAX_MEMORY for of in _MEMORIES),
+            "largest payload": _MIN_PAYLOAD <= values["max_payload"] <= MAX_PAYLOAD,
+            "name": bool(end) and not rest and all(0x20 <= byte < 0x7F for byte in name),
         }
         if wrong := [field for field, fine in checks.items() if not fine]:
-            raise LinkError(f"the board's greeting is out of range: {', '.join(wrong)}")
-        input_bytes, output_bytes, arena_bytes, static_bytes, stack_bytes = sizes
-        return cls(
-            protocol=protocol,
-            build_id=build_id,
-            network_sha256=sha256,
-            reset_cause=ResetCause(cause),
-            boot_count=boots,
-            ticks_hz=ticks_hz,
-            clock_hz=clock_hz,
-            input_bytes=input_bytes,
-            output_bytes=output_bytes,
-            arena_bytes=arena_bytes,
-            static_bytes=static_bytes,
-            stack_bytes=stack_bytes,
-            max_payload=max_payload,
-            board=name.decode("ascii"),
-        )
+            raise LinkError(f"the board's greeting is out of range: {', '.join(wrong)}: {payload.hex()}")
+        values["reset_cause"] = ResetCause(values["reset_cause"])
+        return cls(**values, board=name.decode("ascii"))
