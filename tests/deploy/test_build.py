@@ -1,5 +1,6 @@
 import errno
 import json
+import multiprocessing
 import shutil
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -96,6 +97,28 @@ def test_a_killed_build_is_not_mixed_into_the_next_one(board, write_network, des
     with pytest.raises(ToolchainError):
         build(board, write_network(2), desk)
     wrap_compiler('exec "$REAL" "$@"')
+    assert build(board, write_network(1), desk).binary == whole.binary
+
+
+def test_a_killed_tinynas_keeps_the_folder_until_its_platformio_has_ended(
+    board, write_network, desk, wrap_compiler, tmp_path, monkeypatch
+):
+    whole = build(board, write_network(1), desk)
+    compiling = tmp_path / "compiling"
+    wrap_compiler(f'case "$*" in *network.c) touch "{compiling}"; sleep 1;; esac; exec "$REAL" "$@"')
+    baseline(board, desk)
+    tinynas = multiprocessing.get_context("fork").Process(target=build, args=(board, write_network(2), desk))
+    tinynas.start()
+    deadline = time.monotonic() + 30
+    while not compiling.exists():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    tinynas.kill()
+    tinynas.join()
+    with monkeypatch.context() as impatient:
+        impatient.setattr(stage_module, "_WAIT_S", 0.05)
+        with pytest.raises(InfrastructureError, match="in use by another process"):
+            build(board, write_network(1), desk)
     assert build(board, write_network(1), desk).binary == whole.binary
 
 
