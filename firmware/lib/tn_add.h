@@ -21,7 +21,7 @@ struct tn_add {
 };
 
 /* TensorFlow Lite adds 20 bits below the integers before it rounds. */
-static inline int8_t tn_add_one(const struct tn_add *layer, int32_t a, int32_t b)
+TN_FOLDED int8_t tn_add_one(const struct tn_add *layer, int32_t a, int32_t b)
 {
     const int32_t fine_a = tn_multiply((a - layer->zero_point_a) * (1 << 20), layer->multiplier_a, layer->shift_a);
     const int32_t fine_b = tn_multiply((b - layer->zero_point_b) * (1 << 20), layer->multiplier_b, layer->shift_b);
@@ -30,7 +30,7 @@ static inline int8_t tn_add_one(const struct tn_add *layer, int32_t a, int32_t b
     return tn_clamp(sum + layer->zero_point, layer->low, layer->high);
 }
 
-static inline void tn_add(const struct tn_add *layer, const int8_t *a, const int8_t *b, int8_t *output)
+TN_FOLDED void tn_add(const struct tn_add *layer, const int8_t *a, const int8_t *b, int8_t *output)
 {
     const struct tn_broadcast *const d = &layer->broadcast;
 

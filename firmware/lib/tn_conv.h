@@ -69,8 +69,8 @@ static inline const int8_t *tn_conv_patch(const struct tn_conv *layer, const int
 }
 
 /* scratch: two patches, or one where there is one output pixel, or none where patches are contiguous. */
-static inline void tn_conv(const struct tn_conv *layer, const int8_t *input, int8_t *output, int8_t *scratch,
-                           const int8_t *weights, const int32_t *bias, const int32_t *multipliers,
+static inline void tn_conv(const struct tn_conv *layer, int32_t plain, const int8_t *input, int8_t *output,
+                           int8_t *scratch, const int8_t *weights, const int32_t *bias, const int32_t *multipliers,
                            const int8_t *shifts)
 {
     const int32_t pixels = layer->window.out_height * layer->window.out_width;
@@ -80,13 +80,13 @@ static inline void tn_conv(const struct tn_conv *layer, const int8_t *input, int
         const int8_t *const a = tn_conv_patch(layer, input, pixel, scratch);
         const int8_t *const b = tn_conv_patch(layer, input, pixel + 1, scratch + layer->matmul.depth);
 
-        tn_matmul_2(&layer->matmul, a, b, output, weights, bias, multipliers, shifts);
+        tn_matmul_2(&layer->matmul, plain, a, b, output, weights, bias, multipliers, shifts);
         output += 2 * layer->matmul.channels;
     }
     if (pixel < pixels) {
         const int8_t *const a = tn_conv_patch(layer, input, pixel, scratch);
 
-        tn_matmul_1(&layer->matmul, a, output, weights, bias, multipliers, shifts);
+        tn_matmul_1(&layer->matmul, plain, a, output, weights, bias, multipliers, shifts);
     }
 }
 

@@ -19,18 +19,20 @@ struct tn_depthwise {
     struct tn_rescale rescale;
 };
 
-/* Adds the taps of four channels; `input` is the window's first pixel at the first channel. */
-static inline void tn_depthwise_quad_inside(const struct tn_window *w, const int8_t *input, const int8_t *weights,
-                                            uint32_t *sums)
+/* Adds the taps of four channels; `input` is the window's first pixel at the first channel. Inlined with literal
+ * sizes for the usual windows, so that their taps are unrolled. */
+TN_FOLDED void tn_depthwise_inside(const struct tn_window *w, int32_t height, int32_t width, const int8_t *input,
+                                       const int8_t *weights, uint32_t *sums)
 {
     const int32_t step_x = w->dilation_x * w->channels;
     const int32_t step_y = w->dilation_y * w->in_width * w->channels;
     uint32_t s0 = sums[0], s1 = sums[1], s2 = sums[2], s3 = sums[3];
 
-    for (int32_t i = 0; i < w->height; i++, input += step_y) {
+    for (int32_t i = 0; i < height; i++, input += step_y) {
         const int8_t *x = input;
 
-        for (int32_t j = 0; j < w->width; j++, x += step_x, weights += 4) {
+#pragma GCC unroll 4
+        for (int32_t j = 0; j < width; j++, x += step_x, weights += 4) {
             s0 += (uint32_t)(x[0] * weights[0]);
             s1 += (uint32_t)(x[1] * weights[1]);
             s2 += (uint32_t)(x[2] * weights[2]);
@@ -40,62 +42,100 @@ static inline void tn_depthwise_quad_inside(const struct tn_window *w, const int
     sums[0] = s0, sums[1] = s1, sums[2] = s2, sums[3] = s3;
 }
 
-/* The same for `count` <= 4 channels where part of the window lies outside; `y0`, `x0` place its first tap. */
-static inline void tn_depthwise_edge(const struct tn_depthwise *layer, const int8_t *input, int32_t y0, int32_t x0,
-                                     const int8_t *weights, int32_t count, uint32_t *sums)
+/* Where the window's tap in column `x` lies: in the row, which is `columns` pixels long, or outside. */
+static inline const int8_t *tn_depthwise_tap(const int8_t *row, int32_t x, uint32_t columns, int32_t channels,
+                                             const int8_t *outside)
+{
+    return (uint32_t)x < columns ? row + x * channels : outside;
+}
+
+/* The same where part of the window lies outside; `y0`, `x0` place its first tap in the input. */
+TN_FOLDED void tn_depthwise_edge(const struct tn_depthwise *layer, const int8_t *input, int32_t y0, int32_t x0,
+                                     const int8_t *weights, uint32_t *sums)
 {
     const struct tn_window *const w = &layer->window;
     const int8_t padding = (int8_t)layer->padding;
     const int8_t outside[4] = {padding, padding, padding, padding};
+    uint32_t s0 = sums[0], s1 = sums[1], s2 = sums[2], s3 = sums[3];
 
-    for (int32_t i = 0; i < w->height; i++) {
-        const int32_t y = y0 + i * w->dilation_y;
+    for (int32_t i = 0, y = y0; i < w->height; i++, y += w->dilation_y) {
+        /* No column lies inside where the row does not. */
+        const int32_t within = y >= 0 && y < w->in_height;
+        const int8_t *const row = within ? input + y * w->in_width * w->channels : input;
+        const uint32_t columns = within ? (uint32_t)w->in_width : 0;
+        int32_t x = x0;
 
-        for (int32_t j = 0; j < w->width; j++, weights += count) {
-            const int32_t x = x0 + j * w->dilation_x;
-            const int32_t inside = y >= 0 && y < w->in_height && x >= 0 && x < w->in_width;
-            const int8_t *const tap = inside ? input + (y * w->in_width + x) * w->channels : outside;
+        for (int32_t j = 0; j < w->width; j++, x += w->dilation_x, weights += 4) {
+            const int8_t *const tap = tn_depthwise_tap(row, x, columns, w->channels, outside);
 
-            for (int32_t k = 0; k < count; k++) {
-                sums[k] += (uint32_t)(tap[k] * weights[k]);
-            }
+            s0 += (uint32_t)(tap[0] * weights[0]);
+            s1 += (uint32_t)(tap[1] * weights[1]);
+            s2 += (uint32_t)(tap[2] * weights[2]);
+            s3 += (uint32_t)(tap[3] * weights[3]);
         }
     }
+    sums[0] = s0, sums[1] = s1, sums[2] = s2, sums[3] = s3;
 }
 
-static inline void tn_depthwise_pixel(const struct tn_depthwise *layer, const int8_t *input, int32_t y0, int32_t x0,
-                                      int8_t *output, const int8_t *weights, const int32_t *bias,
-                                      const int32_t *multipliers, const int8_t *shifts)
+/* The taps of one channel, inside or outside, added to `sum`. */
+TN_APART uint32_t tn_depthwise_single(const struct tn_depthwise *layer, const int8_t *input, int32_t y0,
+                                           int32_t x0, const int8_t *weights, uint32_t sum)
 {
     const struct tn_window *const w = &layer->window;
-    const int32_t taps = w->height * w->width;
+    const int8_t outside = (int8_t)layer->padding;
+
+    for (int32_t i = 0, y = y0; i < w->height; i++, y += w->dilation_y) {
+        const int32_t within = y >= 0 && y < w->in_height;
+        const int8_t *const row = within ? input + y * w->in_width * w->channels : input;
+        const uint32_t columns = within ? (uint32_t)w->in_width : 0;
+        int32_t x = x0;
+
+        for (int32_t j = 0; j < w->width; j++, x += w->dilation_x) {
+            sum += (uint32_t)(*tn_depthwise_tap(row, x, columns, w->channels, &outside) * *weights++);
+        }
+    }
+    return sum;
+}
+
+/* `y0`, `x0` place the window's first tap in the input. */
+TN_FOLDED void tn_depthwise_pixel(const struct tn_depthwise *layer, int32_t plain, const int8_t *input, int32_t y0,
+                                      int32_t x0, int8_t *restrict output, const int8_t *restrict weights,
+                                      const int32_t *restrict bias, const int32_t *restrict multipliers,
+                                      const int8_t *restrict shifts)
+{
+    const struct tn_window *const w = &layer->window;
+    const int32_t taps = w->height * w->width, whole = 4 * layer->quads, step = layer->rescale.step;
     const int32_t inside = y0 >= 0 && y0 + (w->height - 1) * w->dilation_y < w->in_height && x0 >= 0 &&
                            x0 + (w->width - 1) * w->dilation_x < w->in_width;
 
-    for (int32_t channel = 0; channel < 4 * layer->quads; channel += 4, weights += 4 * taps) {
+    for (int32_t channel = 0; channel < whole; channel += 4, weights += 4 * taps) {
         uint32_t sums[4];
 
         for (int32_t i = 0; i < 4; i++) {
-            sums[i] = (uint32_t)bias[channel + i];
+            sums[i] = (uint32_t)*bias++;
         }
-        if (inside) {
-            tn_depthwise_quad_inside(w, input + (y0 * w->in_width + x0) * w->channels + channel, weights, sums);
+        if (!inside) {
+            tn_depthwise_edge(layer, input + channel, y0, x0, weights, sums);
+        } else if (w->height == 3 && w->width == 3) {
+            tn_depthwise_inside(w, 3, 3, input + (y0 * w->in_width + x0) * w->channels + channel, weights, sums);
         } else {
-            tn_depthwise_edge(layer, input + channel, y0, x0, weights, 4, sums);
+            tn_depthwise_inside(w, w->height, w->width, input + (y0 * w->in_width + x0) * w->channels + channel,
+                                weights, sums);
         }
-        for (int32_t i = 0; i < 4; i++) {
-            output[channel + i] = tn_rescale(&layer->rescale, sums[i], multipliers, shifts, channel + i);
+        for (int32_t i = 0; i < 4; i++, multipliers += step, shifts += step) {
+            *output++ = tn_rescale(&layer->rescale, plain, sums[i], *multipliers, *shifts);
         }
     }
-    for (int32_t channel = 4 * layer->quads; channel < layer->channels; channel++, weights += taps) {
-        uint32_t sum = (uint32_t)bias[channel];
+    for (int32_t channel = whole; channel < layer->channels; channel++, multipliers += step, shifts += step) {
+        const int8_t *const source = input + channel / layer->multiplier;
+        const uint32_t sum = tn_depthwise_single(layer, source, y0, x0, weights, (uint32_t)*bias++);
 
-        tn_depthwise_edge(layer, input + channel / layer->multiplier, y0, x0, weights, 1, &sum);
-        output[channel] = tn_rescale(&layer->rescale, sum, multipliers, shifts, channel);
+        *output++ = tn_rescale(&layer->rescale, plain, sum, *multipliers, *shifts);
+        weights += taps;
     }
 }
 
-static inline void tn_depthwise(const struct tn_depthwise *layer, const int8_t *input, int8_t *output,
+TN_FOLDED void tn_depthwise(const struct tn_depthwise *layer, int32_t plain, const int8_t *input, int8_t *output,
                                 const int8_t *weights, const int32_t *bias, const int32_t *multipliers,
                                 const int8_t *shifts)
 {
@@ -103,8 +143,8 @@ static inline void tn_depthwise(const struct tn_depthwise *layer, const int8_t *
 
     for (int32_t y = 0; y < w->out_height; y++) {
         for (int32_t x = 0; x < w->out_width; x++) {
-            tn_depthwise_pixel(layer, input, y * w->stride_y - w->pad_top, x * w->stride_x - w->pad_left, output,
-                               weights, bias, multipliers, shifts);
+            tn_depthwise_pixel(layer, plain, input, y * w->stride_y - w->pad_top, x * w->stride_x - w->pad_left,
+                               output, weights, bias, multipliers, shifts);
             output += layer->channels;
         }
     }

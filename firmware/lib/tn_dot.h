@@ -6,10 +6,10 @@
 #ifndef TN_DOT_H
 #define TN_DOT_H
 
-#include <stdint.h>
+#include "tn_compiler.h"
 
 /* Adds to sums[0..3] the products of `a`, to sums[4..7] those of `b`, with four weight vectors of `count` each. */
-static inline void tn_dot_4x2(const int8_t *a, const int8_t *b, const int8_t *weights, int32_t count, uint32_t *sums)
+TN_APART void tn_dot_4x2(const int8_t *a, const int8_t *b, const int8_t *weights, int32_t count, uint32_t *sums)
 {
     uint32_t a0 = sums[0], a1 = sums[1], a2 = sums[2], a3 = sums[3];
     uint32_t b0 = sums[4], b1 = sums[5], b2 = sums[6], b3 = sums[7];

@@ -7,7 +7,7 @@
 #ifndef TN_FIXED_POINT_H
 #define TN_FIXED_POINT_H
 
-#include <stdint.h>
+#include "tn_compiler.h"
 
 /* round(a * b / 2^31). b is never negative here, so the product of two INT32_MIN, which saturates, cannot occur. */
 static inline int32_t tn_doubling_high_product(int32_t a, int32_t b)
@@ -26,7 +26,7 @@ static inline int32_t tn_rounding_shift(int32_t value, int32_t exponent)
 }
 
 /* The left shift wraps as it does in the reference, where it is the model's fault. */
-static inline int32_t tn_multiply(int32_t value, int32_t multiplier, int32_t shift)
+TN_FOLDED int32_t tn_multiply(int32_t value, int32_t multiplier, int32_t shift)
 {
     if (shift > 0) {
         return tn_doubling_high_product((int32_t)((uint32_t)value << shift), multiplier);
@@ -48,12 +48,20 @@ struct tn_rescale {
     int32_t high;
 };
 
-static inline int8_t tn_rescale(const struct tn_rescale *rescale, uint32_t accumulator, const int32_t *multipliers,
-                                const int8_t *shifts, int32_t channel)
+/* `plain` is a literal at every call: 1 where the compiler has proved that all factors shift right by at least one and
+ * that no accumulator comes near the end of int32. Then adding a half, less one for negative values, and shifting is the
+ * second rounding. */
+TN_FOLDED int8_t tn_rescale(const struct tn_rescale *rescale, int32_t plain, uint32_t accumulator,
+                                int32_t multiplier, int32_t shift)
 {
-    const int32_t at = channel * rescale->step;
-    const int32_t value = tn_multiply((int32_t)accumulator, multipliers[at], shifts[at]);
+    int32_t value = (int32_t)accumulator;
 
+    if (plain) {
+        value = tn_doubling_high_product(value, multiplier);
+        value = (value + (value >> 31) + ((1 << -shift) >> 1)) >> -shift;
+    } else {
+        value = tn_multiply(value, multiplier, shift);
+    }
     return tn_clamp(value + rescale->zero_point, rescale->low, rescale->high);
 }
 

@@ -9,12 +9,12 @@ struct tn_fully_connected {
     struct tn_matmul matmul;
 };
 
-static inline void tn_fully_connected(const struct tn_fully_connected *layer, const int8_t *input, int8_t *output,
-                                      const int8_t *weights, const int32_t *bias, const int32_t *multipliers,
-                                      const int8_t *shifts)
+static inline void tn_fully_connected(const struct tn_fully_connected *layer, int32_t plain, const int8_t *input,
+                                      int8_t *output, const int8_t *weights, const int32_t *bias,
+                                      const int32_t *multipliers, const int8_t *shifts)
 {
     for (int32_t row = 0; row < layer->rows; row++) {
-        tn_matmul_1(&layer->matmul, input, output, weights, bias, multipliers, shifts);
+        tn_matmul_1(&layer->matmul, plain, input, output, weights, bias, multipliers, shifts);
         input += layer->matmul.depth;
         output += layer->matmul.channels;
     }

@@ -15,59 +15,62 @@ struct tn_matmul {
     struct tn_rescale rescale;
 };
 
-static inline void tn_matmul_1(const struct tn_matmul *layer, const int8_t *a, int8_t *output, const int8_t *weights,
-                               const int32_t *bias, const int32_t *multipliers, const int8_t *shifts)
+static inline void tn_matmul_1(const struct tn_matmul *layer, int32_t plain, const int8_t *a, int8_t *restrict output,
+                               const int8_t *restrict weights, const int32_t *restrict bias,
+                               const int32_t *restrict multipliers, const int8_t *restrict shifts)
 {
-    const int32_t whole = layer->channels / 4 * 4;
+    const int32_t whole = layer->channels / 4 * 4, depth = layer->depth, step = layer->rescale.step;
 
     for (int32_t channel = 0; channel < whole; channel += 4) {
         uint32_t sums[4];
 
         for (int32_t i = 0; i < 4; i++) {
-            sums[i] = (uint32_t)bias[channel + i];
+            sums[i] = (uint32_t)*bias++;
         }
-        tn_dot_4x1(a, weights, layer->depth, sums);
-        for (int32_t i = 0; i < 4; i++) {
-            output[channel + i] = tn_rescale(&layer->rescale, sums[i], multipliers, shifts, channel + i);
+        tn_dot_4x1(a, weights, depth, sums);
+        for (int32_t i = 0; i < 4; i++, multipliers += step, shifts += step) {
+            *output++ = tn_rescale(&layer->rescale, plain, sums[i], *multipliers, *shifts);
         }
-        weights += 4 * layer->depth;
+        weights += 4 * depth;
     }
-    for (int32_t channel = whole; channel < layer->channels; channel++) {
-        const uint32_t sum = tn_dot_1x1(a, weights, layer->depth, (uint32_t)bias[channel]);
+    for (int32_t channel = whole; channel < layer->channels; channel++, multipliers += step, shifts += step) {
+        const uint32_t sum = tn_dot_1x1(a, weights, depth, (uint32_t)*bias++);
 
-        output[channel] = tn_rescale(&layer->rescale, sum, multipliers, shifts, channel);
-        weights += layer->depth;
+        *output++ = tn_rescale(&layer->rescale, plain, sum, *multipliers, *shifts);
+        weights += depth;
     }
 }
 
-/* Two vectors, outputs one after the other. */
-static inline void tn_matmul_2(const struct tn_matmul *layer, const int8_t *a, const int8_t *b, int8_t *output,
-                               const int8_t *weights, const int32_t *bias, const int32_t *multipliers,
-                               const int8_t *shifts)
+/* Two vectors, their outputs one after the other. */
+static inline void tn_matmul_2(const struct tn_matmul *layer, int32_t plain, const int8_t *a, const int8_t *b,
+                               int8_t *restrict output, const int8_t *restrict weights, const int32_t *restrict bias,
+                               const int32_t *restrict multipliers, const int8_t *restrict shifts)
 {
-    int8_t *const second = output + layer->channels;
-    const int32_t whole = layer->channels / 4 * 4;
+    const int32_t whole = layer->channels / 4 * 4, depth = layer->depth, step = layer->rescale.step;
+    int8_t *restrict second = output + layer->channels;
 
     for (int32_t channel = 0; channel < whole; channel += 4) {
         uint32_t sums[8];
 
         for (int32_t i = 0; i < 4; i++) {
-            sums[i] = sums[4 + i] = (uint32_t)bias[channel + i];
+            sums[i] = sums[4 + i] = (uint32_t)*bias++;
         }
-        tn_dot_4x2(a, b, weights, layer->depth, sums);
-        for (int32_t i = 0; i < 4; i++) {
-            output[channel + i] = tn_rescale(&layer->rescale, sums[i], multipliers, shifts, channel + i);
-            second[channel + i] = tn_rescale(&layer->rescale, sums[4 + i], multipliers, shifts, channel + i);
-        }
-        weights += 4 * layer->depth;
-    }
-    for (int32_t channel = whole; channel < layer->channels; channel++) {
-        const uint32_t sum = tn_dot_1x1(a, weights, layer->depth, (uint32_t)bias[channel]);
-        const uint32_t other = tn_dot_1x1(b, weights, layer->depth, (uint32_t)bias[channel]);
+        tn_dot_4x2(a, b, weights, depth, sums);
+        for (int32_t i = 0; i < 4; i++, multipliers += step, shifts += step) {
+            const int32_t multiplier = *multipliers, shift = *shifts;
 
-        output[channel] = tn_rescale(&layer->rescale, sum, multipliers, shifts, channel);
-        second[channel] = tn_rescale(&layer->rescale, other, multipliers, shifts, channel);
-        weights += layer->depth;
+            *output++ = tn_rescale(&layer->rescale, plain, sums[i], multiplier, shift);
+            *second++ = tn_rescale(&layer->rescale, plain, sums[4 + i], multiplier, shift);
+        }
+        weights += 4 * depth;
+    }
+    for (int32_t channel = whole; channel < layer->channels; channel++, multipliers += step, shifts += step) {
+        const uint32_t sum = tn_dot_1x1(a, weights, depth, (uint32_t)*bias);
+        const uint32_t other = tn_dot_1x1(b, weights, depth, (uint32_t)*bias++);
+
+        *output++ = tn_rescale(&layer->rescale, plain, sum, *multipliers, *shifts);
+        *second++ = tn_rescale(&layer->rescale, plain, other, *multipliers, *shifts);
+        weights += depth;
     }
 }
 

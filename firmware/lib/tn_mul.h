@@ -16,7 +16,7 @@ struct tn_mul {
     int32_t high;
 };
 
-static inline int8_t tn_mul_one(const struct tn_mul *layer, int32_t a, int32_t b)
+TN_FOLDED int8_t tn_mul_one(const struct tn_mul *layer, int32_t a, int32_t b)
 {
     const int32_t product = (a - layer->zero_point_a) * (b - layer->zero_point_b);
 
@@ -24,7 +24,7 @@ static inline int8_t tn_mul_one(const struct tn_mul *layer, int32_t a, int32_t b
                     layer->high);
 }
 
-static inline void tn_mul(const struct tn_mul *layer, const int8_t *a, const int8_t *b, int8_t *output)
+TN_FOLDED void tn_mul(const struct tn_mul *layer, const int8_t *a, const int8_t *b, int8_t *output)
 {
     const struct tn_broadcast *const d = &layer->broadcast;
 

@@ -71,7 +71,9 @@ class _Arguments:
     offsets: dict[int, int]
     scratch: int
 
-    def write(self, argument: Tensor | Constant | Scratch) -> str:
+    def write(self, argument: Tensor | Constant | Scratch | int) -> str:
+        if isinstance(argument, int):
+            return str(argument)
         if isinstance(argument, Constant):
             return self.symbols[id(argument)]
         offset = self.scratch if isinstance(argument, Scratch) else self.offsets[argument.index]

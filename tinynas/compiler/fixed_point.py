@@ -28,6 +28,10 @@ class Multiplier:
         return rounding_shift(doubling_high_product(wrap_int32(number << left), self.value), right)
 
 
+# TensorFlow Lite writes 0 with shift 0; any shift gives 0, and this one suits the kernels' short way.
+_ZERO = Multiplier(value=0, shift=-1)
+
+
 def quantize_multiplier(real: float) -> Multiplier:
     """The closest Multiplier to `real` >= 0; below 2^-32 it is 0.
 
@@ -35,7 +39,7 @@ def quantize_multiplier(real: float) -> Multiplier:
         UnsupportedError: real >= 2^30, which no trained network needs.
     """
     if real == 0.0:
-        return Multiplier(value=0, shift=0)
+        return _ZERO
     fraction, shift = math.frexp(real)
     # TensorFlow Lite rounds halves away from zero; fraction * 2^31 is exact in a double.
     value = math.floor(fraction * (1 << 31) + 0.5)
@@ -44,7 +48,7 @@ def quantize_multiplier(real: float) -> Multiplier:
         shift += 1
     if shift > _HIGHEST_SHIFT:
         raise UnsupportedError(f"a rescaling factor of {real:g}: supported are factors below 2^{_HIGHEST_SHIFT}")
-    return Multiplier(value=value, shift=shift) if shift >= -31 else Multiplier(value=0, shift=0)
+    return Multiplier(value=value, shift=shift) if shift >= -31 else _ZERO
 
 
 def wrap_int32(number: int) -> int:

@@ -4,7 +4,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tinynas.compiler.activation import Range
-from tinynas.compiler.fixed_point import Multiplier, quantize_multiplier
+from tinynas.compiler.fixed_point import INT32_MAX, Multiplier, quantize_multiplier
 from tinynas.compiler.graph import Operator, Tensor
 from tinynas.compiler.step import Constant
 
@@ -72,6 +72,19 @@ def channel_multipliers(operator: Operator, weights: Tensor) -> list[Multiplier]
     """
     scale = operator.activation().scale
     return [quantize_multiplier(scale * float(each) / operator.output.scale) for each in weights.scales]
+
+
+def is_plain(rows: npt.NDArray[np.int8], bias: npt.NDArray[np.int32], multipliers: list[Multiplier]) -> bool:
+    """Whether `tn_rescale` may take its short way.
+
+    rows: (channels, depth); bias: (channels,), folded. It may where every factor shifts right by at least one and where
+    no accumulator, whatever the inputs, can leave int32 when half of the last bit is added.
+    """
+    if any(each.shift > -1 for each in multipliers):
+        return False
+    largest = np.abs(bias.astype(np.int64)) + 128 * np.abs(rows.astype(np.int64)).sum(axis=1)
+    halves = np.array([1 << (-each.shift - 1) for each in multipliers], np.int64)
+    return bool(np.all(largest + halves <= INT32_MAX))
 
 
 def rescale_parameters(multipliers: list[Multiplier], zero_point: int, limits: Range) -> dict[str, int]:

@@ -27,13 +27,13 @@ class Scratch:
 class Call:
     """`kernel(&parameters, arguments...)`. `parameters` are the fields of `struct <record>` in `<record>.h`.
 
-    An argument is an activation in the arena, a constant, or scratch memory.
+    An argument is an activation in the arena, a constant, scratch memory, or a literal that selects a variant.
     """
 
     kernel: str
     record: str
     parameters: dict[str, int]
-    arguments: tuple[Tensor | Constant | Scratch, ...]
+    arguments: tuple[Tensor | Constant | Scratch | int, ...]
 
 
 @dataclass(frozen=True, kw_only=True)

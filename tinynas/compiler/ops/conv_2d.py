@@ -11,6 +11,7 @@ from tinynas.compiler.layout import (
     channel_multipliers,
     fold_bias,
     interleave,
+    is_plain,
     matmul_constants,
     read_bias,
     read_weights,
@@ -66,12 +67,13 @@ def convolution(
         },
     }
     bias = fold_bias(rows, read_bias(operator, 2, channels), source.zero_point)
+    plain = int(is_plain(rows, bias, multipliers))
     scratch = Scratch(size=0 if window.contiguous else min(pixels, 2) * depth)
     constants = matmul_constants(interleave(rows), bias, multipliers)
     call = Call(
         kernel="tn_conv",
         record="tn_conv",
         parameters=parameters,
-        arguments=(source, operator.output, scratch, *constants),
+        arguments=(plain, source, operator.output, scratch, *constants),
     )
     return Step(operator=operator, calls=(call,), macs=pixels * depth * channels, detail=f"{window}, {limits.name}")

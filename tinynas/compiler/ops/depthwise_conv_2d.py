@@ -8,6 +8,7 @@ from tinynas.compiler.layout import (
     channel_multipliers,
     fold_bias,
     interleave,
+    is_plain,
     matmul_constants,
     read_bias,
     read_weights,
@@ -48,6 +49,7 @@ def lower(operator: Operator) -> Step:
     source = operator.activation()
     packed = interleave(rows) if multiplier == 1 else rows.reshape(-1)
     bias = fold_bias(rows, read_bias(operator, 2, channels), source.zero_point)
+    plain = int(is_plain(rows, bias, multipliers))
     parameters = {
         **window.parameters,
         "channels": channels,
@@ -61,7 +63,7 @@ def lower(operator: Operator) -> Step:
         kernel="tn_depthwise",
         record="tn_depthwise",
         parameters=parameters,
-        arguments=(source, operator.output, *constants),
+        arguments=(plain, source, operator.output, *constants),
     )
     macs = math.prod(window.output) * rows.size
     return Step(operator=operator, calls=(call,), macs=macs, detail=f"{window}, {limits.name}")

@@ -10,6 +10,7 @@ from tinynas.compiler.layout import (
     channel_multipliers,
     fold_bias,
     interleave,
+    is_plain,
     matmul_constants,
     read_bias,
     read_weights,
@@ -45,12 +46,13 @@ def lower(operator: Operator) -> Step:
     }
     parameters = {"rows": rows, **{f"matmul.{key}": value for key, value in matmul.items()}}
     bias = fold_bias(values, read_bias(operator, 2, channels), source.zero_point)
+    plain = int(is_plain(values, bias, multipliers))
     constants = matmul_constants(interleave(values), bias, multipliers)
     call = Call(
         kernel="tn_fully_connected",
         record="tn_fully_connected",
         parameters=parameters,
-        arguments=(source, operator.output, *constants),
+        arguments=(plain, source, operator.output, *constants),
     )
     return Step(operator=operator, calls=(call,), macs=rows * values.size, detail=limits.name)
 
