@@ -219,8 +219,6 @@ def to_cost(measurement: Measurement, image: Image, board: Board) -> Cost:
     quartiles = np.percentile(latencies, [25, 75])
     source: Source = measurement.source
     sizes, empty = image.sizes, image.baseline
-    # The image without a network has an input byte of its own, which a network with an arena does without.
-    static = max(0, sizes.static - empty.static)
     power = board.power
     return Cost(
         latency_us=latency_us,
@@ -228,7 +226,7 @@ def to_cost(measurement: Measurement, image: Image, board: Board) -> Cost:
         latency_iqr_us=float(quartiles[1] - quartiles[0]),
         repeats=measurement.ticks.size,
         instructions=measurement.instructions,
-        sram=Sram(static=static, arena=sizes.arena - empty.arena, stack=measurement.stack_bytes),
+        sram=Sram(static=sizes.static - empty.static, arena=sizes.arena - empty.arena, stack=measurement.stack_bytes),
         sram_source=source,
         flash=Flash(code=sizes.code - empty.code, constants=sizes.constants - empty.constants, image=sizes.image),
         flash_source=source,
