@@ -133,6 +133,13 @@ def test_foreign_models_are_refused_by_name(tflite: bytes, error: type[Exception
         compile_network(tflite)
 
 
+def test_a_depth_multiplier_that_contradicts_the_weights_is_malformed() -> None:
+    tensors = [Tensor([1, 4, 4, 2]), Tensor([1, 3, 3, 4], data=np.ones((1, 3, 3, 4))), Tensor([1, 4, 4, 4])]
+    options = {"strideH": 1, "strideW": 1, "depthMultiplier": 1}
+    with pytest.raises(MalformedModelError, match="depth multiplier 1, 4 filters need 2"):
+        compile_network(write_model(tensors, [Operation("DEPTHWISE_CONV_2D", [0, 1], [2], "DepthwiseConv2D", options)]))
+
+
 def test_a_batch_of_unknown_size_is_a_batch_of_one() -> None:
     assert compile_network(relu({"signature": [-1, 4]})).inputs[0].shape == (1, 4)
 

@@ -32,21 +32,22 @@ def model() -> bytes:
         weights([6, 3, 3, 3], 0),
         Tensor([1, 8, 8, 6], 0.2, -128),
         weights([1, 3, 3, 6], 3),
-        Tensor([1, 8, 8, 6], 0.2, -128),
-        Tensor([1, 8, 8, 6], 0.3, -10),
-        Tensor([1, 4, 4, 6], 0.3, -10),
+        Tensor([1, 8, 8, 6], 0.4, 9),
+        Tensor([1, 8, 8, 6], 0.5, -10),
+        Tensor([1, 4, 4, 6], 0.5, -10),
         Tensor([4, 2], None, dtype="int32", data=np.array([[0, 0], [1, 0], [0, 1], [0, 0]])),
-        Tensor([1, 5, 5, 6], 0.3, -10),
+        Tensor([1, 5, 5, 6], 0.5, -10),
         Tensor([2], None, dtype="int32", data=np.array([1, 2])),
         Tensor([1, 6], 0.1, 4),
         weights([5, 6], 0),
-        Tensor([1, 5], 0.2, 1),
+        Tensor([1, 5], 0.1, 1),
         Tensor([1, 5], 1 / 256, -128, name="scores"),
     ]
     pool = {"padding": 1, "strideH": 2, "strideW": 2, "filterHeight": 2, "filterWidth": 2}
+    depthwise = {"strideH": 1, "strideW": 1, "depthMultiplier": 1}
     operations = [
         Operation("CONV_2D", [0, 1], [2], "Conv2D", {"strideH": 1, "strideW": 1, "fusedActivationFunction": 1}),
-        Operation("DEPTHWISE_CONV_2D", [2, 3], [4], "DepthwiseConv2D", {"strideH": 1, "strideW": 1}),
+        Operation("DEPTHWISE_CONV_2D", [2, 3], [4], "DepthwiseConv2D", depthwise),
         Operation("ADD", [2, 4], [5], "Add"),
         Operation("AVERAGE_POOL_2D", [5], [6], "Pool2D", pool),
         Operation("PAD", [6, 7], [8], "Pad"),

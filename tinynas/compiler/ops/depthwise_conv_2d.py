@@ -39,11 +39,13 @@ def lower(operator: Operator) -> Step:
     channels = values.shape[3]
     if channels % window.channels or operator.output.shape[3] != channels:
         operator.malformed(f"{channels} filters for {window.channels} -> {operator.output.shape[3]} channels")
+    multiplier = channels // window.channels
+    if operator.option(3, "i") != multiplier:
+        operator.malformed(f"depth multiplier {operator.option(3, 'i')}, {channels} filters need {multiplier}")
     rows = values.reshape(-1, channels).T
     if window.channels == 1:
         # One input channel: the same sums as an ordinary convolution, whose kernel reuses what it loads.
         return convolution(operator, window, rows, weights, activation_slot=4)
-    multiplier = channels // window.channels
     limits = fused_range(operator, 4)
     multipliers = channel_multipliers(operator, weights)
     source = operator.activation()
