@@ -155,25 +155,7 @@ def _write_blob(tables: dict[str, Constant], name: str) -> tuple[bytes, str]:
 
 def _write_header(program: Program, name: str) -> str:
     guard, source, result = f"TN_{name.upper()}", program.inputs[0], program.outputs[0]
-    macs = sum(layer.macs for layer in program.layers)
-    return f"""/* {name}: an int8 network, compiled by tinynas. Do not edit.
- *
- * Model    SHA-256 {program.sha256}
- * Input    {source.name}: {_shape(source.shape)}; value = {source.scale:.9g} * (int8 - {source.zero_point})
- * Output   {result.name}: {_shape(result.shape)}; value = {result.scale:.9g} * (int8 - {result.zero_point})
- * RAM      {program.arena_bytes:,} B arena (input and output included; at least {program.arena_lower_bound_bytes:,})
- * Flash    {program.constants_bytes:,} B of constants, and the code
- * Work     {macs:,} multiply-accumulates per inference, {len(program.layers)} layers
- *
- * Use, in one thread at a time:
- *
- *     memcpy(tn_{name}_input(), samples, {guard}_INPUT_BYTES);
- *     tn_{name}_invoke();
- *     const int8_t *scores = tn_{name}_output();
- *
- * Input and output lie in the arena: an inference may overwrite its input, and writing the next input may overwrite the
- * output.
- */
+    return f"""{_write_summary(program, name)}
 #ifndef {guard}_H
 #define {guard}_H
 
@@ -201,6 +183,30 @@ void tn_{name}_invoke(void);
 
 #endif
 """
+
+
+def _write_summary(program: Program, name: str) -> str:
+    """The header's opening comment: what the network is, what it needs, how it is used."""
+    guard, source, result = f"TN_{name.upper()}", program.inputs[0], program.outputs[0]
+    macs = sum(layer.macs for layer in program.layers)
+    return f"""/* {name}: an int8 network, compiled by tinynas. Do not edit.
+ *
+ * Model    SHA-256 {program.sha256}
+ * Input    {source.name}: {_shape(source.shape)}; value = {source.scale:.9g} * (int8 - {source.zero_point})
+ * Output   {result.name}: {_shape(result.shape)}; value = {result.scale:.9g} * (int8 - {result.zero_point})
+ * RAM      {program.arena_bytes:,} B arena (input and output included; at least {program.arena_lower_bound_bytes:,})
+ * Flash    {program.constants_bytes:,} B of constants, and the code
+ * Work     {macs:,} multiply-accumulates per inference, {len(program.layers)} layers
+ *
+ * Use, in one thread at a time:
+ *
+ *     memcpy(tn_{name}_input(), samples, {guard}_INPUT_BYTES);
+ *     tn_{name}_invoke();
+ *     const int8_t *scores = tn_{name}_output();
+ *
+ * Input and output lie in the arena: an inference may overwrite its input, and writing the next input may overwrite the
+ * output.
+ */"""
 
 
 def _write_preamble(

@@ -16,7 +16,7 @@ from tinynas.compiler.layout import (
 )
 from tinynas.compiler.ops.conv_2d import convolution
 from tinynas.compiler.step import Call, Step
-from tinynas.compiler.window import read_window
+from tinynas.compiler.window import Window, read_window
 
 
 def lower(operator: Operator) -> Step:
@@ -37,11 +37,7 @@ def lower(operator: Operator) -> Step:
         dilation=(operator.option(6, "i", 1), operator.option(5, "i", 1)),
     )
     channels = values.shape[3]
-    if channels % window.channels or operator.output.shape[3] != channels:
-        operator.malformed(f"{channels} filters for {window.channels} -> {operator.output.shape[3]} channels")
-    multiplier = channels // window.channels
-    if operator.option(3, "i") != multiplier:
-        operator.malformed(f"depth multiplier {operator.option(3, 'i')}, {channels} filters need {multiplier}")
+    multiplier = _depth_multiplier(operator, window, channels)
     rows = values.reshape(-1, channels).T
     if window.channels == 1:
         # One input channel: the same sums as an ordinary convolution, whose kernel reuses what it loads.
@@ -69,3 +65,13 @@ def lower(operator: Operator) -> Step:
     )
     macs = math.prod(window.output) * rows.size
     return Step(operator=operator, calls=(call,), macs=macs, detail=f"{window}, {limits.name}")
+
+
+def _depth_multiplier(operator: Operator, window: Window, channels: int) -> int:
+    """Output channels per input channel."""
+    if channels % window.channels or operator.output.shape[3] != channels:
+        operator.malformed(f"{channels} filters for {window.channels} -> {operator.output.shape[3]} channels")
+    multiplier = channels // window.channels
+    if operator.option(3, "i") != multiplier:
+        operator.malformed(f"depth multiplier {operator.option(3, 'i')}, {channels} filters need {multiplier}")
+    return multiplier
