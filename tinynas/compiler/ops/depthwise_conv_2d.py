@@ -28,14 +28,7 @@ def lower(operator: Operator) -> Step:
     """
     operator.require_operands(2, 3)
     weights, values = read_weights(operator, axis=3)
-    if values.ndim != 4 or values.shape[0] != 1:
-        operator.malformed(f"weights of shape {list(values.shape)}, needs 1, height, width, out")
-    window = read_window(
-        operator,
-        size=(values.shape[1], values.shape[2]),
-        stride=(operator.option(2, "i"), operator.option(1, "i")),
-        dilation=(operator.option(6, "i", 1), operator.option(5, "i", 1)),
-    )
+    window = _window(operator, values.shape)
     channels = values.shape[3]
     multiplier = _depth_multiplier(operator, window, channels)
     rows = values.reshape(-1, channels).T
@@ -75,3 +68,15 @@ def _depth_multiplier(operator: Operator, window: Window, channels: int) -> int:
     if operator.option(3, "i") != multiplier:
         operator.malformed(f"depth multiplier {operator.option(3, 'i')}, {channels} filters need {multiplier}")
     return multiplier
+
+
+def _window(operator: Operator, shape: tuple[int, ...]) -> Window:
+    """The window for weights of this shape."""
+    if len(shape) != 4 or shape[0] != 1:
+        operator.malformed(f"weights of shape {list(shape)}, needs 1, height, width, out")
+    return read_window(
+        operator,
+        size=(shape[1], shape[2]),
+        stride=(operator.option(2, "i"), operator.option(1, "i")),
+        dilation=(operator.option(6, "i", 1), operator.option(5, "i", 1)),
+    )
