@@ -1,5 +1,6 @@
 """What a person sees: a search while it runs, and tables of what was found."""
 
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -189,7 +190,7 @@ def _percent(fraction: float | None) -> str:
 
 def front_table(found: Mapping[str, Any]) -> None:
     """Print a study's summary and its front, as `summary` gives it, to stdout."""
-    console = Console()
+    console = _stdout()
     task = (found["task"] or {}).get("name")
     console.print(
         f"{task} on {found['board']}, seed {found['seed']}: {found['evaluated']} evaluated, "
@@ -235,4 +236,9 @@ def studies_table(rows: Sequence[Mapping[str, Any]]) -> None:
             continue
         cells = [str(row[name]) for name in ("task", "board", "seed", "evaluated", "trained", "finished")]
         table.add_row(row["study"], *cells, _percent(row["accuracy_int8_val"]))
-    Console().print(table)
+    _stdout().print(table)
+
+
+def _stdout() -> Console:
+    """A file or a pipe has no width of its own: take one that no table is cut off at."""
+    return Console() if sys.stdout.isatty() else Console(width=120)
