@@ -315,7 +315,7 @@ def main() -> None:
     except TinynasError as error:
         _fail(str(error), error.exit_code)
     except (KeyboardInterrupt, typer.Abort):
-        _fail("interrupted: nothing that was judged is lost, tinynas resume STUDY continues", INTERRUPTED)
+        exit_code = INTERRUPTED
     except OSError as error:
         _fail(f"{error.filename or 'tinynas'}: {error.strerror or error}", InfrastructureError.exit_code)
     except Exception as error:
@@ -323,8 +323,10 @@ def main() -> None:
         if not hasattr(error, "format_message"):
             raise
         _fail(f"{error.format_message()}: see --help", ConfigError.exit_code)
-    else:
-        sys.exit(exit_code if isinstance(exit_code, int) else 0)
+    # Typer may answer Ctrl-C by itself, with this exit code.
+    if exit_code == INTERRUPTED:
+        _fail("interrupted: nothing that was judged is lost, tinynas resume STUDY continues", INTERRUPTED)
+    sys.exit(exit_code if isinstance(exit_code, int) else 0)
 
 
 def _fail(message: str, exit_code: int) -> NoReturn:

@@ -39,7 +39,7 @@ def refused(result, exit_code, *words):
         (["--strategy", "nsga3"], ["nsga3", "did you mean nsga2?"]),
         (["--limit-sram", "32 potatoes"], ["32 potatoes", "KB"]),
         (["--budget", "0"], ["search.budget", "greater than 0"]),
-        (["--budget", "many"], ["--budget", "many"]),
+        (["--budget", "many"], ["--budget", "valid integer"]),
         (["--config", "absent.toml"], ["absent.toml", "cannot be read"]),
         (["--data", "absent.npz", "--kind", "npz"], ["absent.npz"]),
         (["--space-file", "absent.py"], ["absent.py"]),

@@ -80,7 +80,7 @@ def load_task(section: TaskSection, seed: int) -> Task:
         ConfigError: there are too few samples, or groups, for three splits.
     """
     name, samples = _read(section)
-    check(samples, name)
+    check(samples, name if section.path is None else f"{name} ({section.path})")
     contents = splits.content_ids(samples.x)
     split = _assign(samples, contents, section, seed, name)
     dropped = splits.straddlers(contents, split)

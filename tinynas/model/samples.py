@@ -41,11 +41,12 @@ def check(samples: Samples, what: str) -> None:
         raise ConfigError(f"{what}: {len(x):,} samples and {len(y):,} labels; there must be one label for each sample")
     if len(x) == 0:
         raise ConfigError(f"{what}: there are no samples")
+    wrong = np.flatnonzero((y < 0) | (y >= max(len(names), 1)))
+    if len(wrong):
+        allowed = f"0..{len(names) - 1}" if names else "from 0 up"
+        raise ConfigError(f"{what}: label {y[wrong[0]]} of sample {wrong[0]} is out of range {allowed}")
     if len(names) < 2:
         raise ConfigError(f"{what}: {len(names)} class; a classifier needs at least 2")
-    if y.min() < 0 or y.max() >= len(names):
-        index = int(np.flatnonzero((y < 0) | (y >= len(names)))[0])
-        raise ConfigError(f"{what}: label {y[index]} of sample {index} is out of range 0..{len(names) - 1}")
     counts = np.bincount(y, minlength=len(names))
     if (counts == 0).any():
         empty = ", ".join(names[index] for index in np.flatnonzero(counts == 0))
