@@ -43,7 +43,7 @@ class Study:
 
     def resume(self, *, budget: int | None = None, time: float | str | None = None) -> None:
         """Continue the search, with a larger budget or time if given."""
-        with watched(self.path, quiet=False) as notify:
+        with watched(self.path) as notify:
             run.resume(self.path, notify, budget, time)
 
     def report(self, path: str | Path) -> None:
@@ -61,7 +61,7 @@ class Study:
 def search(path: str | Path, config: str | Path | None = None, **sections: Mapping[str, Any]) -> Study:
     """Run a search; `sections` lie over the TOML file `config`. Raises as `study.run.search`."""
     study = Study(Path(path))
-    with watched(study.path, quiet=False) as notify:
+    with watched(study.path) as notify:
         run.search(load_config(None if config is None else Path(config), sections), study.path, notify)
     return study
 

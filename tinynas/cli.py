@@ -86,7 +86,7 @@ def search(
     from tinynas.live import watched
     from tinynas.study.run import search as run_search
 
-    with watched(path, quiet=as_json) as notify:
+    with watched(path) as notify:
         run_search(settings, path, notify)
     _conclude(path, as_json=as_json)
 
@@ -109,7 +109,7 @@ def resume(
     from tinynas.live import watched
     from tinynas.study.run import resume as run_resume
 
-    with watched(study, quiet=as_json) as notify:
+    with watched(study) as notify:
         run_resume(study, notify, budget, time)
     _conclude(study, as_json=as_json)
 

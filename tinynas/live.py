@@ -24,12 +24,10 @@ _SHOWN_FRONT = 8
 
 
 @contextmanager
-def watched(study: Path, *, quiet: bool) -> Iterator[Callable[[Event], None]]:
-    """Show a run's events on stderr: a live table on a terminal, a line per verdict elsewhere, nothing if `quiet`."""
+def watched(study: Path) -> Iterator[Callable[[Event], None]]:
+    """Show a run's events on stderr: a live table on a terminal, a line per verdict elsewhere."""
     console = Console(stderr=True)
-    if quiet:
-        yield lambda event: None
-    elif not console.is_terminal:
+    if not console.is_terminal:
         yield lambda event: _print_line(console, event)
     else:
         view = _View(study)
