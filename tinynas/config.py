@@ -154,7 +154,7 @@ class FinalSection(Section):
 
     count: Annotated[int, Field(ge=1)] = 3
     epochs: Count = 30
-    patience: Count = 8
+    patience: Count = 15
     qat_epochs: Count = 3
     qat_points: Annotated[float, Field(ge=0)] = 0.5
 
