@@ -71,6 +71,6 @@ def test_the_platformio_project_says_fail_when_an_output_byte_differs(built, tmp
 def test_the_platformio_project_refers_to_nothing_outside_itself(built):
     for path in built.rglob("*"):
         if path.is_file() and ".pio" not in path.relative_to(built).parts:
-            assert str(Path(__file__).parents[2]) not in path.read_text(), path
+            assert str(Path(__file__).parents[2]).encode() not in path.read_bytes(), path
     folders = re.findall(r"(?:boards_dir|platforms_dir) = (.*)", (built / "platformio.ini").read_text())
     assert folders == ["boards", ".pio/platforms"]

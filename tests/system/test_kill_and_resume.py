@@ -34,7 +34,14 @@ epochs = 4
 
 
 def tinynas(*arguments, **options):
-    return subprocess.Popen([sys.executable, "-m", "tinynas", *arguments], stderr=subprocess.PIPE, text=True, **options)
+    # A shell that starts the tests in the background makes them deaf to Ctrl-C; the search must not inherit that.
+    return subprocess.Popen(
+        [sys.executable, "-m", "tinynas", *arguments],
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+        **options,
+    )
 
 
 def finish(process):
