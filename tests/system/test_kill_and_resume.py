@@ -33,14 +33,13 @@ epochs = 4
 """
 
 
-def tinynas(*arguments, **options):
-    # A shell that starts the tests in the background makes them deaf to Ctrl-C; the search must not inherit that.
+# A shell that starts the tests in the background makes them deaf to Ctrl-C; the search must not inherit that.
+HEARING = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); import tinynas.__main__"
+
+
+def tinynas(*arguments):
     return subprocess.Popen(
-        [sys.executable, "-m", "tinynas", *arguments],
-        stderr=subprocess.PIPE,
-        text=True,
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
-        **options,
+        [sys.executable, "-c", HEARING, *arguments], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
     )
 
 
@@ -83,11 +82,11 @@ def test_three_kills_change_nothing(tmp_path):
     config = tmp_path / "study.toml"
     config.write_text(CONFIG)
     undisturbed, killed = tmp_path / "undisturbed.db", tmp_path / "killed.db"
-    finish(tinynas("search", "--config", str(config), "--study", str(undisturbed), stdout=subprocess.DEVNULL))
+    finish(tinynas("search", "--config", str(config), "--study", str(undisturbed)))
 
     command = ("search", "--config", str(config), "--study", str(killed))
     for kill_at in (2, 7, 13):
-        process = tinynas(*command, stdout=subprocess.DEVNULL)
+        process = tinynas(*command)
         deadline = time.monotonic() + 120
         while judged(killed) < kill_at and process.poll() is None and time.monotonic() < deadline:
             time.sleep(0.05)
@@ -95,7 +94,7 @@ def test_three_kills_change_nothing(tmp_path):
         process.send_signal(signal.SIGKILL)
         process.communicate()
         command = ("resume", str(killed))
-    finish(tinynas(*command, stdout=subprocess.DEVNULL))
+    finish(tinynas(*command))
 
     assert judged(undisturbed) == 14
     require_lower_bounds(undisturbed)
@@ -106,7 +105,7 @@ def test_three_kills_change_nothing(tmp_path):
 def test_an_interrupted_search_says_how_to_go_on(tmp_path):
     config, path = tmp_path / "study.toml", tmp_path / "interrupted.db"
     config.write_text(CONFIG)
-    process = tinynas("search", "--config", str(config), "--study", str(path), stdout=subprocess.DEVNULL)
+    process = tinynas("search", "--config", str(config), "--study", str(path))
     while judged(path) < 1 and process.poll() is None:
         time.sleep(0.05)
     process.send_signal(signal.SIGINT)
