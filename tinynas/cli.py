@@ -303,7 +303,9 @@ def _plain(value: Any) -> str:
         return ", ".join(f"{key} {_plain(each)}" for key, each in value.items())
     if isinstance(value, float):
         return f"{value:,.4g}" if abs(value) < 1000 else f"{value:,.1f}"
-    if isinstance(value, list) and value and isinstance(value[0], dict):
+    if value is None:
+        return "-"
+    if isinstance(value, list | tuple) and value and isinstance(value[0], dict):
         return "".join(f"\n  {_plain(each)}" for each in value)
     return f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else str(value)
 
