@@ -3,6 +3,7 @@
 import ctypes
 import os
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -43,3 +44,15 @@ def test_the_result_comes_back_and_a_pool_survives_every_misdeed():
 def test_a_single_call_has_a_process_of_its_own():
     assert call_in_child("asking", 10, GIB, os.getpid) != os.getpid()
     assert issubclass(ChildError, CandidateError)
+
+
+def test_stopping_ends_the_calls_of_other_threads_whatever_they_wait_for():
+    children = Children(1, memory_bytes=GIB)
+    with ThreadPoolExecutor(4) as threads:
+        calls = [threads.submit(children.call, "sleeping", 60, time.sleep, 60) for _ in range(4)]
+        time.sleep(0.5)
+        children.stop()
+        late = threads.submit(children.call, "adding", 60, sum, [1, 2])
+        for call in (*calls, late):
+            with pytest.raises(ChildError):
+                call.result(timeout=10)

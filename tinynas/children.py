@@ -11,8 +11,10 @@ import multiprocessing
 import os
 import signal
 import sys
+import threading
 from collections.abc import Callable
 from concurrent.futures import TimeoutError as FutureTimeoutError
+from concurrent.futures import wait
 from types import TracebackType
 from typing import Any, ParamSpec, Self, TypeVar
 
@@ -26,6 +28,7 @@ T = TypeVar("T")
 _PR_SET_PDEATHSIG = 1
 # TensorFlow keeps some 13 MB of every network that was trained: a search of days needs fresh children now and then.
 _CALLS_PER_CHILD = 64
+_POLL_S = 0.2
 
 
 def die_with_parent() -> None:
@@ -60,16 +63,22 @@ class Children:
             initargs=(memory_bytes, prepare),
         )
         self._memory_bytes = memory_bytes
+        self._stopped = threading.Event()
 
     def call(self, what: str, timeout_s: float, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Run `function` in a child and return its result. `what` names the work in messages.
 
         Raises:
             TinynasError: what the function raised on purpose.
-            ChildError: the child crashed, ran for more than `timeout_s`, exceeded its memory or raised anything else.
+            ChildError: the child crashed, ran for more than `timeout_s`, exceeded its memory or raised anything else,
+                or `stop` was called.
         """
-        future = self._pool.schedule(function, args=list(args), kwargs=kwargs, timeout=timeout_s)
         try:
+            future = self._pool.schedule(function, args=list(args), kwargs=kwargs, timeout=timeout_s)
+            # A pool that is stopped leaves some of its futures without an answer for ever.
+            while not wait([future], timeout=_POLL_S).done:
+                if self._stopped.is_set():
+                    raise ChildError(f"{what} was called off")
             result: T = future.result()
         except TinynasError:
             raise
@@ -84,7 +93,8 @@ class Children:
         return result
 
     def stop(self) -> None:
-        """End all children now; unfinished calls are lost."""
+        """End all children now; unfinished calls, also those of other threads, end with ChildError."""
+        self._stopped.set()
         with contextlib.suppress(RuntimeError):
             self._pool.stop()
         self._pool.join()
