@@ -11,6 +11,7 @@ from tinynas.errors import CandidateError, ConfigError
 from tinynas.space.architecture import Architecture
 from tinynas.space.genome import Genome, cross, mutate, named, random_genome, smallest
 from tinynas.space.registry import load_space, space_names
+from tinynas.space.stages import Stage, packed
 
 EXAMPLE = Path(__file__).parents[2] / "docs" / "examples" / "tiny_space.py"
 SPACES = [*(load_space(name) for name in space_names()), load_space("tiny", EXAMPLE)]
@@ -87,6 +88,58 @@ def test_genomes_that_differ_after_canonical_form_decode_differently(space, seed
     networks = decoded(space, first), decoded(space, second)
     if first != second and None not in networks:
         assert networks[0] != networks[1]
+
+
+@every_space
+def test_equal_networks_have_equal_keys(space):
+    rng, keys = random.Random(0), {}
+    for _ in range(3000):
+        genome = random_genome(space, rng)
+        network = decoded(space, genome)
+        assert network is None or keys.setdefault(network, genome.key) == genome.key
+
+
+def with_genes(space, **genes):
+    """The smallest genome but for some genes, not made canonical."""
+    return Genome(space.name, tuple((named(space, smallest(space)) | genes).values()))
+
+
+@pytest.mark.parametrize("name", ["series"])
+def test_a_gap_between_stages_makes_no_other_network(name):
+    space = load_space(name)
+    gap = with_genes(space, depth_1=2, depth_2=0, depth_3=1, filters_3=16, stride_3=2)
+    close = with_genes(space, depth_1=2, depth_2=1, filters_2=16, stride_2=2)
+    assert space.canonical(gap) == space.canonical(close) == close
+    assert decoded(space, gap) == decoded(space, close)
+
+
+@pytest.mark.parametrize("name", ["series"])
+def test_a_stage_split_in_two_makes_no_other_network(name):
+    space = load_space(name)
+    split, whole = with_genes(space, depth_1=1, depth_2=2), with_genes(space, depth_1=3)
+    assert space.canonical(split) == space.canonical(whole) == whole
+    assert decoded(space, split) == decoded(space, whole)
+
+
+@pytest.mark.parametrize("name", ["series"])
+def test_a_stage_that_strides_stays_apart_from_the_one_before(name):
+    space = load_space(name)
+    apart = with_genes(space, depth_1=1, depth_2=1, stride_2=2)
+    assert space.canonical(apart) == apart
+
+
+@given(
+    stages=st.lists(st.builds(Stage, st.integers(0, 3), st.integers(1, 2), st.tuples(st.integers(0, 1))), max_size=5),
+)
+def test_packing_keeps_the_blocks_and_needs_no_more_stages(stages):
+    def blocks(stages):
+        return [(1 if at else stage.stride, stage.settings) for stage in stages for at in range(stage.depth)]
+
+    short = packed(stages, 3)
+    assert blocks(short) == blocks(stages)
+    assert len(short) <= sum(stage.depth > 0 for stage in stages)
+    assert all(1 <= stage.depth <= 3 for stage in short)
+    assert packed(short, 3) == short
 
 
 @every_space

@@ -5,6 +5,7 @@ Also takes (time, bands, 1) spectrograms, whose bands become channels of a flat 
 
 from tinynas.space.architecture import Architecture, Builder
 from tinynas.space.genome import Axis, Genome, named, require_inside
+from tinynas.space.stages import pack_genes
 
 _STAGES = 3
 _GLOBAL_POOL, _FLATTEN = 0, 1
@@ -35,11 +36,7 @@ class SeriesSpace:
 
     def canonical(self, genome: Genome) -> Genome:
         require_inside(self, genome)
-        genes, first = named(self, genome), {axis.name: axis.choices[0] for axis in _AXES}
-        for stage in range(1, _STAGES + 1):
-            if genes[f"depth_{stage}"] == 0:
-                for name in ("kernel", "filters", "stride"):
-                    genes[f"{name}_{stage}"] = first[f"{name}_{stage}"]
+        genes = pack_genes(named(self, genome), _AXES, ("kernel", "filters"))
         return Genome(self.name, tuple(genes.values()))
 
     def decode(self, genome: Genome, input_shape: tuple[int, ...], classes: int) -> Architecture:
