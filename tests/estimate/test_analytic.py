@@ -2,6 +2,7 @@
 
 import random
 
+import numpy as np
 import pytest
 
 from tinynas.boards import Board, Power
@@ -38,6 +39,24 @@ def test_no_random_genome_undercuts_the_smallest_cost(name):
             continue
         for figure in ("latency_us", "sram_bytes", "flash_bytes", "energy_uj"):
             assert cost.figure(figure) >= least.figure(figure)
+
+
+@pytest.mark.parametrize("name", space_names())
+def test_the_compiler_never_plans_less_than_the_estimate(name):
+    from tinynas.compiler import compile_network
+    from tinynas.model.build import build
+    from tinynas.model.process import configure_process
+    from tinynas.model.quantize import quantize
+
+    configure_process()
+    space, rng, inputs = load_space(name), random.Random(3), np.random.default_rng(0)
+    samples = inputs.normal(size=(4, *SHAPES[name])).astype(np.float32)
+    for _ in range(2):
+        network = space.decode(random_genome(space, rng), SHAPES[name], 10)
+        program = compile_network(quantize(build(network, 1), samples))
+        assert 0 < network.peak_activation_bytes <= program.arena_bytes
+        assert 0 < network.constants_bytes <= program.constants_bytes
+        assert network.macs <= sum(layer.macs for layer in program.layers)
 
 
 def test_the_reason_has_both_numbers_and_the_setting():
