@@ -18,7 +18,7 @@ POOL = {"padding": 0, "strideH": 1, "strideW": 1, "filterHeight": 2, "filterWidt
 
 def planned(tensors: Sequence[Tensor], operations: Sequence[Operation]) -> tuple[Graph, list[Step], Plan]:
     graph = read_graph(write_model(tensors, operations))
-    steps = [lower(operator) for operator in graph.operators]
+    steps = [lower(operator, "portable") for operator in graph.operators]
     return graph, steps, plan_memory(graph, steps)
 
 

@@ -13,22 +13,27 @@ from tinynas.compiler.memory import plan_memory
 from tinynas.compiler.ops import SUPPORTED, lower
 from tinynas.compiler.program import LayerInfo, Program, TensorInfo
 from tinynas.compiler.step import Step
+from tinynas.compiler.target import TARGETS, Target
 from tinynas.errors import ConfigError, UnsupportedError
 
-__all__ = ["SUPPORTED", "LayerInfo", "Program", "TensorInfo", "compile_network"]
+__all__ = ["SUPPORTED", "TARGETS", "LayerInfo", "Program", "Target", "TensorInfo", "compile_network"]
 
 # Beyond the largest microcontrollers; operators that share one large constant would otherwise write it again and again.
 _MOST_CONSTANTS_BYTES = 64 << 20
 
 
 def compile_network(
-    tflite: bytes, *, name: str = "network", constants: Literal["incbin", "arrays"] = "incbin"
+    tflite: bytes,
+    *,
+    name: str = "network",
+    constants: Literal["incbin", "arrays"] = "incbin",
+    target: Target = "portable",
 ) -> Program:
     """Compile an int8 model to C11, equal to TensorFlow Lite Micro's reference kernels byte for byte.
 
     name: prefix of files and symbols (`tn_<name>_invoke`), a C identifier in lower case. constants: "incbin" puts them
     into <name>_constants.bin, which <name>_constants.S takes in without anything reading it as text; "arrays" writes C
-    arrays, for builds without an assembler.
+    arrays, for builds without an assembler. target: the kind of CPU that the code is to be fast on.
 
     Raises:
         MalformedModelError: the bytes are no valid model.
@@ -41,7 +46,7 @@ def compile_network(
     steps: list[Step] = []
     size = 0
     for operator in graph.operators:
-        steps.append(lower(operator))
+        steps.append(lower(operator, target))
         size += steps[-1].constants_bytes
         if size > _MOST_CONSTANTS_BYTES:
             raise UnsupportedError(f"{operator.label}: more than {_MOST_CONSTANTS_BYTES:,} B of constants")

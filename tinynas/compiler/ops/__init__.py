@@ -1,4 +1,4 @@
-"""The operators that the compiler knows, one module each. A new one is a module with `lower` and a line in `_LOWER`."""
+"""The operators that the compiler knows, one module each. A new one is a module with `lower` and a line in a table."""
 
 from collections.abc import Callable
 
@@ -19,15 +19,13 @@ from tinynas.compiler.ops import (
     softmax,
 )
 from tinynas.compiler.step import Step
+from tinynas.compiler.target import Target
 
 _LOWER: dict[str, Callable[[Operator], Step]] = {
     "ADD": add.lower,
     "AVERAGE_POOL_2D": pool_2d.lower,
     "CONCATENATION": concatenation.lower,
-    "CONV_2D": conv_2d.lower,
-    "DEPTHWISE_CONV_2D": depthwise_conv_2d.lower,
     "EXPAND_DIMS": reshape.lower,
-    "FULLY_CONNECTED": fully_connected.lower,
     "MAX_POOL_2D": pool_2d.lower,
     "MEAN": mean.lower,
     "MUL": mul.lower,
@@ -42,16 +40,25 @@ _LOWER: dict[str, Callable[[Operator], Step]] = {
     "SQUEEZE": reshape.lower,
 }
 
-SUPPORTED = tuple(_LOWER)
+# These have a form of their own for a CPU with DSP instructions.
+_LOWER_FOR_TARGET: dict[str, Callable[[Operator, Target], Step]] = {
+    "CONV_2D": conv_2d.lower,
+    "DEPTHWISE_CONV_2D": depthwise_conv_2d.lower,
+    "FULLY_CONNECTED": fully_connected.lower,
+}
+
+SUPPORTED = tuple(sorted({**_LOWER, **_LOWER_FOR_TARGET}))
 
 
-def lower(operator: Operator) -> Step:
+def lower(operator: Operator, target: Target) -> Step:
     """The calls of kernels that compute one operator.
 
     Raises:
         MalformedModelError: the operator contradicts itself.
         UnsupportedError: an operator, or a form of it, that the compiler lacks.
     """
+    if operator.name in _LOWER_FOR_TARGET:
+        return _LOWER_FOR_TARGET[operator.name](operator, target)
     if operator.name not in _LOWER:
         operator.refuse(f"not supported; supported are {', '.join(SUPPORTED)}")
     return _LOWER[operator.name](operator)

@@ -18,10 +18,11 @@ from tinynas.compiler.layout import (
     rescale_parameters,
 )
 from tinynas.compiler.step import Call, Scratch, Step
+from tinynas.compiler.target import Target
 from tinynas.compiler.window import Window, read_window
 
 
-def lower(operator: Operator) -> Step:
+def lower(operator: Operator, target: Target) -> Step:
     """Any stride, dilation and padding; weights (out, height, width, in), int8, one scale or one per output channel.
 
     Raises:
@@ -41,11 +42,17 @@ def lower(operator: Operator) -> Step:
     if values.shape[3] != window.channels:
         operator.refuse(f"{values.shape[3]} input channels per group of {window.channels}; supported is one group")
     rows = values.reshape(len(values), -1)
-    return convolution(operator, window, rows, weights, activation_slot=3)
+    return convolution(operator, window, rows, weights, target, activation_slot=3)
 
 
 def convolution(
-    operator: Operator, window: Window, rows: npt.NDArray[np.int8], weights: Tensor, *, activation_slot: int
+    operator: Operator,
+    window: Window,
+    rows: npt.NDArray[np.int8],
+    weights: Tensor,
+    target: Target,
+    *,
+    activation_slot: int,
 ) -> Step:
     """The step for weights as rows (out, height * width * in)."""
     channels, depth = rows.shape

@@ -16,10 +16,11 @@ from tinynas.compiler.layout import (
 )
 from tinynas.compiler.ops.conv_2d import convolution
 from tinynas.compiler.step import Call, Step
+from tinynas.compiler.target import Target
 from tinynas.compiler.window import Window, read_window
 
 
-def lower(operator: Operator) -> Step:
+def lower(operator: Operator, target: Target) -> Step:
     """Any stride, dilation, padding and depth multiplier; weights (1, height, width, out), int8.
 
     Raises:
@@ -34,7 +35,7 @@ def lower(operator: Operator) -> Step:
     rows = values.reshape(-1, channels).T
     if window.channels == 1:
         # One input channel: the same sums as an ordinary convolution, whose kernel reuses what it loads.
-        return convolution(operator, window, rows, weights, activation_slot=4)
+        return convolution(operator, window, rows, weights, target, activation_slot=4)
     limits = fused_range(operator, 4)
     multipliers = channel_multipliers(operator, weights)
     source = operator.activation()

@@ -17,9 +17,10 @@ from tinynas.compiler.layout import (
     rescale_parameters,
 )
 from tinynas.compiler.step import Call, Step
+from tinynas.compiler.target import Target
 
 
-def lower(operator: Operator) -> Step:
+def lower(operator: Operator, target: Target) -> Step:
     """Weights (out, in), int8, one scale or one per output; an input of any shape whose size is a multiple of `in`.
 
     Raises:

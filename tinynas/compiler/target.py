@@ -1,0 +1,8 @@
+"""What the generated C is made for. The results are the same on all; the speed is not."""
+
+from typing import Literal
+
+# cortex-m4: with DSP instructions (M4, M7, M33). cortex-m0: Thumb without them (M0, M0+, M3). portable: any C11.
+Target = Literal["cortex-m4", "cortex-m0", "portable"]
+
+TARGETS: tuple[Target, ...] = ("cortex-m4", "cortex-m0", "portable")
