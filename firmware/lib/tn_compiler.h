@@ -14,4 +14,15 @@
 #define TN_APART static inline
 #endif
 
+/* A profile build is told after each layer. Its layers stay functions of their own, so that no work moves past a mark;
+ * elsewhere the compiler may merge them into the inference. */
+#ifdef TN_PROFILE
+void tn_mark(void);
+#define TN_MARK() tn_mark()
+#define TN_LAYER TN_APART void
+#else
+#define TN_MARK() ((void)0)
+#define TN_LAYER static void
+#endif
+
 #endif

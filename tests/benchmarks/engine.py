@@ -1,8 +1,8 @@
 """What the five reference networks cost, beside the field: `python tests/benchmarks/engine.py [NETWORK...] [--json]`.
 
-Each network is built and measured twice from scratch on an emulated board; its output must be the expected one, and both
-times the same figures must come out. Beside each figure stands what others published, with the ratio theirs / ours, so
-that more than 1 is better, and the goal.
+Each network is built and measured twice from scratch on an emulated board; its output must be the expected one, and
+both times the same figures must come out. Beside each figure stands what others published, with the ratio theirs /
+ours, so that more than 1 is better, and the goal.
 """
 
 import argparse

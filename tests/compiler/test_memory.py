@@ -1,6 +1,7 @@
 """The arena: what is needed at the same time never overlaps, and what need not be copied is not."""
 
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -8,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tflite_writer import Operation, Tensor, write_model
 
+from tinynas.compiler import compile_network
 from tinynas.compiler.graph import Graph, read_graph
 from tinynas.compiler.memory import ALIGNMENT, Plan, plan_memory
 from tinynas.compiler.ops import lower
@@ -26,9 +28,9 @@ def planned(tensors: Sequence[Tensor], operations: Sequence[Operation]) -> tuple
 def networks(draw: Any) -> tuple[list[Tensor], list[Operation]]:
     """Chains of pools, tables, reshapes and additions, with inputs from anywhere before."""
     shape = [1, 4, draw(st.integers(1, 9)), draw(st.integers(1, 9))]
-    tensors, operations = [Tensor(shape)], []
+    tensors, operations = [Tensor(shape, name="input")], []
     for number in range(1, draw(st.integers(1, 14)) + 1):
-        tensors.append(Tensor(shape))
+        tensors.append(Tensor(shape, name=f"of_{number}"))
         first, second = draw(st.integers(0, number - 1)), draw(st.integers(0, number - 1))
         operations.append(
             draw(
@@ -108,3 +110,21 @@ def test_scratch_memory_lies_beside_what_its_step_uses() -> None:
     assert sum(size for _, size in places) == plan.arena_bytes
     for (start, size), (following, _) in zip(sorted(places), sorted(places)[1:], strict=False):
         assert start + size <= following
+
+
+@given(networks())
+@settings(deadline=None, max_examples=100)
+def test_the_program_tells_where_every_tensor_lies_and_how_long(
+    network: tuple[list[Tensor], list[Operation]],
+) -> None:
+    program = compile_network(write_model(*network))
+    assert max(block.offset + block.bytes for block in program.arena) == program.arena_bytes
+    named = [name for block in program.arena for name in block.tensors]
+    assert sorted(named) == sorted({program.inputs[0].name, *(layer.name for layer in program.layers)})
+    for at, layer in enumerate(program.layers):
+        (block,) = (block for block in program.arena if layer.name in block.tensors)
+        assert block.first <= at <= block.last
+    for position in range(-1, len(program.layers) + 1):
+        live = [block for block in program.arena if block.first <= position <= block.last]
+        for below, above in pairwise(sorted(live, key=lambda block: block.offset)):
+            assert below.offset + below.bytes <= above.offset

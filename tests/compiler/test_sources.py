@@ -143,6 +143,33 @@ def test_every_layer_is_explained_where_it_is_called() -> None:
     assert sum(layer.macs for layer in program.layers) == 8 * 8 * 6 * 27 + 8 * 8 * 6 * 9 + 30
 
 
+def test_a_profile_build_is_told_after_each_layer_and_keeps_layers_apart(tmp_path: Path, cc: str) -> None:
+    """Runs the network with a mark that counts, then looks for the layers among the functions that remained."""
+    sources = write(tmp_path, constants="arrays")
+    calling = "int marks; void tn_mark(void) { marks++; } int main(void) { tn_network_invoke(); return marks; }"
+    (tmp_path / "main.c").write_text(f'#include "network.h"\n{calling}\n')
+    command = [cc, "-O3", "-Wall", "-Wextra", "-Werror", "-DTN_PROFILE", f"-I{KERNELS}", *sources, "main.c"]
+    subprocess.run([*command, "-o", "counting"], cwd=tmp_path, check=True)
+    layers = compile_network(model()).layers
+    assert subprocess.run(["./counting"], cwd=tmp_path, check=False).returncode == 1 + len(layers)
+    symbols = subprocess.run(["nm", "counting"], cwd=tmp_path, capture_output=True, text=True, check=True).stdout
+    assert all(f" t tn_network_layer_{layer.index}\n" in symbols for layer in layers)
+
+
+@pytest.mark.parametrize("level", ["-O2", "-O3", "-Os"])
+def test_a_build_without_marks_has_no_trace_of_them(tmp_path: Path, cc: str, level: str) -> None:
+    (name,) = write(tmp_path, constants="arrays")
+    source = (tmp_path / name).read_text()
+    (tmp_path / "bare.c").write_text(source.replace("    TN_MARK();\n", "").replace("TN_LAYER", "static void"))
+    assert (tmp_path / "bare.c").read_text().count("MARK") == 0 < source.count("TN_MARK();")
+    for each in (name, "bare.c"):
+        command = [cc, level, f"-I{KERNELS}", "-S", each, "-o", "compiled.s"]
+        subprocess.run(command, cwd=tmp_path, check=True)
+        (tmp_path / "compiled.s").rename(tmp_path / f"{each}.s")
+    marked, bare = ((tmp_path / f"{each}.s").read_text().replace(each, "") for each in (name, "bare.c"))
+    assert marked == bare
+
+
 def test_the_same_model_gives_the_same_bytes() -> None:
     assert compile_network(model()) == compile_network(model())
 

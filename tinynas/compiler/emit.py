@@ -10,7 +10,7 @@ import numpy as np
 
 from tinynas.compiler.graph import Graph, Tensor
 from tinynas.compiler.memory import Plan
-from tinynas.compiler.program import LayerInfo, Program, TensorInfo
+from tinynas.compiler.program import ArenaBlock, LayerInfo, Program, TensorInfo
 from tinynas.compiler.step import Call, Constant, Scratch, Step
 
 _WIDTH = 116
@@ -38,6 +38,7 @@ def emit(
         sha256=graph.sha256,
         arena_bytes=plan.arena_bytes,
         arena_lower_bound_bytes=plan.lower_bound_bytes,
+        arena=_describe_arena(graph, steps, plan),
         constants_bytes=total,
         inputs=(_tensor_info(graph.input),),
         outputs=(_tensor_info(graph.output),),
@@ -93,6 +94,22 @@ def _describe(step: Step) -> LayerInfo:
         output_bytes=operator.output.elements,
         comment=f"{sources} -> {_shape(operator.output.shape)}; {step.detail}",
     )
+
+
+def _describe_arena(graph: Graph, steps: Sequence[Step], plan: Plan) -> tuple[ArenaBlock, ...]:
+    written = [graph.input, *(step.operator.output for step in steps)]
+    names = {tensor.index: _plain(tensor.name) for tensor in written}
+    blocks = [
+        ArenaBlock(
+            offset=each.offset,
+            bytes=each.size,
+            first=each.first,
+            last=each.last,
+            tensors=tuple(names[tensor] for tensor in each.tensors),
+        )
+        for each in plan.placed
+    ]
+    return tuple(sorted(blocks, key=lambda block: (block.offset, block.first)))
 
 
 def _tensor_info(tensor: Tensor) -> TensorInfo:
@@ -213,7 +230,7 @@ def _write_preamble(
     program: Program, tables: dict[str, Constant], name: str, constants: Literal["incbin", "arrays"]
 ) -> str:
     digest = [f"0x{each:02x}" for each in bytes.fromhex(program.sha256)]
-    includes = "".join(f'#include "{kernel}"\n' for kernel in program.kernels)
+    includes = "".join(f'#include "{header}"\n' for header in ("tn_compiler.h", *program.kernels))
     declare = _declare if constants == "incbin" else _define
     return f"""/* {name}: an int8 network, compiled by tinynas. Do not edit; {name}.h says what it needs. */
 #include "{name}.h"
@@ -269,7 +286,7 @@ def _write_layer(step: Step, layer: LayerInfo, arguments: _Arguments) -> str:
     body = (
         calls[0] if len(calls) == 1 else "".join(f"    {{\n{textwrap.indent(call, '    ')}    }}\n" for call in calls)
     )
-    return f"{comment} */\nstatic void {arguments.prefix}_layer_{layer.index}(void)\n{{\n{body}}}\n"
+    return f"{comment} */\nTN_LAYER {arguments.prefix}_layer_{layer.index}(void)\n{{\n{body}}}\n"
 
 
 def _write_call(call: Call, arguments: _Arguments) -> str:
@@ -280,7 +297,7 @@ def _write_call(call: Call, arguments: _Arguments) -> str:
 
 
 def _write_functions(graph: Graph, steps: Sequence[Step], plan: Plan, name: str) -> str:
-    calls = "".join(f"    tn_{name}_layer_{step.operator.index}();\n" for step in steps if step.calls)
+    calls = "".join(f"    tn_{name}_layer_{step.operator.index}();\n    TN_MARK();\n" for step in steps if step.calls)
     return f"""int8_t *tn_{name}_input(void)
 {{
     return tn_{name}_arena + {plan.offsets[graph.input.index]};
@@ -293,5 +310,6 @@ const int8_t *tn_{name}_output(void)
 
 void tn_{name}_invoke(void)
 {{
+    TN_MARK();
 {calls}}}
 """

@@ -17,13 +17,27 @@ ALIGNMENT = 4
 
 
 @dataclass(frozen=True, kw_only=True)
+class Placed:
+    """`size` B at `offset`, needed from step `first` to step `last` inclusive, -1 being before and the number of steps
+    after all of them. tensors: indices of those that lie there, one after the other; none in scratch memory.
+    """
+
+    offset: int
+    size: int
+    first: int
+    last: int
+    tensors: tuple[int, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
 class Plan:
     """Where everything lies [B from the arena's start].
 
-    offsets: by tensor index; scratch_offsets: by step; arena_bytes: the arena's size; lower_bound_bytes: what is needed
-    at once by some step, below which no plan can go without changing the steps.
+    placed: all of it; offsets: by tensor index; scratch_offsets: by step; arena_bytes: the arena's size;
+    lower_bound_bytes: what is needed at once by some step, below which no plan can go without changing the steps.
     """
 
+    placed: tuple[Placed, ...]
     offsets: dict[int, int]
     scratch_offsets: tuple[int, ...]
     arena_bytes: int
@@ -48,6 +62,10 @@ def plan_memory(graph: Graph, steps: Sequence[Step]) -> Plan:
     offsets = min((_place(everything, order) for order in _ORDERS), key=lambda found: _top(everything, found))
     by_block = {id(block): offset for block, offset in zip(everything, offsets, strict=True)}
     return Plan(
+        placed=tuple(
+            Placed(offset=offset, size=block.size, first=block.first, last=block.last, tensors=tuple(block.tensors))
+            for block, offset in zip(everything, offsets, strict=True)
+        ),
         offsets={tensor: by_block[id(block)] for block in blocks for tensor in block.tensors},
         scratch_offsets=tuple(by_block.get(id(block), 0) for block in scratch),
         arena_bytes=_top(everything, offsets),

@@ -33,19 +33,37 @@ class LayerInfo:
 
 
 @dataclass(frozen=True, kw_only=True)
+class ArenaBlock:
+    """A piece of the arena: `bytes` at `offset`, needed from layer `first` to layer `last` inclusive.
+
+    first, last: positions in Program.layers; -1 is before all of them, when the input is written, and their number is
+    after them, when the output is read. tensors: names of those that lie there one after the other, an in-place
+    operator's output over its input; none in a layer's scratch memory.
+    """
+
+    offset: int
+    bytes: int
+    first: int
+    last: int
+    tensors: tuple[str, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
 class Program:
     """A compiled network.
 
     files: content by name, sources and constants; sha256: of the model's bytes, hexadecimal; arena_bytes: RAM for
     activations, input and output included; arena_lower_bound_bytes: below which no plan for these steps can go;
-    constants_bytes: weights and tables in flash; inputs, outputs: one each; layers: one per operator, in order;
-    kernels: the headers of firmware/lib that the sources include, those they include themselves not among them.
+    arena: what lies where and when, by offset; constants_bytes: weights and tables in flash; inputs, outputs: one each;
+    layers: one per operator, in order; kernels: the headers of firmware/lib that the sources include, those they
+    include themselves not among them.
     """
 
     files: dict[str, bytes]
     sha256: str
     arena_bytes: int
     arena_lower_bound_bytes: int
+    arena: tuple[ArenaBlock, ...]
     constants_bytes: int
     inputs: tuple[TensorInfo, ...]
     outputs: tuple[TensorInfo, ...]
