@@ -9,27 +9,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from tflite_micro.python.tflite_micro import runtime
 
-from tinynas.compiler import Program, compile_network
+from tinynas.compiler import TARGETS, Program
 from tinynas.paths import FIRMWARE
 
-# Test modules are no package; this lets them share tflite_writer.py.
+# Test modules are no package; this lets them share what is beside them.
 sys.path.insert(0, str(Path(__file__).parent))
+from cases import HOST, Machine, make_cases, run_cases
 
 WARNINGS = ["-std=c11", "-Wall", "-Wextra", "-Wconversion", "-Werror"]
-
-
-def reference_outputs(tflite: bytes, inputs: np.ndarray) -> np.ndarray:
-    """What TensorFlow Lite Micro gives for int8 inputs (count, bytes): (count, bytes)."""
-    interpreter = runtime.Interpreter.from_bytes(tflite, arena_size=1 << 21)
-    shape = interpreter.get_input_details(0)["shape"]
-    results = []
-    for each in inputs:
-        interpreter.set_input(each.reshape(shape), 0)
-        interpreter.invoke()
-        results.append(np.array(interpreter.get_output(0)).reshape(-1))
-    return np.array(results, np.int8)
 
 
 class Library:
@@ -85,18 +73,11 @@ def build(cc: str, tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Li
 
 
 @pytest.fixture(scope="session")
-def check_equal(build: Callable[..., Library]) -> Callable[..., None]:
-    """Assert that models, compiled, give the reference's bytes for random inputs and for the extremes."""
+def check_equal(cc: str, tmp_path_factory: pytest.TempPathFactory) -> Callable[..., None]:
+    """Assert that models, compiled for every target, give the reference's bytes for random and for extreme inputs."""
 
-    def check(models: Sequence[bytes], samples: int = 4) -> None:
-        programs = {f"n{i}": compile_network(model, name=f"n{i}", constants="arrays") for i, model in enumerate(models)}
-        library = build(programs)
-        for (name, program), model in zip(programs.items(), models, strict=True):
-            size = program.inputs[0].bytes
-            inputs = np.random.default_rng(size).integers(-128, 128, (samples + 2, size)).astype(np.int8)
-            inputs[0], inputs[1] = -128, 127
-            expected, found = reference_outputs(model, inputs), library.run(name, inputs)
-            wrong = np.flatnonzero((expected != found).any(axis=1))
-            assert wrong.size == 0, f"{program.layers}: {expected[wrong[0]]} is right, not {found[wrong[0]]}"
+    def check(models: Sequence[bytes], title: str = "model", samples: int = 4, machine: Machine = HOST) -> None:
+        cases = make_cases(models, title, targets=TARGETS, samples=samples)
+        assert run_cases(machine, cases, tmp_path_factory.mktemp("cases")) == []
 
     return check

@@ -1,0 +1,147 @@
+"""Compiled networks with inputs and the reference's outputs, as one program for the host or for an emulated CPU."""
+
+import os
+import shutil
+import subprocess
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from tflite_micro.python.tflite_micro import runtime
+
+from tinynas.compiler import Program, compile_network
+from tinynas.compiler.target import Target
+from tinynas.paths import FIRMWARE
+
+KERNELS = FIRMWARE / "lib"
+WARNINGS = ("-std=c11", "-Wall", "-Wextra", "-Wconversion", "-Werror")
+_MACHINES = Path(__file__).with_name("machines")
+_SANITIZERS = ("-fsanitize=address,undefined", "-fno-sanitize-recover=all", "-fno-omit-frame-pointer", "-g1")
+_BARE = ("-mthumb", "-nostartfiles", "-static", f"-T{_MACHINES / 'mps2.ld'}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Machine:
+    """Where cases run. compiler: command and flags; port: the C file beside cases.c; runner: starts the program."""
+
+    compiler: tuple[str, ...]
+    port: str
+    runner: tuple[str, ...] = ()
+
+    def missing(self) -> str | None:
+        """The tool that is not on PATH, if one is not."""
+        tools = (self.compiler[0], *self.runner[:1])
+        return next((tool for tool in tools if shutil.which(tool) is None), None)
+
+
+def _qemu(machine: str) -> tuple[str, ...]:
+    return ("qemu-system-arm", "-M", machine, "-nographic", "-monitor", "none", "-semihosting", "-kernel")
+
+
+HOST = Machine(compiler=("cc", "-O1", *_SANITIZERS), port="host.c")
+CORTEX_M4 = Machine(
+    compiler=("arm-none-eabi-gcc", "-mcpu=cortex-m4", "-O2", *_BARE), port="cortex_m.c", runner=_qemu("mps2-an386")
+)
+# The code of a Cortex-M0 on a Cortex-M3, whose instructions are a superset.
+CORTEX_M0 = Machine(
+    compiler=("arm-none-eabi-gcc", "-mcpu=cortex-m0", "-O2", *_BARE), port="cortex_m.c", runner=_qemu("mps2-an385")
+)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Case:
+    """A program with inputs and expected outputs, int8, shape (samples, bytes). `title` says what it is in a report."""
+
+    title: str
+    model: bytes
+    program: Program
+    inputs: np.ndarray
+    expected: np.ndarray
+
+
+def reference_outputs(tflite: bytes, inputs: np.ndarray) -> np.ndarray:
+    """What TensorFlow Lite Micro gives for int8 inputs (count, bytes): (count, bytes)."""
+    interpreter = runtime.Interpreter.from_bytes(tflite, arena_size=1 << 21)
+    shape = interpreter.get_input_details(0)["shape"]
+    results = []
+    for each in inputs:
+        interpreter.set_input(each.reshape(shape), 0)
+        interpreter.invoke()
+        results.append(np.array(interpreter.get_output(0)).reshape(-1))
+    return np.array(results, np.int8)
+
+
+def make_cases(
+    models: Sequence[bytes], title: str, *, targets: Sequence[Target] = ("portable",), samples: int = 4, first: int = 0
+) -> list[Case]:
+    """One case for each model and target, but one only for targets that share their code. Names count from `first`."""
+    cases: list[Case] = []
+    for model in models:
+        size = compile_network(model).inputs[0].bytes
+        inputs = np.random.default_rng(size).integers(-128, 128, (samples + 2, size)).astype(np.int8)
+        inputs[0], inputs[1] = -128, 127
+        expected = reference_outputs(model, inputs)
+        seen: list[Program] = []
+        for target in targets:
+            name = f"n{first + len(cases)}"
+            plain = compile_network(model, constants="arrays", target=target)
+            if plain in seen:
+                continue
+            seen.append(plain)
+            program = compile_network(model, name=name, constants="arrays", target=target)
+            of = f"{title} for {target}"
+            cases.append(Case(title=of, model=model, program=program, inputs=inputs, expected=expected))
+    return cases
+
+
+def run_cases(machine: Machine, cases: Sequence[Case], folder: Path, timeout_s: float = 300) -> list[str]:
+    """Builds and runs `cases`; what is wrong with each, in words. `folder` is empty and keeps what was built.
+
+    Raises:
+        subprocess.CalledProcessError: the code does not compile without a warning.
+    """
+    _write(cases, folder)
+    sources = ["all.c", "vectors.S", str(_MACHINES / "cases.c"), str(_MACHINES / machine.port)]
+    command = [*machine.compiler, *WARNINGS, f"-I{KERNELS}", f"-I{_MACHINES}", "-I.", "-o", "cases.elf", *sources]
+    subprocess.run(command, cwd=folder, check=True)
+    runner = [*machine.runner, str(folder / "cases.elf")]
+    # QEMU writes what comes through semihosting to its stderr.
+    output: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
+    options = os.environ | {"UBSAN_OPTIONS": "print_stacktrace=1"}
+    done = subprocess.run(runner, cwd=folder, env=options, timeout=timeout_s, check=False, **output)
+    lines = done.stdout.split("\n")
+    complaints = [_explain(line, cases) for line in lines if line.startswith("wrong ")]
+    if done.returncode or f"done {len(cases)}" not in lines:
+        complaints.append(f"exit status {done.returncode}: {done.stdout[-4000:]}")
+    return complaints
+
+
+def _explain(line: str, cases: Sequence[Case]) -> str:
+    number, sample = (int(word) for word in line.split()[1:])
+    layers = "; ".join(f"{layer.op} {layer.comment}" for layer in cases[number].program.layers)
+    return f"{cases[number].title}, case {number}, input {sample}: {layers}"
+
+
+def _write(cases: Sequence[Case], folder: Path) -> None:
+    """The networks, the table of cases and what they are fed, as one translation unit: kernels are parsed once."""
+    rows, includes, vectors = [], [], bytearray()
+    for case in cases:
+        files = case.program.files
+        name = next(file.removesuffix(".h") for file in files if file.endswith(".h"))
+        for file, content in files.items():
+            (folder / file).write_bytes(content)
+        includes.append(f'#include "{name}.c"\n')
+        sizes = f"{case.inputs.shape[1]}, {case.expected.shape[1]}, {len(case.inputs)}"
+        rows.append(f"    {{tn_{name}_input, tn_{name}_output, tn_{name}_invoke, {sizes}}},\n")
+        for source, result in zip(case.inputs, case.expected, strict=True):
+            vectors += source.tobytes() + result.tobytes()
+    table = ["const struct tn_case tn_cases[] = {\n", *rows, "};\n"]
+    count = f"const uint32_t tn_case_count = {len(cases)};\n"
+    (folder / "all.c").write_text("".join(['#include "cases.h"\n', *includes, *table, count]))
+    (folder / "vectors.bin").write_bytes(vectors)
+    (folder / "vectors.S").write_text(
+        '.section .rodata, "a", %progbits\n.global tn_vectors\ntn_vectors:\n.incbin "vectors.bin"\n'
+        '#ifdef __linux__\n.section .note.GNU-stack, "", %progbits\n#endif\n'
+    )

@@ -1,0 +1,287 @@
+"""Random models of every operator, over shapes, options and scales, for tests, nightly checks and the fuzzer.
+
+A new operator is a strategy that gives a whole `.tflite` file, and its line in MODELS.
+"""
+
+import math
+from typing import Any
+
+import numpy as np
+from hypothesis import HealthCheck, Phase, given, seed, settings
+from hypothesis import strategies as st
+from tflite_writer import Operation, Tensor, write_model
+
+RELU, RELU_N1_TO_1, RELU6 = 1, 2, 3
+
+scales = st.floats(0.003, 0.6)
+zero_points = st.integers(-128, 127)
+activations = st.sampled_from([0, 0, RELU, RELU6, RELU_N1_TO_1])
+seeds = st.integers(0, 2**32 - 1)
+sides = st.integers(1, 9)
+channels = st.integers(1, 11)
+
+
+@st.composite
+def windows(draw: Any, largest: int = 5, dilated: bool = True) -> dict[str, int]:
+    """Options of a window, with the shapes that go with them: in_h, in_w, kernel_h, kernel_w, out_h, out_w."""
+    padding = draw(st.sampled_from([0, 1]))
+    found: dict[str, int] = {"padding": padding}
+    for axis in ("h", "w"):
+        stride, dilation = draw(st.integers(1, 3)), draw(st.sampled_from([1, 1, 2, 3])) if dilated else 1
+        kernel = draw(st.integers(1, largest))
+        reach = (kernel - 1) * dilation + 1
+        size = draw(st.integers(1, 10)) if padding == 0 else draw(st.integers(reach, reach + 8))
+        out = -(-size // stride) if padding == 0 else (size - reach) // stride + 1
+        found |= {f"in_{axis}": size, f"kernel_{axis}": kernel, f"out_{axis}": out}
+        found |= {f"stride_{axis}": stride, f"dilation_{axis}": dilation}
+    return found
+
+
+def convolution_options(window: dict[str, int], activation: int) -> dict[str, int]:
+    return {
+        "padding": window["padding"],
+        "strideH": window["stride_h"],
+        "strideW": window["stride_w"],
+        "dilationHFactor": window["dilation_h"],
+        "dilationWFactor": window["dilation_w"],
+        "fusedActivationFunction": activation,
+    }
+
+
+def weights_and_bias(
+    rng: np.random.Generator, shape: tuple[int, ...], axis: int, input_scale: float, per_channel: bool, bias: bool
+) -> list[Tensor]:
+    """int8 weights with one scale or one per index of `axis`, and an int32 bias."""
+    count = shape[axis]
+    spread = rng.uniform(0.001, 0.05, count if per_channel else 1).astype(np.float32)
+    values = rng.integers(-127, 128, shape)
+    tensors = [Tensor(shape, spread, 0, data=values, axis=axis)]
+    if bias:
+        product = np.float32(input_scale) * spread
+        tensors.append(Tensor([count], product, 0, dtype="int32", data=rng.integers(-9999, 9999, count)))
+    return tensors
+
+
+@st.composite
+def convolutions(draw: Any) -> bytes:
+    window, inputs, outputs = draw(windows()), draw(channels), draw(channels)
+    rng, scale = np.random.default_rng(draw(seeds)), draw(scales)
+    shape = (outputs, window["kernel_h"], window["kernel_w"], inputs)
+    constants = weights_and_bias(rng, shape, 0, scale, draw(st.booleans()), draw(st.booleans()))
+    source = Tensor([1, window["in_h"], window["in_w"], inputs], scale, draw(zero_points))
+    output = Tensor([1, window["out_h"], window["out_w"], outputs], draw(st.floats(0.05, 4)), draw(zero_points))
+    options = convolution_options(window, draw(activations))
+    operation = Operation("CONV_2D", range(len(constants) + 1), [len(constants) + 1], "Conv2D", options)
+    return write_model([source, *constants, output], [operation])
+
+
+@st.composite
+def depthwise_convolutions(draw: Any) -> bytes:
+    window, inputs, multiplier = draw(windows()), draw(channels), draw(st.sampled_from([1, 1, 1, 2, 3]))
+    outputs = inputs * multiplier
+    rng, scale = np.random.default_rng(draw(seeds)), draw(scales)
+    shape = (1, window["kernel_h"], window["kernel_w"], outputs)
+    constants = weights_and_bias(rng, shape, 3, scale, draw(st.booleans()), draw(st.booleans()))
+    source = Tensor([1, window["in_h"], window["in_w"], inputs], scale, draw(zero_points))
+    output = Tensor([1, window["out_h"], window["out_w"], outputs], draw(st.floats(0.05, 4)), draw(zero_points))
+    options = convolution_options(window, draw(activations)) | {"depthMultiplier": multiplier}
+    operands = range(len(constants) + 1)
+    operation = Operation("DEPTHWISE_CONV_2D", operands, [len(constants) + 1], "DepthwiseConv2D", options)
+    return write_model([source, *constants, output], [operation])
+
+
+@st.composite
+def fully_connected(draw: Any) -> bytes:
+    rows, depth, outputs = draw(st.sampled_from([1, 1, 3])), draw(st.integers(1, 40)), draw(st.integers(1, 13))
+    rng, scale = np.random.default_rng(draw(seeds)), draw(scales)
+    constants = weights_and_bias(rng, (outputs, depth), 0, scale, draw(st.booleans()), draw(st.booleans()))
+    source = Tensor([rows, depth], scale, draw(zero_points))
+    output = Tensor([rows, outputs], draw(st.floats(0.05, 4)), draw(zero_points))
+    options = {"fusedActivationFunction": draw(activations)}
+    operation = Operation("FULLY_CONNECTED", range(len(constants) + 1), [len(constants) + 1], "FullyConnected", options)
+    return write_model([source, *constants, output], [operation])
+
+
+@st.composite
+def pools(draw: Any, name: str) -> bytes:
+    window, count = draw(windows(largest=7, dilated=False)), draw(channels)
+    quantization = (draw(scales), draw(zero_points))
+    source = Tensor([1, window["in_h"], window["in_w"], count], *quantization)
+    output = Tensor([1, window["out_h"], window["out_w"], count], *quantization)
+    options = {
+        "padding": window["padding"],
+        "strideH": window["stride_h"],
+        "strideW": window["stride_w"],
+        "filterHeight": window["kernel_h"],
+        "filterWidth": window["kernel_w"],
+        "fusedActivationFunction": draw(activations),
+    }
+    return write_model([source, output], [Operation(name, [0], [1], "Pool2D", options)])
+
+
+@st.composite
+def element_wise_pairs(draw: Any, name: str, kind: str) -> bytes:
+    """Equal shapes, one value per channel, or a single value, as an activation's partner or a constant."""
+    shape = [1, draw(sides), draw(sides), draw(channels)]
+    partner = draw(st.sampled_from([shape, shape, [1, 1, 1, shape[3]], [1], [1, shape[1], 1, shape[3]]]))
+    rng = np.random.default_rng(draw(seeds))
+    first, second = Tensor(shape, draw(scales), draw(zero_points)), Tensor(partner, draw(scales), draw(zero_points))
+    output = Tensor(shape, draw(st.floats(0.05, 1)), draw(zero_points))
+    options = {"fusedActivationFunction": draw(activations)}
+    if partner != shape or draw(st.booleans()):
+        second.data = rng.integers(-128, 128, partner)
+        operands = draw(st.sampled_from([[0, 1], [1, 0]]))
+        return write_model([first, second, output], [Operation(name, operands, [2], kind, options)])
+    pooled = Tensor(shape, first.scale, first.zero_point)
+    pool = {"padding": 0, "strideH": 1, "strideW": 1, "filterHeight": 2, "filterWidth": 1}
+    second.scale, second.zero_point = first.scale, first.zero_point
+    operations = [
+        Operation("MAX_POOL_2D", [0], [1], "Pool2D", pool),
+        Operation(name, [0, 1], [2], kind, options),
+    ]
+    return write_model([first, pooled, output], operations)
+
+
+@st.composite
+def means(draw: Any) -> bytes:
+    shape = [1, draw(sides), draw(sides), draw(channels)]
+    axes, keep = draw(st.sampled_from([[1, 2], [2, 1], [-3, -2], [1], [2], [3]])), draw(st.booleans())
+    reduced = [1 if axis in (a % 4 for a in axes) else size for axis, size in enumerate(shape)]
+    if not keep:
+        reduced = [size for axis, size in enumerate(shape) if axis not in [a % 4 for a in axes]]
+    source = Tensor(shape, draw(scales), draw(zero_points))
+    same = draw(st.booleans())
+    output = Tensor(reduced, source.scale if same else draw(scales), source.zero_point if same else draw(zero_points))
+    where = Tensor([len(axes)], None, dtype="int32", data=np.array(axes))
+    return write_model([source, where, output], [Operation("MEAN", [0, 1], [2], "Reducer", {"keepDims": keep})])
+
+
+@st.composite
+def softmaxes(draw: Any) -> bytes:
+    shape = [draw(st.integers(1, 3)), draw(st.integers(1, 40))]
+    source = Tensor(shape, draw(st.floats(2**-12, 4)), draw(zero_points))
+    options = {"beta": draw(st.sampled_from([1.0, 1.0, 0.5, 2.0]))}
+    return write_model([source, Tensor(shape, 1 / 256, -128)], [Operation("SOFTMAX", [0], [1], "Softmax", options)])
+
+
+@st.composite
+def tables(draw: Any, name: str) -> bytes:
+    source = Tensor([1, 256], draw(scales), draw(zero_points))
+    output = Tensor([1, 256], draw(scales), draw(zero_points))
+    if name == "RELU6":
+        output.scale, output.zero_point = source.scale, source.zero_point
+    return write_model([source, output], [Operation(name, [0], [1])])
+
+
+@st.composite
+def pads(draw: Any, name: str) -> bytes:
+    shape = [1, draw(sides), draw(sides), draw(channels)]
+    paddings = np.array([[0, 0], *draw(st.lists(st.tuples(*[st.integers(0, 3)] * 2), min_size=3, max_size=3))])
+    quantization = (draw(scales), draw(zero_points))
+    output = Tensor(np.array(shape) + paddings.sum(axis=1), *quantization)
+    tensors = [Tensor(shape, *quantization), Tensor([4, 2], None, dtype="int32", data=paddings)]
+    if name == "PAD":
+        return write_model([*tensors, output], [Operation(name, [0, 1], [2], "Pad")])
+    value = Tensor([1], *quantization, data=np.array([draw(zero_points)]))
+    return write_model([*tensors, value, output], [Operation(name, [0, 1, 2], [3], "PadV2")])
+
+
+@st.composite
+def concatenations(draw: Any) -> bytes:
+    axis = draw(st.sampled_from([1, 2, 3, -1]))
+    shape = [1, draw(sides), draw(sides), draw(channels)]
+    quantization = (draw(scales), draw(zero_points))
+    rng = np.random.default_rng(draw(seeds))
+    sizes = [shape[axis], *draw(st.lists(st.integers(1, 5), min_size=1, max_size=3))]
+    tensors = []
+    for number, size in enumerate(sizes):
+        part = shape.copy()
+        part[axis] = size
+        tensors.append(Tensor(part, *quantization, data=rng.integers(-128, 128, part) if number else None))
+    whole = shape.copy()
+    whole[axis] = sum(sizes)
+    order = draw(st.permutations(range(len(sizes))))
+    operation = Operation("CONCATENATION", order, [len(sizes)], "Concatenation", {"axis": axis})
+    return write_model([*tensors, Tensor(whole, *quantization)], [operation])
+
+
+@st.composite
+def resizes(draw: Any) -> bytes:
+    shape, size = [1, draw(sides), draw(sides), draw(channels)], [draw(st.integers(1, 20)), draw(st.integers(1, 20))]
+    quantization = (draw(scales), draw(zero_points))
+    align, half = draw(st.sampled_from([(False, False), (True, False), (False, True)]))
+    tensors = [
+        Tensor(shape, *quantization),
+        Tensor([2], None, dtype="int32", data=np.array(size)),
+        Tensor([1, *size, shape[3]], *quantization),
+    ]
+    options = {"alignCorners": align, "halfPixelCenters": half}
+    operation = Operation("RESIZE_NEAREST_NEIGHBOR", [0, 1], [2], "ResizeNearestNeighbor", options)
+    return write_model(tensors, [operation])
+
+
+@st.composite
+def reshapes(draw: Any, name: str) -> bytes:
+    """A reshape between two operators that do something, one of which may overwrite its input."""
+    shape = [1, draw(sides), draw(sides), draw(channels)]
+    axis = draw(st.integers(-5, 4))
+    constants = []
+    if name == "RESHAPE":
+        after = [1, math.prod(shape)]
+    elif name == "SQUEEZE":
+        after = [size for size in shape if size > 1]
+    else:
+        after = np.expand_dims(np.zeros(shape), axis).shape
+        constants = [Tensor([1], None, dtype="int32", data=np.array([axis]))]
+    first, second = (draw(scales), draw(zero_points)), (draw(scales), draw(zero_points))
+    tensors = [Tensor(shape, *first), Tensor(shape, *second), Tensor(after, *second), *constants, Tensor(after, *first)]
+    operations = [
+        Operation("QUANTIZE", [0], [1]),
+        Operation(name, [1, 3] if constants else [1], [2]),
+        Operation("QUANTIZE", [2], [len(tensors) - 1]),
+    ]
+    return write_model(tensors, operations)
+
+
+# By the operator that each model is about. A model may have others around it.
+MODELS: dict[str, st.SearchStrategy[bytes]] = {
+    "ADD": element_wise_pairs("ADD", "Add"),
+    "AVERAGE_POOL_2D": pools("AVERAGE_POOL_2D"),
+    "CONCATENATION": concatenations(),
+    "CONV_2D": convolutions(),
+    "DEPTHWISE_CONV_2D": depthwise_convolutions(),
+    "EXPAND_DIMS": reshapes("EXPAND_DIMS"),
+    "FULLY_CONNECTED": fully_connected(),
+    "MAX_POOL_2D": pools("MAX_POOL_2D"),
+    "MEAN": means(),
+    "MUL": element_wise_pairs("MUL", "Mul"),
+    "PAD": pads("PAD"),
+    "PADV2": pads("PADV2"),
+    "QUANTIZE": tables("QUANTIZE"),
+    "RELU": tables("RELU"),
+    "RELU6": tables("RELU6"),
+    "RESHAPE": reshapes("RESHAPE"),
+    "RESIZE_NEAREST_NEIGHBOR": resizes(),
+    "SOFTMAX": softmaxes(),
+    "SQUEEZE": reshapes("SQUEEZE"),
+}
+
+
+def draw_models(name: str, count: int, start: int = 0) -> list[bytes]:
+    """`count` models of the operator `name`, the same for the same `start`."""
+    found: list[bytes] = []
+
+    @seed(start)
+    @settings(
+        max_examples=count,
+        deadline=None,
+        phases=[Phase.generate],
+        database=None,
+        suppress_health_check=list(HealthCheck),
+    )
+    @given(MODELS[name])
+    def collect(model: bytes) -> None:
+        found.append(model)
+
+    collect()
+    return found
