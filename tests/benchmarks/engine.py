@@ -12,7 +12,7 @@ import os
 import sys
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -120,6 +120,32 @@ def measured_twice(names: Sequence[str], board: Board, target: Target) -> dict[s
     return found[0]
 
 
+def show_layers(name: str, board: Board, target: Target) -> None:
+    """Instructions of each layer: those of the network that ends after it less those of the one that ends before."""
+    program = compile_network((MODELS / f"{name}.tflite").read_bytes(), target=target)
+    vector = np.fromfile(MODELS / f"{name}.in.bin", np.int8)
+    parts = program.files["network.c"].split(b"    TN_MARK();\n")
+    print(f"{name:22}{'MAC':>12}{'instructions':>14}{'per MAC':>9}  shapes")
+    with tempfile.TemporaryDirectory() as home:
+        os.environ["TINYNAS_HOME"] = home
+        with open_bench(board, directory=Path(home) / "bench") as bench:
+            before = 0
+            called = [
+                layer for layer in program.layers if f"_layer_{layer.index}();".encode() in program.files["network.c"]
+            ]
+            for at, layer in enumerate((None, *called)):
+                source = b"    return;\n".join([b"".join(parts[: at + 1]), b"".join(parts[at + 1 :])])
+                shortened = replace(program, files={**program.files, "network.c": source})
+                image = build(board, shortened, Path(home) / "desk")
+                instructions = flash_and_measure(bench, image, vector[None], repeats=3).instructions or 0
+                if layer is not None:
+                    cost = instructions - before
+                    per_mac = f"{cost / layer.macs:.3f}" if layer.macs else "-"
+                    title = f"{layer.index} {layer.op}"
+                    print(f"{title:22}{layer.macs:>12,}{cost:>14,}{per_mac:>9}  {layer.comment}", flush=True)
+                before = instructions
+
+
 def geometric_mean(found: Mapping[str, Figures]) -> float:
     """Over the networks: instructions of TFLM + CMSIS-NN divided by ours."""
     ratios = [INSTRUCTIONS[TFLM][name] / figures.instructions for name, figures in found.items()]
@@ -225,6 +251,7 @@ def main() -> None:
     parser.add_argument("network", nargs="*", metavar="NETWORK", help=f"{', '.join(NETWORKS)}; default: all")
     parser.add_argument("--board", default="netduinoplus2")
     parser.add_argument("--target", choices=TARGETS, default="cortex-m4", help="what the code is fast on")
+    parser.add_argument("--layers", action="store_true", help="the layers of one network instead")
     parser.add_argument("--json", action="store_true")
     chosen = parser.parse_args()
     if unknown := set(chosen.network) - set(NETWORKS):
@@ -232,6 +259,10 @@ def main() -> None:
     if not MODELS.is_dir():
         sys.exit(f"the reference networks are not in {MODELS}")
     board = load_board(chosen.board)
+    if chosen.layers:
+        for name in chosen.network or NETWORKS:
+            show_layers(name, board, chosen.target)
+        return
     found = measured_twice(chosen.network or NETWORKS, board, chosen.target)
     if chosen.json:
         print(json.dumps(as_object(found, board, chosen.target), indent=2))

@@ -11,12 +11,12 @@ from tinynas.compiler.emit import emit
 from tinynas.compiler.graph import read_graph
 from tinynas.compiler.memory import plan_memory
 from tinynas.compiler.ops import SUPPORTED, lower
-from tinynas.compiler.program import LayerInfo, Program, TensorInfo
+from tinynas.compiler.program import ArenaBlock, LayerInfo, Program, TensorInfo
 from tinynas.compiler.step import Step
 from tinynas.compiler.target import TARGETS, Target
 from tinynas.errors import ConfigError, UnsupportedError
 
-__all__ = ["SUPPORTED", "TARGETS", "LayerInfo", "Program", "Target", "TensorInfo", "compile_network"]
+__all__ = ["SUPPORTED", "ArenaBlock", "TARGETS", "LayerInfo", "Program", "Target", "TensorInfo", "compile_network"]
 
 # Beyond the largest microcontrollers; operators that share one large constant would otherwise write it again and again.
 _MOST_CONSTANTS_BYTES = 64 << 20
