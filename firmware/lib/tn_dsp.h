@@ -126,4 +126,9 @@ TN_FOLDED uint32_t tn_load4(const int8_t *from)
     return bytes;
 }
 
+TN_FOLDED void tn_store4(int8_t *to, uint32_t bytes)
+{
+    memcpy(to, &bytes, sizeof bytes);
+}
+
 #endif
