@@ -107,4 +107,19 @@ TN_FOLDED void tn_pair_conv(const struct tn_pair_conv *layer, int32_t variant, i
     }
 }
 
+/* One function for each form, shared by all layers that need it. */
+#define TN_PAIR_CONV(name, variant, quads)                                                                                \
+    TN_APART void name(const struct tn_pair_conv *layer, const int8_t *input, int8_t *output, int8_t *scratch,           \
+                       const int8_t *weights, const int32_t *records)                                                    \
+    {                                                                                                                    \
+        tn_pair_conv(layer, variant, quads, input, output, scratch, weights, records);                                   \
+    }
+
+TN_PAIR_CONV(tn_pair_conv_relu, TN_REQUANTIZE_RELU, 1)
+TN_PAIR_CONV(tn_pair_conv_signed, TN_REQUANTIZE_SIGNED, 1)
+TN_PAIR_CONV(tn_pair_conv_clamped, TN_REQUANTIZE_CLAMPED, 1)
+TN_PAIR_CONV(tn_pair_conv_bytes_relu, TN_REQUANTIZE_RELU, 0)
+TN_PAIR_CONV(tn_pair_conv_bytes_signed, TN_REQUANTIZE_SIGNED, 0)
+TN_PAIR_CONV(tn_pair_conv_bytes_clamped, TN_REQUANTIZE_CLAMPED, 0)
+
 #endif

@@ -17,6 +17,7 @@ from tinynas.compiler.layout import (
     read_weights,
     rescale_parameters,
 )
+from tinynas.compiler.packing import Sums, pair_constants, pair_parameters
 from tinynas.compiler.step import Call, Scratch, Step
 from tinynas.compiler.target import Target
 from tinynas.compiler.window import Window, read_window
@@ -74,6 +75,12 @@ def convolution(
         },
     }
     bias = fold_bias(rows, read_bias(operator, 2, channels), source.zero_point)
+    if target == "cortex-m4":
+        factors = tuple(multipliers) if len(multipliers) > 1 else tuple(multipliers) * channels
+        zero_point = operator.output.zero_point
+        sums = Sums(rows=rows, bias=bias, multipliers=factors, zero_point=zero_point, limits=limits).tamed()
+        if sums.bounded and sums.pairable:
+            return _paired(operator, window, sums)
     plain = int(is_plain(rows, bias, multipliers))
     scratch = Scratch(size=0 if window.contiguous else min(pixels, 2) * depth)
     constants = matmul_constants(interleave(rows), bias, multipliers)
@@ -84,3 +91,46 @@ def convolution(
         arguments=(plain, source, operator.output, scratch, *constants),
     )
     return Step(operator=operator, calls=(call,), macs=pixels * depth * channels, detail=f"{window}, {limits.name}")
+
+
+def _paired(operator: Operator, window: Window, sums: Sums) -> Step:
+    """The step for a CPU with DSP instructions."""
+    channels, depth = sums.rows.shape
+    pixels = math.prod(window.output)
+    if pixels == 1 and window.contiguous:
+        calls = (pair_fully_connected(operator, sums),)
+    else:
+        padded = -(-depth // 4) * 4
+        quads = window.channels % 4 == 0 and (window.dilation[1] == 1 or window.size[1] == 1)
+        call = Call(
+            kernel=f"tn_pair_conv_{'' if quads else 'bytes_'}{sums.variant}",
+            record="tn_pair_conv",
+            parameters={
+                **window.parameters,
+                "padding": operator.activation().zero_point,
+                **{f"matmul.{key}": value for key, value in pair_parameters(sums, padded).items()},
+            },
+            arguments=(
+                operator.activation(),
+                operator.output,
+                Scratch(size=6 * padded + (0 if quads else padded)),
+                *pair_constants(sums, 4),
+            ),
+        )
+        calls = (call,)
+    detail = f"{window}, {sums.limits.name}"
+    return Step(operator=operator, calls=calls, macs=pixels * depth * channels, detail=detail)
+
+
+def pair_fully_connected(operator: Operator, sums: Sums) -> Call:
+    """The call for one vector of inputs."""
+    padded = -(-sums.rows.shape[1] // 8) * 8
+    return Call(
+        kernel=f"tn_pair_fully_connected_{sums.variant}",
+        record="tn_pair_fully_connected",
+        parameters={
+            "count": sums.rows.shape[1],
+            **{f"matmul.{key}": value for key, value in pair_parameters(sums, padded).items()},
+        },
+        arguments=(operator.activation(), operator.output, Scratch(size=2 * padded), *pair_constants(sums, 8)),
+    )

@@ -16,6 +16,8 @@ from tinynas.compiler.layout import (
     read_weights,
     rescale_parameters,
 )
+from tinynas.compiler.ops.conv_2d import pair_fully_connected
+from tinynas.compiler.packing import Sums
 from tinynas.compiler.step import Call, Step
 from tinynas.compiler.target import Target
 
@@ -47,6 +49,15 @@ def lower(operator: Operator, target: Target) -> Step:
     }
     parameters = {"rows": rows, **{f"matmul.{key}": value for key, value in matmul.items()}}
     bias = fold_bias(values, read_bias(operator, 2, channels), source.zero_point)
+    if target == "cortex-m4" and rows == 1:
+        factors = tuple(multipliers) if len(multipliers) > 1 else tuple(multipliers) * channels
+        zero_point = operator.output.zero_point
+        sums = Sums(
+            rows=values.astype(np.int8), bias=bias, multipliers=factors, zero_point=zero_point, limits=limits
+        ).tamed()
+        if sums.bounded and sums.pairable:
+            call = pair_fully_connected(operator, sums)
+            return Step(operator=operator, calls=(call,), macs=values.size, detail=limits.name)
     plain = int(is_plain(values, bias, multipliers))
     constants = matmul_constants(interleave(values), bias, multipliers)
     call = Call(

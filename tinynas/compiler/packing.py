@@ -1,0 +1,130 @@
+"""Weights for CPUs with DSP instructions: two channels share a half word. firmware/lib/tn_pair.h says how and why."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Self
+
+import numpy as np
+import numpy.typing as npt
+
+from tinynas.compiler.activation import Range
+from tinynas.compiler.fixed_point import Multiplier
+from tinynas.compiler.step import Constant
+
+# Twice an accumulator below 2^23 survives all that tn_requantize.h does to it, with shifts up to this one.
+_LARGEST_SUM = (1 << 23) - 1
+_LARGEST_SHIFT = 22
+
+_RELU, _SIGNED, _CLAMPED = "relu", "signed", "clamped"
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Sums:
+    """Sums of products and what turns them into int8 outputs.
+
+    rows: int8 (channels, depth); bias: int32 (channels,), folded; multipliers: one per channel; zero_point and limits
+    are the output's.
+    """
+
+    rows: npt.NDArray[np.int8]
+    bias: npt.NDArray[np.int32]
+    multipliers: tuple[Multiplier, ...]
+    zero_point: int
+    limits: Range
+
+    @property
+    def variant(self) -> str:
+        """Which form of `tn_requantize` gives the reference's result in the fewest instructions."""
+        if (self.limits.low, self.limits.high) != (-128, 127):
+            return _CLAMPED
+        return _RELU if self.zero_point == -128 else _SIGNED
+
+    @property
+    def bounded(self) -> bool:
+        """Whether no sum, whatever the inputs, leaves the range for which the DSP kernels are exact."""
+        lowest, highest = self._reach()
+        return bool(np.all((lowest >= -_LARGEST_SUM) & (highest <= _LARGEST_SUM))) and all(
+            -_LARGEST_SHIFT <= each.shift <= -1 for each in self.multipliers
+        )
+
+    @property
+    def pairable(self) -> bool:
+        """Whether two channels' weights fit a half as 256 * second + first."""
+        first, second = _paired(self.rows)
+        return not bool(np.any((second == -128) & (first < 0)))
+
+    def tamed(self) -> Self:
+        """The same outputs, with every provably constant channel reduced to a small bias.
+
+        Trained networks have dead channels whose bias alone is beyond what the DSP kernels can add up.
+        """
+        lowest, highest = (self._output(reach) for reach in self._reach())
+        constant = lowest == highest
+        small = 4 * (lowest - self.zero_point)
+        return type(self)(
+            rows=np.where(constant[:, None], 0, self.rows).astype(np.int8),
+            bias=np.where(constant, small, self.bias).astype(np.int32),
+            multipliers=tuple(
+                _QUARTER if dead else each for dead, each in zip(constant.tolist(), self.multipliers, strict=True)
+            ),
+            zero_point=self.zero_point,
+            limits=self.limits,
+        )
+
+    def _reach(self) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+        """Bounds of every channel's sum over all int8 inputs."""
+        rows, bias = self.rows.astype(np.int64), self.bias.astype(np.int64)
+        positive, negative = np.maximum(rows, 0).sum(axis=1), np.minimum(rows, 0).sum(axis=1)
+        return bias - 128 * positive + 127 * negative, bias + 127 * positive - 128 * negative
+
+    def _output(self, sums: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+        values = [
+            each.apply(min(max(int(number), -(1 << 31)), (1 << 31) - 1)) + self.zero_point
+            for number, each in zip(sums, self.multipliers, strict=True)
+        ]
+        return np.clip(np.array(values, np.int64), self.limits.low, self.limits.high)
+
+
+# A sum of four times a number gives that number.
+_QUARTER = Multiplier(value=1 << 30, shift=-1)
+
+
+def pair_parameters(sums: Sums, depth: int) -> dict[str, int]:
+    """The fields of `struct tn_pair`; depth: as filled up."""
+    return {
+        "depth": depth,
+        "channels": len(sums.rows),
+        "rounding": 2 * sums.zero_point + 1,
+        "low": sums.limits.low,
+        "high": sums.limits.high,
+    }
+
+
+def pair_constants(sums: Sums, group: int) -> tuple[Constant, Constant]:
+    """Weights and records as firmware/lib/tn_pair.h reads them; depth is filled up to a multiple of `group` with 0.
+
+    weights: int8 (pairs * depth * 2,); records: int32 (pairs * 5,).
+    """
+    depth = -(-sums.rows.shape[1] // group) * group
+    rows = np.pad(sums.rows, ((0, 0), (0, depth - sums.rows.shape[1])))
+    first, second = _paired(rows)
+    halves = (256 * second + first).astype("<i2")
+    quads = halves.reshape(len(halves), -1, 4)[:, :, [0, 2, 1, 3]]
+    weights = np.frombuffer(np.ascontiguousarray(quads).tobytes(), np.int8)
+    return Constant(name="weights", values=weights), Constant(name="records", values=_records(sums))
+
+
+def _paired(rows: npt.NDArray[np.int8]) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    """First and second channel of every pair, (pairs, depth) each; an odd last one is paired with zeros."""
+    even = np.pad(rows, ((0, len(rows) % 2), (0, 0))).astype(np.int64)
+    return even[0::2], even[1::2]
+
+
+def _records(sums: Sums) -> npt.NDArray[np.int32]:
+    """bias, bias, multiplier, multiplier, shifts of each pair."""
+    odd = len(sums.rows) % 2
+    bias = np.pad(sums.bias, (0, odd)).reshape(-1, 2)
+    factors: Sequence[Multiplier] = (*sums.multipliers, *(_QUARTER,) * odd)
+    values = np.array([each.value for each in factors], np.int32).reshape(-1, 2)
+    shifts = np.array([-each.shift for each in factors], np.int32).reshape(-1, 2)
+    return np.column_stack([bias, values, shifts[:, 0] | shifts[:, 1] << 8]).astype(np.int32).reshape(-1)
