@@ -150,10 +150,11 @@ TN_FOLDED const int8_t *tn_pair_dot_1(const int8_t *staged, const int8_t *weight
                      "    smlad %[f], r2, r6, %[f]\n"
                      "    smlad %[f], r3, r8, %[f]\n"
                      "    .endr\n"
-                     "    cmp %[x], %[end]\n"
+                     "    ldr r0, %[end]\n"
+                     "    cmp %[x], r0\n"
                      "    bne 1b\n"
                      : [x] "+r"(staged), [w] "+r"(weights), [b] "+r"(b), [f] "+r"(f), "+r"(skip)
-                     : [end] "r"(end)
+                     : [end] "m"(end)
                      : "r1", "r2", "r3", "r4", "r5", "r6", "r8", "cc", "memory");
     *both = b;
     *first = f;
