@@ -63,14 +63,15 @@ TN_FOLDED const int8_t *tn_pair_dot_3(const int8_t *staged, const int8_t *weight
 {
     /* Four quads are written out, 68 bytes of code each: the first round enters where its count of quads is left. */
     const int8_t *const end = staged + 6 * depth;
-    register uint32_t skip __asm__("r0") = (uint32_t)(-depth / 4 & 3) * 68u;
+    const uint32_t skip = (uint32_t)(-depth / 4 & 3) * 68u;
     uint32_t b0 = sums->both[0], b1 = sums->both[1], b2 = sums->both[2];
     uint32_t f0 = sums->first[0], f1 = sums->first[1], f2 = sums->first[2];
     uint32_t w0, w1;
 
     /* The end waits in memory: the fourteen registers are taken. LDM needs registers in ascending order, so the inputs'
      * are named. */
-    __asm__ volatile("    add pc, r0\n"
+    __asm__ volatile("    ldr r0, %[skip]\n"
+                     "    add pc, r0\n"
                      "    nop\n"
                      "1:\n"
                      "    .rept 4\n"
@@ -96,9 +97,9 @@ TN_FOLDED const int8_t *tn_pair_dot_3(const int8_t *staged, const int8_t *weight
                      "    cmp %[x], %[w0]\n"
                      "    bne 1b\n"
                      : [x] "+r"(staged), [w] "+r"(weights), [b0] "+r"(b0), [b1] "+r"(b1), [b2] "+r"(b2), [f0] "+r"(f0),
-                       [f1] "+r"(f1), [f2] "+r"(f2), [w0] "=&r"(w0), [w1] "=&r"(w1), "+r"(skip)
-                     : [end] "m"(end)
-                     : "r1", "r2", "cc", "memory");
+                       [f1] "+r"(f1), [f2] "+r"(f2), [w0] "=&r"(w0), [w1] "=&r"(w1)
+                     : [end] "m"(end), [skip] "m"(skip)
+                     : "r0", "r1", "r2", "cc", "memory");
     sums->both[0] = b0, sums->both[1] = b1, sums->both[2] = b2;
     sums->first[0] = f0, sums->first[1] = f1, sums->first[2] = f2;
     return weights;
@@ -128,10 +129,11 @@ TN_FOLDED const int8_t *tn_pair_dot_1(const int8_t *staged, const int8_t *weight
 {
     /* Eight values are 56 bytes of code. */
     const int8_t *const end = staged + 2 * depth;
-    register uint32_t skip __asm__("r0") = (uint32_t)(-depth / 8 & 3) * 56u;
+    const uint32_t skip = (uint32_t)(-depth / 8 & 3) * 56u;
     uint32_t b = *both, f = *first;
 
-    __asm__ volatile("    add pc, r0\n"
+    __asm__ volatile("    ldr r0, %[skip]\n"
+                     "    add pc, r0\n"
                      "    nop\n"
                      "1:\n"
                      "    .rept 4\n"
@@ -153,9 +155,9 @@ TN_FOLDED const int8_t *tn_pair_dot_1(const int8_t *staged, const int8_t *weight
                      "    ldr r0, %[end]\n"
                      "    cmp %[x], r0\n"
                      "    bne 1b\n"
-                     : [x] "+r"(staged), [w] "+r"(weights), [b] "+r"(b), [f] "+r"(f), "+r"(skip)
-                     : [end] "m"(end)
-                     : "r1", "r2", "r3", "r4", "r5", "r6", "r8", "cc", "memory");
+                     : [x] "+r"(staged), [w] "+r"(weights), [b] "+r"(b), [f] "+r"(f)
+                     : [end] "m"(end), [skip] "m"(skip)
+                     : "r0", "r1", "r2", "r3", "r4", "r5", "r6", "r8", "cc", "memory");
     *both = b;
     *first = f;
     return weights;
