@@ -13,6 +13,10 @@
 
 #include "tn_requantize.h"
 
+#if defined __ARM_FEATURE_DSP && defined __OPTIMIZE__
+#define TN_PAIR_ASSEMBLY 1
+#endif
+
 struct tn_pair {
     int32_t depth;    /* length of an input vector, a multiple of four */
     int32_t channels; /* outputs per input vector */
@@ -56,14 +60,30 @@ TN_FOLDED int8_t *tn_stage(const int8_t *from, int32_t count, int8_t *to, int32_
     return to;
 }
 
+/* Where the loop over a staged input ends, and how many bytes of its code the first round skips. */
+struct tn_pair_span {
+    const int8_t *end;
+    uint32_t skip;
+};
+
+/* The loops below are written out four times, so that the first round enters where its share is left. bytes: of staged
+ * input in each of the four; code: bytes of code for them. */
+TN_FOLDED struct tn_pair_span tn_pair_span(const int8_t *staged, int32_t size, int32_t bytes, uint32_t code)
+{
+    struct tn_pair_span span = {staged + size, (uint32_t)(-(size / bytes) & 3) * code};
+
+#ifdef TN_PAIR_ASSEMBLY
+    /* Both are read from memory, where GCC puts no constant: hide what it may know of them. */
+    __asm__("" : "+r"(span.end), "+r"(span.skip));
+#endif
+    return span;
+}
+
 /* Adds the products of three staged pixels with one pair's weights; returns the next pair's weights. */
-#if defined __ARM_FEATURE_DSP && defined __OPTIMIZE__
-TN_FOLDED const int8_t *tn_pair_dot_3(const int8_t *staged, const int8_t *weights, int32_t depth,
+#ifdef TN_PAIR_ASSEMBLY
+TN_FOLDED const int8_t *tn_pair_dot_3(const int8_t *staged, const int8_t *weights, struct tn_pair_span span,
                                       struct tn_pair_sums *sums)
 {
-    /* Four quads are written out, 68 bytes of code each: the first round enters where its count of quads is left. */
-    const int8_t *const end = staged + 6 * depth;
-    const uint32_t skip = (uint32_t)(-depth / 4 & 3) * 68u;
     uint32_t b0 = sums->both[0], b1 = sums->both[1], b2 = sums->both[2];
     uint32_t f0 = sums->first[0], f1 = sums->first[1], f2 = sums->first[2];
     uint32_t w0, w1;
@@ -98,17 +118,17 @@ TN_FOLDED const int8_t *tn_pair_dot_3(const int8_t *staged, const int8_t *weight
                      "    bne 1b\n"
                      : [x] "+r"(staged), [w] "+r"(weights), [b0] "+r"(b0), [b1] "+r"(b1), [b2] "+r"(b2), [f0] "+r"(f0),
                        [f1] "+r"(f1), [f2] "+r"(f2), [w0] "=&r"(w0), [w1] "=&r"(w1)
-                     : [end] "m"(end), [skip] "m"(skip)
+                     : [end] "m"(span.end), [skip] "m"(span.skip)
                      : "r0", "r1", "r2", "cc", "memory");
     sums->both[0] = b0, sums->both[1] = b1, sums->both[2] = b2;
     sums->first[0] = f0, sums->first[1] = f1, sums->first[2] = f2;
     return weights;
 }
 #else
-TN_FOLDED const int8_t *tn_pair_dot_3(const int8_t *staged, const int8_t *weights, int32_t depth,
+TN_FOLDED const int8_t *tn_pair_dot_3(const int8_t *staged, const int8_t *weights, struct tn_pair_span span,
                                       struct tn_pair_sums *sums)
 {
-    for (int32_t k = 0; k < depth; k += 2, staged += 12, weights += 4) {
+    for (; staged != span.end; staged += 12, weights += 4) {
         const uint32_t both = tn_load4(weights), first = tn_sxtb16(both);
 
         for (int32_t i = 0; i < 3; i++) {
@@ -123,13 +143,10 @@ TN_FOLDED const int8_t *tn_pair_dot_3(const int8_t *staged, const int8_t *weight
 #endif
 
 /* The same for one pixel, whose depth is a multiple of eight here. */
-#if defined __ARM_FEATURE_DSP && defined __OPTIMIZE__
-TN_FOLDED const int8_t *tn_pair_dot_1(const int8_t *staged, const int8_t *weights, int32_t depth, uint32_t *both,
-                                      uint32_t *first)
+#ifdef TN_PAIR_ASSEMBLY
+TN_FOLDED const int8_t *tn_pair_dot_1(const int8_t *staged, const int8_t *weights, struct tn_pair_span span,
+                                      uint32_t *both, uint32_t *first)
 {
-    /* Eight values are 56 bytes of code. */
-    const int8_t *const end = staged + 2 * depth;
-    const uint32_t skip = (uint32_t)(-depth / 8 & 3) * 56u;
     uint32_t b = *both, f = *first;
 
     __asm__ volatile("    ldr r0, %[skip]\n"
@@ -156,17 +173,17 @@ TN_FOLDED const int8_t *tn_pair_dot_1(const int8_t *staged, const int8_t *weight
                      "    cmp %[x], r0\n"
                      "    bne 1b\n"
                      : [x] "+r"(staged), [w] "+r"(weights), [b] "+r"(b), [f] "+r"(f)
-                     : [end] "m"(end), [skip] "m"(skip)
+                     : [end] "m"(span.end), [skip] "m"(span.skip)
                      : "r0", "r1", "r2", "r3", "r4", "r5", "r6", "r8", "cc", "memory");
     *both = b;
     *first = f;
     return weights;
 }
 #else
-TN_FOLDED const int8_t *tn_pair_dot_1(const int8_t *staged, const int8_t *weights, int32_t depth, uint32_t *both,
-                                      uint32_t *first)
+TN_FOLDED const int8_t *tn_pair_dot_1(const int8_t *staged, const int8_t *weights, struct tn_pair_span span,
+                                      uint32_t *both, uint32_t *first)
 {
-    for (int32_t k = 0; k < depth; k += 2, staged += 4, weights += 4) {
+    for (; staged != span.end; staged += 4, weights += 4) {
         const uint32_t x = tn_load4(staged), pair = tn_load4(weights);
 
         *both = tn_smlad(x, pair, *both);
@@ -181,14 +198,15 @@ TN_FOLDED const int8_t *tn_pair_dot_1(const int8_t *staged, const int8_t *weight
 TN_FOLDED void tn_pair_matmul_3(const struct tn_pair *layer, int32_t variant, const int8_t *staged, int8_t *output,
                                 int32_t second, int32_t third, const int8_t *weights, const int32_t *record)
 {
-    const int32_t rounding = layer->rounding, depth = layer->depth, low = layer->low, high = layer->high;
+    const int32_t rounding = layer->rounding, low = layer->low, high = layer->high;
+    const struct tn_pair_span span = tn_pair_span(staged, 6 * layer->depth, 24, 68);
 
     for (int32_t left = layer->channels; left > 0; left -= 2, record += TN_PAIR_RECORD, output += 2) {
         const uint32_t bias = (uint32_t)record[TN_PAIR_BIAS];
         const uint32_t both = bias + ((uint32_t)record[TN_PAIR_BIAS + 1] << 8);
         struct tn_pair_sums sums = {{both, both, both}, {bias, bias, bias}};
 
-        weights = tn_pair_dot_3(staged, weights, depth, &sums);
+        weights = tn_pair_dot_3(staged, weights, span, &sums);
 
         /* A channel without a second one shares its place with it, and is written last. */
         int8_t *const other = output + (left > 1 ? 1 : 0);
@@ -217,13 +235,14 @@ TN_FOLDED void tn_pair_matmul_3(const struct tn_pair *layer, int32_t variant, co
 TN_FOLDED void tn_pair_matmul_1(const struct tn_pair *layer, int32_t variant, const int8_t *staged, int8_t *output,
                                 const int8_t *weights, const int32_t *record)
 {
-    const int32_t rounding = layer->rounding, depth = layer->depth, low = layer->low, high = layer->high;
+    const int32_t rounding = layer->rounding, low = layer->low, high = layer->high;
+    const struct tn_pair_span span = tn_pair_span(staged, 2 * layer->depth, 16, 56);
 
     for (int32_t left = layer->channels; left > 0; left -= 2, record += TN_PAIR_RECORD, output += 2) {
         uint32_t first = (uint32_t)record[TN_PAIR_BIAS];
         uint32_t both = first + ((uint32_t)record[TN_PAIR_BIAS + 1] << 8);
 
-        weights = tn_pair_dot_1(staged, weights, depth, &both, &first);
+        weights = tn_pair_dot_1(staged, weights, span, &both, &first);
 
         const uint32_t shifts = (uint32_t)record[TN_PAIR_SHIFTS];
         const int32_t shift = (int32_t)(shifts & 0xFFu), other = (int32_t)(shifts >> 8);
