@@ -65,7 +65,7 @@ TN_FOLDED int32_t tn_smmlar(int32_t a, int32_t b, int32_t sum)
 /* Clamped to int8. */
 TN_FOLDED int32_t tn_ssat8(int32_t value)
 {
-    return __ssat(value, 8);
+    return (int32_t)__ssat(value, 8);
 }
 
 #else
