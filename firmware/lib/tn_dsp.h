@@ -65,7 +65,10 @@ TN_FOLDED int32_t tn_smmlar(int32_t a, int32_t b, int32_t sum)
 /* Clamped to int8. */
 TN_FOLDED int32_t tn_ssat8(int32_t value)
 {
-    return (int32_t)__ssat(value, 8);
+    int32_t result;
+
+    __asm__("ssat %0, #8, %1" : "=r"(result) : "r"(value));
+    return result;
 }
 
 #else

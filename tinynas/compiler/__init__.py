@@ -16,7 +16,7 @@ from tinynas.compiler.step import Step
 from tinynas.compiler.target import TARGETS, Target
 from tinynas.errors import ConfigError, UnsupportedError
 
-__all__ = ["SUPPORTED", "ArenaBlock", "TARGETS", "LayerInfo", "Program", "Target", "TensorInfo", "compile_network"]
+__all__ = ["SUPPORTED", "TARGETS", "ArenaBlock", "LayerInfo", "Program", "Target", "TensorInfo", "compile_network"]
 
 # Beyond the largest microcontrollers; operators that share one large constant would otherwise write it again and again.
 _MOST_CONSTANTS_BYTES = 64 << 20
