@@ -62,6 +62,11 @@ def test_quantized_values_round_halves_away_from_zero(real: float, expected: int
     assert quantized(real, 0.5, 10) == expected
 
 
+def test_a_quotient_beyond_float32_is_refused() -> None:
+    with pytest.raises(UnsupportedError, match="6 at scale 1e-40 does not fit int32"):
+        quantized(6.0, 1e-40, 0)
+
+
 @pytest.fixture(scope="module")
 def library(cc: str, tmp_path_factory: pytest.TempPathFactory) -> ctypes.CDLL:
     folder = tmp_path_factory.mktemp("fixed_point")

@@ -1,19 +1,19 @@
 """Models that are damaged or foreign: one clear error, in bounded time, naming the operator and what is supported."""
 
-import random
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from mutation import Anatomy, dissect, mutate
+from random_models import MODELS, draw_models
 from tflite_writer import Operation, Tensor, write_model
 
 from tinynas.compiler import compile_network
 from tinynas.errors import ConfigError, MalformedModelError, UnsupportedError
 
-MODELS = Path(__file__).parents[3] / "shared" / "models"
+REFERENCES = Path(__file__).parents[3] / "shared" / "models"
 
 
 def small_model() -> bytes:
@@ -39,27 +39,6 @@ def small_model() -> bytes:
     return write_model(tensors, operations)
 
 
-def mutations(tflite: bytes, count: int, rng: random.Random) -> Iterator[bytes]:
-    """Bytes changed, words replaced by extremes, parts cut out, doubled or cut off."""
-    extremes = [0, 1, 0x7F, 0xFF, 0x7FFF, 0xFFFF, 0x7FFFFFFF, 0x80000000, 0xFFFFFFFF]
-    for _ in range(count):
-        data = bytearray(tflite)
-        for _ in range(rng.choice([1, 1, 2, 8])):
-            at = rng.randrange(len(data) - 8)
-            match rng.randrange(5):
-                case 0:
-                    data[at] = rng.randrange(256)
-                case 1:
-                    data[at] ^= 1 << rng.randrange(8)
-                case 2:
-                    data[at : at + 4] = rng.choice(extremes).to_bytes(4, "little")
-                case 3:
-                    del data[at : at + rng.randrange(1, 9)]
-                case 4:
-                    data[at:at] = data[at : at + rng.randrange(1, 9)]
-        yield bytes(data[: rng.randrange(len(data))]) if rng.random() < 0.05 else bytes(data)
-
-
 def survives(tflite: bytes) -> bool:
     """Whether it compiles; any error but the two that are meant for it fails the test."""
     try:
@@ -70,19 +49,25 @@ def survives(tflite: bytes) -> bool:
     return True
 
 
-def test_thousands_of_mutations_end_in_a_program_or_a_clear_error() -> None:
+@pytest.fixture(scope="module")
+def corpus() -> list[Anatomy]:
+    return [dissect(small_model()), *(dissect(draw_models(name, 1, start=3)[-1]) for name in MODELS)]
+
+
+def test_mutations_end_in_a_program_or_a_clear_error(corpus: list[Anatomy]) -> None:
+    """The short form of tests/nightly/fuzz_importer.py."""
     start = time.monotonic()
-    outcomes = [survives(each) for each in mutations(small_model(), 3000, random.Random(1))]
-    assert 100 < sum(outcomes) < 2900
+    outcomes = [survives(mutate(corpus, number)) for number in range(5000)]
+    assert 200 < sum(outcomes) < 4800
     # Far above what it takes: a mutation that makes the reader work for a second would show.
     assert time.monotonic() - start < 60
 
 
-@pytest.mark.skipif(not MODELS.is_dir(), reason="the reference networks are not beside the checkout")
+@pytest.mark.skipif(not REFERENCES.is_dir(), reason="the reference networks are not beside the checkout")
 def test_mutations_of_a_real_model_end_in_a_program_or_a_clear_error() -> None:
-    tflite = (MODELS / "kws.tflite").read_bytes()
-    for each in mutations(tflite, 200, random.Random(2)):
-        survives(each)
+    tflite = dissect((REFERENCES / "kws.tflite").read_bytes())
+    for number in range(200):
+        survives(mutate([tflite], number))
 
 
 def test_every_truncation_is_malformed() -> None:

@@ -73,7 +73,8 @@ def quantized(real: float, scale: float, zero_point: int) -> int:
     Raises:
         UnsupportedError: the quotient does not fit int32.
     """
-    quotient = float(np.float32(real) / np.float32(scale))
+    with np.errstate(over="ignore"):
+        quotient = float(np.float32(real) / np.float32(scale))
     if not abs(quotient) < 1 << 31:
         raise UnsupportedError(f"{real:g} at scale {scale:g} does not fit int32")
     return zero_point + int(math.copysign(math.floor(abs(quotient) + 0.5), quotient))
