@@ -130,10 +130,7 @@ def show_layers(name: str, board: Board, target: Target) -> None:
         os.environ["TINYNAS_HOME"] = home
         with open_bench(board, directory=Path(home) / "bench") as bench:
             before = 0
-            called = [
-                layer for layer in program.layers if f"_layer_{layer.index}();".encode() in program.files["network.c"]
-            ]
-            for at, layer in enumerate((None, *called)):
+            for at, layer in enumerate((None, *program.layers)):
                 source = b"    return;\n".join([b"".join(parts[: at + 1]), b"".join(parts[at + 1 :])])
                 shortened = replace(program, files={**program.files, "network.c": source})
                 image = build(board, shortened, Path(home) / "desk")

@@ -296,8 +296,14 @@ def _write_call(call: Call, arguments: _Arguments) -> str:
     return f"    static const struct {call.record} layer = {{\n{textwrap.indent(fields, '    ')}\n    }};\n\n{line}\n"
 
 
+def _write_step(step: Step, name: str) -> str:
+    """A layer without work is marked, too, so that marks are counted like layers."""
+    call = f"tn_{name}_layer_{step.operator.index}();" if step.calls else f"/* layer {step.operator.index}: no work */"
+    return f"    {call}\n    TN_MARK();\n"
+
+
 def _write_functions(graph: Graph, steps: Sequence[Step], plan: Plan, name: str) -> str:
-    calls = "".join(f"    tn_{name}_layer_{step.operator.index}();\n    TN_MARK();\n" for step in steps if step.calls)
+    calls = "".join(_write_step(step, name) for step in steps)
     return f"""int8_t *tn_{name}_input(void)
 {{
     return tn_{name}_arena + {plan.offsets[graph.input.index]};

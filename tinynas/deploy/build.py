@@ -8,6 +8,7 @@ import re
 import shutil
 import subprocess
 import threading
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -61,8 +62,10 @@ class Image:
     firmware_hash: str
 
 
-def build(board: Board, program: Program, workdir: Path) -> Image:
+def build(board: Board, program: Program, workdir: Path, *, profile: bool = False) -> Image:
     """Build the image that runs `program` on `board`. One user of `workdir` at a time; it makes the next build faster.
+
+    profile: the image marks the end of each layer, for an emulator that counts what lies between two marks.
 
     Raises:
         LimitError: the image does not fit the board; the message has both numbers.
@@ -70,7 +73,11 @@ def build(board: Board, program: Program, workdir: Path) -> Image:
         InfrastructureError: a folder cannot be written.
     """
     empty = baseline(board, workdir)
-    binary, sizes, build_id = _build(board, program.files, workdir)
+    if profile:
+        # A folder of its own: other flags would make PlatformIO compile everything anew, here and the next time.
+        binary, sizes, build_id = _build(board, program.files, workdir / "profile", defines=("TN_PROFILE",))
+    else:
+        binary, sizes, build_id = _build(board, program.files, workdir)
     return Image(
         binary=binary,
         sha256=program.sha256,
@@ -98,9 +105,11 @@ def baseline(board: Board, workdir: Path) -> Baseline:
     return Baseline(sizes=sizes, toolchain=toolchain, flags=flags, firmware_hash=firmware)
 
 
-def _build(board: Board, files: dict[str, bytes], workdir: Path) -> tuple[bytes, Sizes, str]:
+def _build(
+    board: Board, files: dict[str, bytes], workdir: Path, *, defines: Sequence[str] = ()
+) -> tuple[bytes, Sizes, str]:
     with held_project(workdir) as project:
-        stage(board, files, project)
+        stage(board, files, project, defines=defines)
         outcome = run_platformio(project, "--silent", timeout_s=_TIMEOUT_S)
         if not outcome.succeeded:
             raise _failure(outcome, board, workdir)

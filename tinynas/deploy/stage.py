@@ -2,7 +2,7 @@
 
 import fcntl
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -46,8 +46,10 @@ def held_project(folder: Path) -> Iterator[HeldProject]:
         yield HeldProject(folder=folder, lock=lock.fileno())
 
 
-def stage(board: Board, files: Mapping[str, bytes], project: HeldProject) -> None:
+def stage(board: Board, files: Mapping[str, bytes], project: HeldProject, *, defines: Sequence[str] = ()) -> None:
     """Make the folder a PlatformIO project with `files` as its sources; other sources in it are removed.
+
+    defines: macros that the whole image is compiled with.
 
     Raises:
         InfrastructureError: the folder cannot be written.
@@ -55,7 +57,7 @@ def stage(board: Board, files: Mapping[str, bytes], project: HeldProject) -> Non
     sources = project.folder / "src"
     try:
         sources.mkdir(exist_ok=True)
-        write_changed(project.folder / "platformio.ini", _settings(board).encode())
+        write_changed(project.folder / "platformio.ini", _settings(board, defines).encode())
         for path in sources.iterdir():
             if path.name not in files:
                 path.unlink()
@@ -79,7 +81,7 @@ def _took(lock: int) -> bool:
     return True
 
 
-def _settings(board: Board) -> str:
+def _settings(board: Board, defines: Sequence[str]) -> str:
     # The link to the development platform lies in the project, because a shared one would be rewritten by every
     # installation of tinynas that uses the same store.
     return f"""\
@@ -92,4 +94,5 @@ platforms_dir = ${{platformio.workspace_dir}}/platforms
 platform = symlink://{paths.FIRMWARE / "platform"}
 board = {board.name}
 lib_ldf_mode = off
+build_flags = {" ".join(f"-D{each}" for each in defines)}
 """
