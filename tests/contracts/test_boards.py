@@ -73,6 +73,7 @@ def program() -> Program:
         sha256=SHA256,
         arena_bytes=INPUT_BYTES,
         arena_lower_bound_bytes=INPUT_BYTES,
+        arena=(),
         constants_bytes=0,
         inputs=(tensor("input", INPUT_BYTES),),
         outputs=(tensor("output", OUTPUT_BYTES),),

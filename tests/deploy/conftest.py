@@ -80,6 +80,7 @@ tn_constants:
             sha256=sha256.hex(),
             arena_bytes=arena,
             arena_lower_bound_bytes=arena,
+            arena=(),
             constants_bytes=constants,
             inputs=(tensor,),
             outputs=(tensor,),

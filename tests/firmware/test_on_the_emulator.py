@@ -73,6 +73,7 @@ def program() -> Program:
         sha256="01" + "00" * 31,
         arena_bytes=INPUT_BYTES,
         arena_lower_bound_bytes=INPUT_BYTES,
+        arena=(),
         constants_bytes=0,
         inputs=(tensor,),
         outputs=(tensor,),
