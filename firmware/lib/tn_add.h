@@ -21,10 +21,12 @@ struct tn_add {
 };
 
 /* TensorFlow Lite adds 20 bits below the integers before it rounds. */
+#define TN_ADD_ONE ((int32_t)1 << 20)
+
 TN_FOLDED int8_t tn_add_one(const struct tn_add *layer, int32_t a, int32_t b)
 {
-    const int32_t fine_a = tn_multiply((a - layer->zero_point_a) * (1 << 20), layer->multiplier_a, layer->shift_a);
-    const int32_t fine_b = tn_multiply((b - layer->zero_point_b) * (1 << 20), layer->multiplier_b, layer->shift_b);
+    const int32_t fine_a = tn_multiply((a - layer->zero_point_a) * TN_ADD_ONE, layer->multiplier_a, layer->shift_a);
+    const int32_t fine_b = tn_multiply((b - layer->zero_point_b) * TN_ADD_ONE, layer->multiplier_b, layer->shift_b);
     const int32_t sum = tn_multiply(fine_a + fine_b, layer->multiplier, layer->shift);
 
     return tn_clamp(sum + layer->zero_point, layer->low, layer->high);

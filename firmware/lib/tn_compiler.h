@@ -15,6 +15,13 @@
 #define TN_APART static inline
 #endif
 
+/* Before a loop: repeats its body four times in a row. */
+#if defined __clang__ || (defined __GNUC__ && __GNUC__ >= 8)
+#define TN_UNROLL_4 _Pragma("GCC unroll 4")
+#else
+#define TN_UNROLL_4
+#endif
+
 /* A profile build is told after each layer. */
 #ifdef TN_PROFILE
 void tn_mark(void);

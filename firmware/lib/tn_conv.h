@@ -29,14 +29,14 @@ static inline void tn_conv_row(const struct tn_conv *layer, const int8_t *row, i
         const int32_t after = tn_min(tn_max(x + w->width - w->in_width, 0), w->width - before);
         const int32_t inside = w->width - before - after;
 
-        memset(patch, layer->padding, (size_t)(before * w->channels));
+        memset(patch, (int)layer->padding, (size_t)(before * w->channels));
         memcpy(patch + before * w->channels, row + (x + before) * w->channels, (size_t)(inside * w->channels));
-        memset(patch + (before + inside) * w->channels, layer->padding, (size_t)(after * w->channels));
+        memset(patch + (before + inside) * w->channels, (int)layer->padding, (size_t)(after * w->channels));
         return;
     }
     for (int32_t i = 0; i < w->width; i++, x += w->dilation_x, patch += w->channels) {
         if (x < 0 || x >= w->in_width) {
-            memset(patch, layer->padding, (size_t)w->channels);
+            memset(patch, (int)layer->padding, (size_t)w->channels);
         } else {
             memcpy(patch, row + x * w->channels, (size_t)w->channels);
         }
@@ -60,7 +60,7 @@ static inline const int8_t *tn_conv_patch(const struct tn_conv *layer, const int
         int8_t *const patch = scratch + i * w->width * w->channels;
 
         if (y < 0 || y >= w->in_height) {
-            memset(patch, layer->padding, (size_t)(w->width * w->channels));
+            memset(patch, (int)layer->padding, (size_t)(w->width * w->channels));
         } else {
             tn_conv_row(layer, input + y * row_size, x, patch);
         }

@@ -31,7 +31,7 @@ TN_FOLDED void tn_depthwise_inside(const struct tn_window *w, int32_t height, in
     for (int32_t i = 0; i < height; i++, input += step_y) {
         const int8_t *x = input;
 
-#pragma GCC unroll 4
+        TN_UNROLL_4
         for (int32_t j = 0; j < width; j++, x += step_x, weights += 4) {
             s0 += (uint32_t)(x[0] * weights[0]);
             s1 += (uint32_t)(x[1] * weights[1]);

@@ -12,13 +12,13 @@
 /* round(a * b / 2^31). b is never negative here, so the product of two INT32_MIN, which saturates, cannot occur. */
 static inline int32_t tn_doubling_high_product(int32_t a, int32_t b)
 {
-    return (int32_t)(((int64_t)a * b + (1 << 30)) >> 31);
+    return (int32_t)(((int64_t)a * b + ((int32_t)1 << 30)) >> 31);
 }
 
 /* value / 2^exponent with halves away from zero, 0 <= exponent <= 31. */
 static inline int32_t tn_rounding_shift(int32_t value, int32_t exponent)
 {
-    const int32_t mask = (int32_t)((1u << exponent) - 1u);
+    const int32_t mask = (int32_t)(((uint32_t)1 << exponent) - 1);
     const int32_t remainder = value & mask;
     const int32_t threshold = (mask >> 1) + (value < 0 ? 1 : 0);
 
@@ -58,7 +58,7 @@ TN_FOLDED int8_t tn_rescale(const struct tn_rescale *rescale, int32_t plain, uin
 
     if (plain) {
         value = tn_doubling_high_product(value, multiplier);
-        value = (value + (value >> 31) + ((1 << -shift) >> 1)) >> -shift;
+        value = (value + (value >> 31) + (((int32_t)1 << -shift) >> 1)) >> -shift;
     } else {
         value = tn_multiply(value, multiplier, shift);
     }

@@ -16,7 +16,7 @@ struct tn_pad {
 
 static inline void tn_pad(const struct tn_pad *layer, const int8_t *input, int8_t *output)
 {
-    memset(output, layer->value, (size_t)layer->count);
+    memset(output, (int)layer->value, (size_t)layer->count);
     output += layer->out_offset;
     for (int32_t i = 0; i < layer->size_0; i++) {
         for (int32_t j = 0; j < layer->size_1; j++) {

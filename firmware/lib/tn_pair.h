@@ -13,7 +13,8 @@
 
 #include "tn_requantize.h"
 
-#if defined __ARM_FEATURE_DSP && defined __OPTIMIZE__
+/* Clang keeps a register or two for itself, and runs out of them. */
+#if defined __ARM_FEATURE_DSP && defined __OPTIMIZE__ && !defined __clang__
 #define TN_PAIR_ASSEMBLY 1
 #endif
 

@@ -16,7 +16,7 @@ struct tn_softmax {
 
 static inline int32_t tn_saturating_shift_left(int32_t value, int32_t exponent)
 {
-    const int64_t shifted = (int64_t)value * (1 << exponent);
+    const int64_t shifted = (int64_t)value * ((int32_t)1 << exponent);
 
     return shifted > INT32_MAX ? INT32_MAX : shifted < INT32_MIN ? INT32_MIN : (int32_t)shifted;
 }
@@ -25,7 +25,7 @@ static inline int32_t tn_saturating_shift_left(int32_t value, int32_t exponent)
 static inline int32_t tn_reciprocal_above_one(int32_t fraction)
 {
     /* Q2.29: 48/17, -32/17 and 1. */
-    const int32_t start = 1515870810, slope = -1010580540, one = 1 << 29;
+    const int32_t start = 1515870810, slope = -1010580540, one = (int32_t)1 << 29;
     const int32_t half = (int32_t)(((int64_t)fraction + INT32_MAX + 1) / 2);
     int32_t x = start + tn_doubling_high_product(half, slope);
 
@@ -40,9 +40,10 @@ static inline int32_t tn_reciprocal_above_one(int32_t fraction)
 static inline void tn_softmax_row(const struct tn_softmax *layer, const int8_t *input, int8_t *output,
                                   const int32_t *exponentials)
 {
+    const uint32_t top = (uint32_t)1 << 31;
     int32_t largest = INT8_MIN;
     uint32_t sum = 0; /* Q12.19 */
-    int32_t headroom, scale;
+    int32_t headroom = 0, scale;
 
     for (int32_t i = 0; i < layer->depth; i++) {
         largest = input[i] > largest ? input[i] : largest;
@@ -52,8 +53,11 @@ static inline void tn_softmax_row(const struct tn_softmax *layer, const int8_t *
             sum += (uint32_t)tn_rounding_shift(exponentials[largest - input[i]], 12);
         }
     }
-    headroom = __builtin_clz(sum);
-    scale = tn_reciprocal_above_one((int32_t)((sum << headroom) - (1u << 31)));
+    /* The largest input adds 2^19: the loop ends. */
+    for (; sum < top; sum <<= 1) {
+        headroom++;
+    }
+    scale = tn_reciprocal_above_one((int32_t)(sum - top));
     for (int32_t i = 0; i < layer->depth; i++) {
         int32_t value = INT8_MIN;
 
