@@ -42,7 +42,7 @@ class Sums:
     @property
     def bounded(self) -> bool:
         """Whether no sum, whatever the inputs, leaves the range for which the DSP kernels are exact."""
-        lowest, highest = self._reach()
+        lowest, highest = self.reach()
         return bool(np.all((lowest >= -_LARGEST_SUM) & (highest <= _LARGEST_SUM))) and all(
             -_LARGEST_SHIFT <= each.shift <= -1 for each in self.multipliers
         )
@@ -58,20 +58,20 @@ class Sums:
 
         Trained networks have dead channels whose bias alone is beyond what the DSP kernels can add up.
         """
-        lowest, highest = (self._output(reach) for reach in self._reach())
+        lowest, highest = (self._output(reach) for reach in self.reach())
         constant = lowest == highest
-        small = 4 * (lowest - self.zero_point)
+        small = 1024 * (lowest - self.zero_point)
         return type(self)(
             rows=np.where(constant[:, None], 0, self.rows).astype(np.int8),
             bias=np.where(constant, small, self.bias).astype(np.int32),
             multipliers=tuple(
-                _QUARTER if dead else each for dead, each in zip(constant.tolist(), self.multipliers, strict=True)
+                _THOUSANDTH if dead else each for dead, each in zip(constant.tolist(), self.multipliers, strict=True)
             ),
             zero_point=self.zero_point,
             limits=self.limits,
         )
 
-    def _reach(self) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    def reach(self) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
         """Bounds of every channel's sum over all int8 inputs."""
         rows, bias = self.rows.astype(np.int64), self.bias.astype(np.int64)
         positive, negative = np.maximum(rows, 0).sum(axis=1), np.minimum(rows, 0).sum(axis=1)
@@ -85,8 +85,8 @@ class Sums:
         return np.clip(np.array(values, np.int64), self.limits.low, self.limits.high)
 
 
-# A sum of four times a number gives that number.
-_QUARTER = Multiplier(value=1 << 30, shift=-1)
+# A sum of 1,024 times a number gives that number. Every kernel's short way takes this shift.
+_THOUSANDTH = Multiplier(value=1 << 30, shift=-9)
 
 
 def pair_parameters(sums: Sums, depth: int) -> dict[str, int]:
@@ -124,7 +124,7 @@ def _records(sums: Sums) -> npt.NDArray[np.int32]:
     """bias, bias, multiplier, multiplier, shifts of each pair."""
     odd = len(sums.rows) % 2
     bias = np.pad(sums.bias, (0, odd)).reshape(-1, 2)
-    factors: Sequence[Multiplier] = (*sums.multipliers, *(_QUARTER,) * odd)
+    factors: Sequence[Multiplier] = (*sums.multipliers, *(_THOUSANDTH,) * odd)
     values = np.array([each.value for each in factors], np.int32).reshape(-1, 2)
     shifts = np.array([-each.shift for each in factors], np.int32).reshape(-1, 2)
     return np.column_stack([bias, values, shifts[:, 0] | shifts[:, 1] << 8]).astype(np.int32).reshape(-1)

@@ -15,6 +15,8 @@ from tinynas.compiler.layout import (
     rescale_parameters,
 )
 from tinynas.compiler.ops.conv_2d import convolution
+from tinynas.compiler.packing import Sums
+from tinynas.compiler.planes import depthwise_3x3
 from tinynas.compiler.step import Call, Step
 from tinynas.compiler.target import Target
 from tinynas.compiler.window import Window, read_window
@@ -41,6 +43,13 @@ def lower(operator: Operator, target: Target) -> Step:
     source = operator.activation()
     packed = interleave(rows) if multiplier == 1 else rows.reshape(-1)
     bias = fold_bias(rows, read_bias(operator, 2, channels), source.zero_point)
+    if target == "cortex-m4" and multiplier == 1:
+        factors = tuple(multipliers) if len(multipliers) > 1 else tuple(multipliers) * channels
+        sums = Sums(rows=rows, bias=bias, multipliers=factors, zero_point=operator.output.zero_point, limits=limits)
+        sums = sums.tamed()
+        found = depthwise_3x3(operator, window, sums)
+        if found:
+            return found
     plain = int(is_plain(rows, bias, multipliers))
     parameters = {
         **window.parameters,

@@ -1,0 +1,90 @@
+"""Depthwise convolutions on CPUs with DSP instructions: sizes, strides and shifts that need a way of their own."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from cases import CORTEX_M4, HOST, Case, Machine, make_cases, run_cases
+from random_models import convolution_options, weights_and_bias
+from tflite_writer import Operation, Tensor, write_model
+
+from tinynas.compiler import compile_network
+
+RELU = 1
+Pair = tuple[int, int]
+
+
+def depthwise(
+    rng: np.random.Generator,
+    *,
+    window: Pair = (3, 3),
+    image: Pair = (9, 9),
+    channels: int = 4,
+    stride: Pair = (1, 1),
+    same: bool = True,
+    output_scale: float = 1.0,
+) -> bytes:
+    """One layer with RELU and zero point -128, as converters write it."""
+    extents = [
+        -(-size // step) if same else (size - reach) // step + 1
+        for size, reach, step in zip(image, window, stride, strict=True)
+    ]
+    constants = weights_and_bias(rng, (1, *window, channels), 3, 0.05, True, True)
+    source = Tensor([1, *image, channels], 0.05, int(rng.integers(-128, 128)))
+    output = Tensor([1, *extents, channels], output_scale, -128)
+    geometry = {"padding": 0 if same else 1, "stride_h": stride[0], "stride_w": stride[1]}
+    options = convolution_options(geometry | {"dilation_h": 1, "dilation_w": 1}, RELU) | {"depthMultiplier": 1}
+    operation = Operation("DEPTHWISE_CONV_2D", range(3), [3], "DepthwiseConv2D", options)
+    return write_model([source, *constants, output], [operation])
+
+
+def every_width() -> list[Case]:
+    """3x3 over images of every width, so that strips end everywhere, and of odd and even heights."""
+    rng = np.random.default_rng(0)
+    models = []
+    for width in range(1, 15):
+        for stride in (1, 2):
+            for same in (True, False):
+                image = (int(rng.integers(2, 5)) * stride + int(rng.integers(0, 2)) + 2, width + 2 * (not same))
+                channels = int(rng.integers(4, 10))
+                models.append(depthwise(rng, image=image, channels=channels, stride=(stride, stride), same=same))
+    return make_cases(models, "3x3", targets=["cortex-m4"], samples=2)
+
+
+@pytest.mark.parametrize("machine", [HOST, CORTEX_M4])
+def test_windows_of_3x3_over_images_of_every_width(tmp_path: Path, machine: Machine) -> None:
+    if machine.missing():
+        pytest.skip(f"{machine.missing()} is not on PATH")
+    cases = every_width()
+    assert {case.program.kernels for case in cases} >= {("tn_depthwise_3x3.h",)}
+    assert run_cases(machine, cases, tmp_path) == []
+
+
+@pytest.mark.parametrize("machine", [HOST, CORTEX_M4])
+def test_every_shift_is_exact(tmp_path: Path, machine: Machine) -> None:
+    """The short way takes shifts 3 to 9, the others go the long way, channel by channel."""
+    if machine.missing():
+        pytest.skip(f"{machine.missing()} is not on PATH")
+    rng = np.random.default_rng(1)
+    models = [
+        depthwise(rng, channels=int(rng.integers(4, 8)), stride=(stride, stride), output_scale=2.0**exponent)
+        for exponent in range(-8, 12)
+        for stride in (1, 2)
+    ]
+    cases = make_cases(models, "shifts", targets=["cortex-m4"], samples=2)
+    assert run_cases(machine, cases, tmp_path) == []
+
+
+def test_the_output_takes_the_place_of_its_input() -> None:
+    rng = np.random.default_rng(2)
+    staged = compile_network(depthwise(rng, image=(30, 30), channels=16), target="cortex-m4")
+    assert staged.kernels == ("tn_depthwise_3x3.h",)
+    scratch = 32 * 64
+    assert staged.arena_bytes == 30 * 30 * 16 + scratch
+
+
+def test_an_output_that_would_lie_on_unread_inputs_has_a_place_of_its_own() -> None:
+    rng = np.random.default_rng(3)
+    strided = compile_network(depthwise(rng, image=(30, 30), channels=16, stride=(2, 2)), target="cortex-m4")
+    assert strided.kernels == ("tn_depthwise_3x3.h",)
+    assert strided.arena_bytes >= 30 * 30 * 16 + 15 * 15 * 16
