@@ -4,7 +4,7 @@ import json
 from collections.abc import Sequence
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -16,12 +16,34 @@ class _Record(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
 
+_Address = Annotated[str, Field(pattern=r"^0x[0-9A-Fa-f]{8}$")]
+
+
 class Emulator(_Record):
-    """How QEMU stands in for the board. `instructions_per_second` is the rate of its virtual clock under -icount."""
+    """How QEMU stands in for the board. `instructions_per_second` is the rate of its virtual clock under -icount.
+
+    sync_address: the register that the firmware writes to right before and right after an inference.
+    """
 
     machine: str
+    sync_address: _Address
     icount_shift: int = Field(ge=0, le=10)
     instructions_per_second: int = Field(gt=0)
+
+
+class FlashTiming(_Record):
+    """What the CPU waits for its flash at `clock_hz`: firmware/emulator/tn_flash.h says how the figures are used.
+
+    wait_states: CPU cycles more for a line that is in no buffer; prefetch: of the next line; instruction_lines,
+    data_lines: of the caches, 0 for none.
+    """
+
+    wait_states: int = Field(ge=0, le=100)
+    line_bytes: int = Field(ge=4, le=256)
+    prefetch: bool
+    instruction_lines: int = Field(ge=0, le=1024)
+    data_lines: int = Field(ge=0, le=1024)
+    source: str
 
 
 class Power(_Record):
@@ -45,7 +67,10 @@ class _Manifest(_Record):
     verified: Literal["emulated", "compiled", "no"]
     sram_bytes: int = Field(gt=0)
     flash_bytes: int = Field(gt=0)
+    flash_start: _Address = "0x08000000"
+    sram_start: _Address = "0x20000000"
     clock_hz: int = Field(gt=0)
+    flash_timing: FlashTiming | None = None
     flags: tuple[str, ...] = ()
     power: Power | None = None
     emulator: Emulator | None = None

@@ -51,7 +51,9 @@ class Cost:
     """One network on one board. None means not known, never 0 or -1.
 
     latency_us: median over `repeats` inferences [us]; latency_iqr_us: their interquartile range [us].
-    instructions: executed instructions per inference, where an emulator counts them.
+    instructions: executed instructions per inference, where an emulator counts them; cycles: what they take by the
+    CPU's manual with memory that never makes it wait; wait_cycles: what the board's flash adds, so that latency_us is
+    the sum of both over the clock.
     energy_uj: energy per inference [uJ]; energy_basis cites the figure it is computed from.
     """
 
@@ -60,6 +62,8 @@ class Cost:
     latency_iqr_us: float | None = None
     repeats: int = 0
     instructions: int | None = None
+    cycles: int | None = None
+    wait_cycles: int | None = None
     sram: Sram | None = None
     sram_source: Source | None = None
     flash: Flash | None = None

@@ -6,6 +6,7 @@
 #ifndef TN_PORT_H
 #define TN_PORT_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 /* Why the CPU started. Values travel in the greeting. */
@@ -38,6 +39,10 @@ void tn_port_timer_start(void);
 
 /* Ticks since the start; 0xFFFFFFFF stands for more than that. */
 uint32_t tn_port_timer_stop(void);
+
+/* Sets the level of the sync pin, by one store to the register that the board's manifest names: a logic analyser sees an
+ * inference as a pulse, and QEMU's cycle counter counts from store to store. */
+void tn_port_sync(bool high);
 
 /* Starts again, after what was written has left. */
 _Noreturn void tn_port_reset(void);

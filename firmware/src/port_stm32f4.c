@@ -1,9 +1,8 @@
 /* STM32F405/407/415/417. Registers and bits: ST reference manual RM0090; SysTick, NVIC, SCB: ARM DDI 0403.
  *
- * The link is USART1 on PA9 (TX) and PA10 (RX). The same image runs on the chip and on QEMU, which has no RCC: its
+ * The link is USART1 on PA9 (TX) and PA10 (RX), the sync pin is PB8. The same image runs on the chip and on QEMU, which has no RCC: its
  * clocks run at their final speed from the start.
  */
-#include <stdbool.h>
 #include <stddef.h>
 
 #include "port.h"
@@ -35,6 +34,7 @@ struct systick {
 #define RCC ((struct rcc *)0x40023800)
 #define FLASH_ACR (*(volatile uint32_t *)0x40023C00)
 #define GPIOA ((struct gpio *)0x40020000)
+#define GPIOB ((struct gpio *)0x40020400)
 #define USART1 ((struct usart *)0x40011000)
 #define SYSTICK ((struct systick *)0xE000E010)
 #define NVIC_ISER1 (*(volatile uint32_t *)0xE000E104)
@@ -54,6 +54,7 @@ enum {
     RCC_CFGR_SWS_MASK = 3 << 2,
     RCC_CFGR_SWS_PLL = 2 << 2,
     RCC_AHB1ENR_GPIOA = 1 << 0,
+    RCC_AHB1ENR_GPIOB = 1 << 1,
     RCC_APB2ENR_USART1 = 1 << 4,
     RCC_CSR_RMVF = 1 << 24,
     RCC_CSR_PIN = 1 << 26,
@@ -66,6 +67,7 @@ enum {
     USART_SR_TXE = 1 << 7,
     USART_CR1_ON = 1 << 13 | 1 << 5 | 1 << 3 | 1 << 2, /* UE, RXNEIE, TE, RE */
     USART1_IRQ = 37,
+    SYNC_PIN = 8,
     SYSTICK_MAX = 0xFFFFFF,
     SYSTICK_ON = 7, /* the CPU's clock, with interrupt */
     ROUNDS = 100000, /* of waiting: a crystal starts within milliseconds */
@@ -135,6 +137,13 @@ static void start_link(uint32_t clock_hz)
     NVIC_ISER1 = 1u << (USART1_IRQ - 32);
 }
 
+static void start_sync_pin(void)
+{
+    RCC->ahb1enr |= RCC_AHB1ENR_GPIOB;
+    (void)RCC->ahb1enr;
+    GPIOB->moder = (GPIOB->moder & ~(3u << 2 * SYNC_PIN)) | 1u << 2 * SYNC_PIN;
+}
+
 static enum tn_reset_cause take_reset_cause(bool power_came_on, bool asked)
 {
     const uint32_t csr = RCC->csr;
@@ -171,6 +180,7 @@ struct tn_boot tn_port_init(void)
     persistent.mark = MARK;
     persistent.asked = 0;
     start_link(clock_hz);
+    start_sync_pin();
     return boot;
 }
 
@@ -236,6 +246,11 @@ uint32_t tn_port_timer_stop(void)
     const uint64_t ticks = (uint64_t)wraps * (SYSTICK_MAX + 1u) + (now ? SYSTICK_MAX + 1u - now : 0);
 
     return ticks < UINT32_MAX ? (uint32_t)ticks : UINT32_MAX;
+}
+
+void tn_port_sync(bool high)
+{
+    GPIOB->bsrr = high ? 1u << SYNC_PIN : 1u << (SYNC_PIN + 16);
 }
 
 static _Noreturn void reset(void)

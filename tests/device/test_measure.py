@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from tinynas.device.bench import Bench
-from tinynas.device.fake import Fault, Mishap
+from tinynas.device.fake import Fault, Mishap, fake_interval
 from tinynas.device.measure import flash_and_measure, measure, to_cost
 from tinynas.device.messages import Request
 from tinynas.errors import BenchError, CandidateError, NoBoardError
@@ -125,11 +125,10 @@ def test_the_cost_is_median_and_spread_less_the_empty_firmware(fake_station, ima
     station = fake_station()
     station.flash(image)
     measurement = measure(station, image, INPUTS, repeats=2)
-    ticks = np.array([[1680, 1680], [3360, 5040]])
-    cost = to_cost(dataclasses.replace(measurement, ticks=ticks), image, emulated)
-    # 1680 ticks of the timer are 10 us of the emulator's clock: 10,000 instructions, a cycle each.
+    intervals = tuple((fake_interval(cycles),) for cycles in (10_000, 10_000, 20_000, 30_000))
+    cost = to_cost(dataclasses.replace(measurement, intervals=intervals), image, emulated)
     assert cost.latency_us == pytest.approx(15_000 / 168)
-    assert cost.instructions == 15_000
+    assert (cost.instructions, cost.cycles, cost.wait_cycles) == (15_000, 15_000, 0)
     assert cost.latency_iqr_us == pytest.approx((22_500 - 10_000) / 168)
     assert cost.repeats == 4
     assert (cost.sram.static, cost.sram.arena, cost.sram.stack) == (100, 64, 200)
@@ -146,5 +145,5 @@ def test_a_real_boards_figures_are_measured_and_count_no_instructions(fake_stati
     cost = to_cost(measure(station, image, INPUTS, repeats=2), image, real)
     assert cost.latency_source == cost.sram_source == "measured"
     assert cost.latency_us == pytest.approx(1000 / 168)
-    assert cost.instructions is None
+    assert (cost.instructions, cost.cycles, cost.wait_cycles) == (None, None, None)
     assert (cost.energy_uj, cost.energy_source, cost.energy_basis) == (None, None, None)

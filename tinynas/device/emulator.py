@@ -10,6 +10,8 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from tinynas.boards import Board
+from tinynas.device.counter import Counter
+from tinynas.device.plugin import plugin
 from tinynas.device.qmp import Monitor
 from tinynas.errors import BenchError, ToolchainError
 
@@ -24,7 +26,8 @@ _starter = ThreadPoolExecutor(max_workers=1, thread_name_prefix="emulator-starte
 
 
 class EmulatedBoard:
-    """`folder` holds `flash.bin`, what the board boots from, and `qemu.log`, what QEMU said last.
+    """`folder` holds `flash.bin`, what the board boots from, `qemu.log`, what QEMU said last, and `intervals.txt`, what
+    it counted since power came on.
 
     Power on, off and on again is a new process, so RAM is blank; `reset` keeps RAM, as the reset pin of a chip does.
     """
@@ -32,10 +35,12 @@ class EmulatedBoard:
     def __init__(self, board: Board, folder: Path) -> None:
         if board.emulator is None:
             raise ValueError(f"{board.name} has no emulator")
+        self._board = board
         self._machine = board.emulator
         self.folder = folder
         self.flash = folder / "flash.bin"
         self.log = folder / "qemu.log"
+        self.counter = Counter(folder / "intervals.txt")
         self._process: subprocess.Popen[bytes] | None = None
         self._monitor: Monitor | None = None
         self._url: str | None = None
@@ -61,19 +66,19 @@ class EmulatedBoard:
 
         Raises:
             BenchError: the flash memory is empty, or QEMU ended early (with what it said).
-            ToolchainError: QEMU is not installed.
+            ToolchainError: QEMU is not installed, or no C compiler for its cycle counter.
         """
         if self._process is not None:
             return
         if not self.flash.is_file():
             raise BenchError(f"emulated board {self.folder.name} has an empty flash memory: nothing to boot")
-        program = qemu()
+        program, counting = qemu(), self.counter.arguments(plugin(), self._board)
         ours, theirs = socket.socketpair()
         # QEMU inherits sockets that are open already: no port is guessed and no output is parsed for it.
         with theirs, socket.create_server(("127.0.0.1", 0), backlog=1) as listener:
             # QEMU sends byte by byte, which Nagle's algorithm would hold back; accepted sockets inherit the option.
             listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            command = [program, *self._arguments(listener.fileno(), theirs.fileno())]
+            command = [program, *self._arguments(listener.fileno(), theirs.fileno()), *counting]
             self._monitor = Monitor(ours)
             self._url = f"socket://127.0.0.1:{listener.getsockname()[1]}"
             sockets = (listener.fileno(), theirs.fileno())

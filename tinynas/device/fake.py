@@ -16,6 +16,7 @@ from enum import Enum
 
 from tinynas.boards import Board
 from tinynas.deploy.build import Image
+from tinynas.device.counter import CLASSES, Interval
 from tinynas.device.frames import MAX_PAYLOAD, PROTOCOL_VERSION, Decoder, Frame, encode
 from tinynas.device.messages import ANSWER, ERROR, MAX_REPEATS, Greeting, Request, ResetCause, Status
 from tinynas.errors import FlashError
@@ -84,6 +85,7 @@ class FakeBoard:
         self.greeting = greeting
         self.mishaps: list[Mishap] = []
         self.runs = 0
+        self.intervals: list[Interval] = []
         self._network = network
         self._ticks = ticks
         self._spare = spare
@@ -206,11 +208,18 @@ class FakeBoard:
         if repeats > MAX_REPEATS or (repeats > 1 and not self._spare):
             raise _Refusal(Status.NO_MEMORY)
         self.runs += repeats
+        self.intervals += [fake_interval(self._ticks)] * 2 * repeats
         self._output = self._network(bytes(self._input))
         if not self._spare:
             self._input[:] = bytes(len(self._input))
         self._times = [self._ticks] * repeats
         return struct.pack("<HI", repeats, 200)
+
+
+def fake_interval(cycles: int) -> Interval:
+    """As many instructions as cycles, all of them additions."""
+    by_class = dict.fromkeys(CLASSES, 0) | {"alu": cycles}
+    return Interval(instructions=cycles, cycles=cycles, wait_cycles=0, loads=0, stores=0, by_class=by_class)
 
 
 class FakeStation:
@@ -248,3 +257,7 @@ class FakeStation:
 
     def power_off(self) -> None:
         self.history.append("off")
+
+    def take_intervals(self) -> tuple[Interval, ...] | None:
+        taken, self.fake.intervals = tuple(self.fake.intervals), []
+        return taken if self.board.emulated else None

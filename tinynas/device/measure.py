@@ -2,6 +2,7 @@
 
 import logging
 import time
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -12,6 +13,7 @@ from tinynas.cost import Cost, Flash, Source, Sram, Validity
 from tinynas.deploy.build import Image
 from tinynas.device.bench import Bench, Proven
 from tinynas.device.client import Client, RefusedError
+from tinynas.device.counter import Interval, total
 from tinynas.device.messages import MAX_REPEATS, Greeting, Status
 from tinynas.device.station import Station
 from tinynas.errors import BenchError, CandidateError
@@ -28,7 +30,9 @@ class Measurement:
 
     outputs: int8 of shape (n, output_bytes), as the board computed them.
     ticks: int64 of shape (n, repeats), one timed inference each, of a timer with `ticks_hz` ticks a second.
-    instructions_per_second: the rate of the emulator's clock, None on a real board.
+    intervals: of each timed inference, in the order of `ticks`, what was executed between its writes to the sync pin:
+    one interval, or in a profile build one before its first layer, one for each layer and one after its last. None
+    where nothing counts.
     stack_bytes: painted high water of the stack during an inference [B].
     """
 
@@ -36,7 +40,7 @@ class Measurement:
     ticks: np.ndarray
     ticks_hz: int
     clock_hz: int
-    instructions_per_second: int | None
+    intervals: tuple[tuple[Interval, ...], ...] | None
     stack_bytes: int
     greeting: Greeting
     source: Literal["measured", "emulated"]
@@ -44,20 +48,34 @@ class Measurement:
     @property
     def instructions(self) -> int | None:
         """Executed instructions per inference, median; None where nothing counts them."""
-        if self.instructions_per_second is None:
-            return None
-        return round(float(np.median(self.ticks)) * self.instructions_per_second / self.ticks_hz)
+        return self._median(lambda counted: counted.instructions)
+
+    @property
+    def cycles(self) -> int | None:
+        """Modelled cycles per inference with memory that never makes the CPU wait, median."""
+        return self._median(lambda counted: counted.cycles)
+
+    @property
+    def wait_cycles(self) -> int | None:
+        """Modelled cycles per inference that the CPU waits for the board's flash, median."""
+        return self._median(lambda counted: counted.wait_cycles)
 
     @property
     def latencies_us(self) -> np.ndarray:
         """Latency of every timed inference [us], float64 of shape (n, repeats).
 
-        On an emulated board an instruction counts as one clock cycle.
+        On an emulated board it is modelled: cycles and wait cycles over the clock, and the timer is not asked.
         """
-        seconds = self.ticks / self.ticks_hz
-        if self.instructions_per_second is not None:
-            seconds = seconds * self.instructions_per_second / self.clock_hz
-        return seconds * 1e6
+        if self.intervals is None:
+            return self.ticks / self.ticks_hz * 1e6
+        inferences = [total(parts) for parts in self.intervals]
+        cycles = np.array([each.cycles + each.wait_cycles for each in inferences]).reshape(self.ticks.shape)
+        return cycles / self.clock_hz * 1e6
+
+    def _median(self, figure: Callable[[Interval], int]) -> int | None:
+        if self.intervals is None:
+            return None
+        return round(float(np.median([sum(map(figure, parts)) for parts in self.intervals])))
 
 
 def flash_and_measure(bench: Bench, image: Image, inputs: np.ndarray, *, repeats: int) -> Measurement:
@@ -136,47 +154,55 @@ def measure(station: Station, image: Image, inputs: np.ndarray, *, repeats: int)
     with Client(station.port, baud=board.baud) as client:
         greeting = client.hello()
         _require_fresh(greeting, image, station)
-        outputs, ticks, stack_bytes = _run_all(client, greeting, inputs.reshape(len(inputs), -1), repeats)
+        outputs, runs = _run_all(station, client, greeting, inputs.reshape(len(inputs), -1), repeats)
         _require_same_start(client.hello(), greeting, station)
     return Measurement(
         outputs=outputs,
-        ticks=ticks,
+        ticks=np.array([run.ticks for run in runs], np.int64),
         ticks_hz=greeting.ticks_hz,
         clock_hz=greeting.clock_hz,
-        instructions_per_second=None if board.emulator is None else board.emulator.instructions_per_second,
-        stack_bytes=stack_bytes,
+        intervals=None if runs[0].intervals is None else tuple(each for run in runs for each in run.intervals or ()),
+        stack_bytes=max(run.stack_bytes for run in runs),
         greeting=greeting,
         source="emulated" if board.emulated else "measured",
     )
 
 
+@dataclass(frozen=True, kw_only=True)
+class _Run:
+    """What `repeats` inferences of one input gave."""
+
+    ticks: list[int]
+    intervals: list[tuple[Interval, ...]] | None
+    stack_bytes: int
+
+
 def _run_all(
-    client: Client, greeting: Greeting, inputs: np.ndarray, repeats: int
-) -> tuple[np.ndarray, np.ndarray, int]:
-    """Outputs (n, output_bytes), ticks (n, repeats) and the stack's high water [B] of inputs (n, input_bytes)."""
+    station: Station, client: Client, greeting: Greeting, inputs: np.ndarray, repeats: int
+) -> tuple[np.ndarray, list[_Run]]:
+    """Outputs (n, output_bytes) and one run for each of the inputs, int8 of shape (n, input_bytes)."""
     if inputs.shape[1] != greeting.input_bytes:
         raise ValueError(f"an input has {inputs.shape[1]} B, the network takes {greeting.input_bytes} B")
     answer_s = _FIRST_ANSWER_S
-    outputs, ticks, stacks = [], [], []
+    runs, outputs = [], []
     for tensor in inputs:
         started = time.monotonic()
-        times, stack_bytes = _run(client, tensor.tobytes(), repeats, answer_s)
+        runs.append(_run(station, client, tensor.tobytes(), repeats, answer_s))
+        outputs.append(np.frombuffer(client.output(greeting.output_bytes), np.int8))
         # Later inputs take as long as the first one, give or take the host's other work.
         answer_s = min(answer_s, 1.0 + 10 * (time.monotonic() - started))
-        outputs.append(np.frombuffer(client.output(greeting.output_bytes), np.int8))
-        ticks.append(times)
-        stacks.append(stack_bytes)
-    return np.stack(outputs), np.array(ticks, np.int64), max(stacks)
+    return np.stack(outputs), runs
 
 
-def _run(client: Client, tensor: bytes, repeats: int, answer_s: float) -> tuple[list[int], int]:
-    """Ticks of `repeats` inferences of one input, and the stack's high water [B]."""
+def _run(station: Station, client: Client, tensor: bytes, repeats: int, answer_s: float) -> _Run:
     ticks: list[int] = []
+    intervals: list[tuple[Interval, ...]] | None = None
     stack_bytes, batch = 0, min(repeats, MAX_REPEATS)
     while len(ticks) < repeats:
         # An inference may overwrite its input, and a board without room for a copy needs it again each time.
         client.load(tensor)
         count = min(batch, repeats - len(ticks))
+        station.take_intervals()
         try:
             stack_bytes = max(stack_bytes, client.run(count, answer_s=answer_s * count))
         except RefusedError as error:
@@ -185,7 +211,21 @@ def _run(client: Client, tensor: bytes, repeats: int, answer_s: float) -> tuple[
             batch = 1
         else:
             ticks += client.ticks(count)
-    return ticks, stack_bytes
+            taken = station.take_intervals()
+            if taken is not None:
+                intervals = [*(intervals or []), *_by_inference(taken, count, station)]
+    return _Run(ticks=ticks, intervals=intervals, stack_bytes=stack_bytes)
+
+
+def _by_inference(taken: Sequence[Interval], count: int, station: Station) -> list[tuple[Interval, ...]]:
+    """The intervals of each of `count` inferences, without the one that ends where it starts."""
+    each = len(taken) // count
+    if each < 2 or len(taken) % count:
+        raise BenchError(
+            f"board {station.name} wrote its sync pin {len(taken)} times during {count} inferences, "
+            "not as often in each and at least twice: is the firmware the one that came with this tinynas?"
+        )
+    return [tuple(taken[first + 1 : first + each]) for first in range(0, len(taken), each)]
 
 
 def _require_fresh(greeting: Greeting, image: Image, station: Station) -> None:
@@ -226,6 +266,8 @@ def to_cost(measurement: Measurement, image: Image, board: Board) -> Cost:
         latency_iqr_us=float(quartiles[1] - quartiles[0]),
         repeats=measurement.ticks.size,
         instructions=measurement.instructions,
+        cycles=measurement.cycles,
+        wait_cycles=measurement.wait_cycles,
         sram=Sram(static=sizes.static - empty.static, arena=sizes.arena - empty.arena, stack=measurement.stack_bytes),
         sram_source=source,
         flash=Flash(code=sizes.code - empty.code, constants=sizes.constants - empty.constants, image=sizes.image),

@@ -10,6 +10,7 @@ from tinynas.boards import Board
 from tinynas.deploy.build import Image
 from tinynas.deploy.upload import upload
 from tinynas.device.client import Client
+from tinynas.device.counter import Interval
 from tinynas.device.emulator import EmulatedBoard
 from tinynas.device.lock import BoardLock
 from tinynas.errors import BenchError
@@ -40,6 +41,9 @@ class Station(Protocol):
     def power_off(self) -> None:
         """Leave the board at rest until it is flashed again."""
 
+    def take_intervals(self) -> tuple[Interval, ...] | None:
+        """What was executed between writes to the sync pin since the last call. None: nothing counts on this board."""
+
 
 class EmulatedStation:
     """An emulated board, which belongs to this process from the start."""
@@ -69,6 +73,9 @@ class EmulatedStation:
 
     def power_off(self) -> None:
         self._emulated.power_off()
+
+    def take_intervals(self) -> tuple[Interval, ...]:
+        return self._emulated.counter.take()
 
 
 class SerialStation:
@@ -101,4 +108,7 @@ class SerialStation:
             client.reset()
 
     def power_off(self) -> None:
+        pass
+
+    def take_intervals(self) -> None:
         pass

@@ -25,7 +25,10 @@ from tinynas.study.summary import FrontPoint, config_of, front
 
 _SOURCE_NOTES = {
     "measured": "on the board itself",
-    "emulated": "an emulator stands in for the board: instructions are counted and taken for one clock cycle each",
+    "emulated": (
+        "an emulator stands in for the board: executed instructions are counted, and their clock cycles modelled after "
+        "the CPU's manual, with the waits for the board's flash"
+    ),
     "estimated": "computed, not observed",
 }
 

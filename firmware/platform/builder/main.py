@@ -13,16 +13,14 @@ board = env.BoardConfig()
 FIRMWARE = Path(env.PioPlatform().get_dir()).resolve().parent
 PLATFORM = FIRMWARE / "platform"
 
-MEMORY_STARTS = {"stm32f4": {"flash": 0x08000000, "sram": 0x20000000}}
 STACK_BYTES = 4096
 
 port = board.get("tinynas.port")
 flags = list(board.get("tinynas.flags"))
-starts = MEMORY_STARTS[port]
 symbols = {
-    "flash_start": starts["flash"],
+    "flash_start": board.get("tinynas.flash_start", "0x08000000"),
     "flash_bytes": board.get("tinynas.flash_bytes"),
-    "sram_start": starts["sram"],
+    "sram_start": board.get("tinynas.sram_start", "0x20000000"),
     "sram_bytes": board.get("tinynas.sram_bytes"),
     "stack_bytes": STACK_BYTES,
 }
