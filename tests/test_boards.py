@@ -42,6 +42,7 @@ def test_a_manifest_becomes_a_board(tmp_path):
         ({"srambytes": 1}, r"tinynas\.srambytes: Extra inputs"),
         ({"link": "emulator"}, "no object tinynas.emulator"),
         ({"link": "string"}, "tinynas.link"),
+        ({"target": "cortex-m5"}, "tinynas.target"),
     ],
 )
 def test_a_wrong_field_is_named(tmp_path, changes, message):

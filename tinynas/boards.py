@@ -72,6 +72,7 @@ class _Manifest(_Record):
     clock_hz: int = Field(gt=0)
     flash_timing: FlashTiming | None = None
     flags: tuple[str, ...] = ()
+    target: Literal["cortex-m4", "cortex-m0", "portable"] = "portable"
     power: Power | None = None
     emulator: Emulator | None = None
     upload_protocol: str | None = None
@@ -82,7 +83,8 @@ class _Manifest(_Record):
 class Board(_Manifest):
     """One board: its name, its memories [B], its clock [Hz], how it is emulated or linked.
 
-    `path` is the manifest; `flags` are the compiler flags that every image for it is built with.
+    `path` is the manifest; `flags` are the compiler flags that every image for it is built with;
+    `target` is what networks are compiled for, as in tinynas/compiler/target.py.
     """
 
     name: str

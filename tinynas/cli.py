@@ -241,6 +241,34 @@ def measure(
     _print(found, as_json=as_json)
 
 
+@app.command(epilog="Example: tinynas profile model.tflite --board netduinoplus2 --picture arena.svg")
+def profile(
+    model: Annotated[Path, typer.Argument(help="An int8 .tflite file.")],
+    board: BoardOption = "netduinoplus2",
+    input_: Annotated[
+        Path | None, typer.Option("--input", help="Raw int8 file; its first input is run. [default: a random one]")
+    ] = None,
+    picture: Annotated[Path | None, typer.Option(help="Draw the arena over time to this .svg file.")] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Show where a network's time and memory go, layer by layer, on an emulated board."""
+    from tinynas.live import profile_table, stages_shown
+    from tinynas.study.profile import profile_file, require_svg, write_picture
+
+    if picture is not None:
+        require_svg(picture)
+    with stages_shown() as notify:
+        found = profile_file(model, board, input_, notify=notify)
+    if picture is not None:
+        write_picture(found, picture)
+    if as_json:
+        _print({**found.to_json(), "picture": None if picture is None else str(picture)}, as_json=True)
+        return
+    profile_table(found)
+    if picture is not None:
+        typer.echo(f"picture: {picture}")
+
+
 @app.command()
 def boards(as_json: JsonOption = False) -> None:
     """List the boards."""

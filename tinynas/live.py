@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from rich.box import SIMPLE
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
 from rich.progress_bar import ProgressBar
@@ -15,12 +16,15 @@ from rich.table import Table
 from rich.text import Text
 
 from tinynas.cost import Cost
+from tinynas.study.arena import text_picture
+from tinynas.study.profile import Profile, Work
 from tinynas.study.run import Event
 from tinynas.study.store import Finalist, Trial
 from tinynas.study.summary import search_front
 
 _SHOWN_TRIALS = 8
 _SHOWN_FRONT = 8
+_DISPLACED = 0.001
 
 
 @contextmanager
@@ -221,6 +225,52 @@ def _sources(points: Sequence[Mapping[str, Any]]) -> str:
     figures = (("latency", "latency_source"), ("SRAM", "sram_source"), ("flash", "flash_source"))
     named = [(name, {point[source] for point in points}) for name, source in (*figures, ("energy", "energy_source"))]
     return ", ".join(f"{name} {'/'.join(sorted(filter(None, sources)))}" for name, sources in named if any(sources))
+
+
+@contextmanager
+def stages_shown() -> Iterator[Callable[[str], None]]:
+    """Show the stage that one network is in on stderr, where that is a terminal."""
+    with Console(stderr=True).status("") as status:
+        yield status.update
+
+
+def profile_table(found: Profile) -> None:
+    """Print a network's layers, its totals and its arena over time to stdout."""
+    console = _stdout()
+    table = Table(
+        title=f"{found.model} on {found.board.name}: one inference, emulated",
+        title_justify="left",
+        box=SIMPLE,
+        pad_edge=False,
+    )
+    for name in ("layer", "shapes"):
+        table.add_column(name, no_wrap=True)
+    for name in ("MAC", "instructions", "per MAC", "cycles", "waits", "µs", "share"):
+        table.add_column(name, justify="right", no_wrap=True)
+    for layer, work in zip(found.program.layers, found.layers, strict=True):
+        table.add_row(f"{layer.index} {layer.op}", layer.comment.partition(";")[0], *_cells(work))
+    table.add_section()
+    table.add_row("outside layers", "", *_cells(found.outside))
+    table.add_row("whole inference", "", *_cells(found.whole))
+    console.print(table)
+    if abs(found.displaced) >= _DISPLACED:
+        console.print(
+            f"Layers were counted with marks between them, which move code: together they take {found.displaced:+.1%}.",
+            highlight=False,
+        )
+    sram, flash = found.cost.sram, found.cost.flash
+    if sram is not None and flash is not None:
+        parts = f"arena {sram.arena:,}, static {sram.static:,}, stack {sram.stack or 0:,}"
+        console.print(f"RAM   {sram.total:,} B: {parts}", highlight=False)
+        parts = f"code {flash.code or 0:,}, constants {flash.constants:,}"
+        console.print(f"flash {flash.total:,} B: {parts}", highlight=False)
+    console.print(f"\n{text_picture(found.program)}", markup=False, highlight=False, soft_wrap=True)
+
+
+def _cells(work: Work) -> tuple[str, ...]:
+    per_mac = "" if work.instructions_per_mac is None else f"{work.instructions_per_mac:.2f}"
+    figures = f"{work.macs:,}", f"{work.instructions:,}", per_mac, f"{work.cycles:,}", f"{work.wait_cycles:,}"
+    return (*figures, f"{work.latency_us:,.1f}", f"{work.share:.1%}")
 
 
 def studies_table(rows: Sequence[Mapping[str, Any]]) -> None:

@@ -247,7 +247,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="What the five reference networks cost, beside the field.")
     parser.add_argument("network", nargs="*", metavar="NETWORK", help=f"{', '.join(NETWORKS)}; default: all")
     parser.add_argument("--board", default="netduinoplus2")
-    parser.add_argument("--target", choices=TARGETS, default="cortex-m4", help="what the code is fast on")
+    parser.add_argument("--target", choices=TARGETS, help="what the code is made for; default: the board's")
     parser.add_argument("--layers", action="store_true", help="the layers of one network instead")
     parser.add_argument("--json", action="store_true")
     chosen = parser.parse_args()
@@ -256,15 +256,16 @@ def main() -> None:
     if not MODELS.is_dir():
         sys.exit(f"the reference networks are not in {MODELS}")
     board = load_board(chosen.board)
+    target = chosen.target or board.target
     if chosen.layers:
         for name in chosen.network or NETWORKS:
-            show_layers(name, board, chosen.target)
+            show_layers(name, board, target)
         return
-    found = measured_twice(chosen.network or NETWORKS, board, chosen.target)
+    found = measured_twice(chosen.network or NETWORKS, board, target)
     if chosen.json:
-        print(json.dumps(as_object(found, board, chosen.target), indent=2))
+        print(json.dumps(as_object(found, board, target), indent=2))
     else:
-        print(f"board {board.name} (emulated), target {chosen.target}; ratios are theirs / tinynas")
+        print(f"board {board.name} (emulated), target {target}; ratios are theirs / tinynas")
         show(found)
 
 

@@ -78,7 +78,8 @@ def export(
     """
     require_form(to)
     require_free(folder, force=force)
-    program = compile_network(tflite, name=name, constants="arrays")
+    target = board.target if to == "platformio" and board is not None else "portable"
+    program = compile_network(tflite, name=name, constants="arrays", target=target)
     delivery = deliver(tflite, program, name=name, inputs=inputs, outputs=outputs, provenance=provenance)
     files = _form(to, board, arena_bytes)(delivery)
     files[MANIFEST] = manifest(delivery, to, list(files))

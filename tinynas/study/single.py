@@ -90,7 +90,7 @@ def measure_file(
     """
     board = load_board(board_name)
     tflite = read_model(path)
-    program = compile_network(tflite)
+    program = compile_network(tflite, target=board.target)
     inputs = read_inputs(input_path, program, samples=16)
     with held_desk() as desk:
         image = build(board, program, desk)

@@ -1,0 +1,75 @@
+"""`tinynas profile` on a reference network, on the emulated default board."""
+
+import json
+import subprocess
+import sys
+import xml.etree.ElementTree as ET
+from pathlib import Path
+
+import pytest
+
+MODELS = Path(__file__).parents[3] / "shared" / "models"
+needs_models = pytest.mark.skipif(not MODELS.is_dir(), reason="the reference networks are not beside the checkout")
+
+
+def tinynas(*arguments):
+    return subprocess.run(
+        [sys.executable, "-m", "tinynas", *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+
+
+def profile(name, *arguments):
+    result = tinynas("profile", MODELS / f"{name}.tflite", "--input", MODELS / f"{name}.in.bin", *arguments)
+    assert result.returncode == 0, result.stderr
+    return result.stdout
+
+
+@needs_models
+def test_layers_add_up_to_what_measure_says_and_the_picture_is_drawn(tmp_path):
+    found = json.loads(profile("sww", "--json", "--picture", tmp_path / "arena.svg"))
+    measured = tinynas("measure", MODELS / "sww.tflite", "--input", MODELS / "sww.in.bin", "--json", "--repeats", "1")
+    cost = json.loads(measured.stdout)
+    assert found["instructions"] == cost["instructions"]
+    assert found["cycles"] == cost["cycles"]
+    assert found["sram_bytes"] == cost["sram_bytes"]
+    counted = sum(layer["instructions"] for layer in found["layers"]) + found["outside_layers"]["instructions"]
+    assert counted == pytest.approx(found["instructions"], abs=20)
+    assert abs(found["displaced"]) < 0.02
+    assert found["source"] == "emulated"
+    free = [layer for layer in found["layers"] if layer["op"] == "RESHAPE"]
+    assert [layer["instructions"] for layer in free] == [0]
+    assert all(layer["instructions"] > layer["macs"] / 2 for layer in found["layers"] if layer not in free)
+    assert sum(each["bytes"] for each in found["arena"]["blocks"]) > found["arena"]["bytes"]
+    assert ET.parse(tmp_path / "arena.svg").getroot().tag == "{http://www.w3.org/2000/svg}svg"
+
+
+@needs_models
+def test_a_profile_repeats_to_the_instruction():
+    first, second = (json.loads(profile("ad", "--json")) for _ in range(2))
+    assert first == second
+
+
+@needs_models
+def test_the_table_shows_layers_totals_and_the_arena():
+    shown = profile("ad")
+    assert "emulated" in shown
+    assert "0 FULLY_CONNECTED   640 -> 128" in shown
+    assert "whole inference" in shown
+    assert "├input─" in shown
+
+
+def test_bad_input_is_refused_before_any_work(tmp_path):
+    (tmp_path / "model.tflite").write_bytes(b"")
+    for arguments, words in (
+        (("absent.tflite",), "absent.tflite cannot be read"),
+        ((tmp_path / "model.tflite", "--board", "netduinoplus3"), "did you mean netduinoplus2?"),
+        ((tmp_path / "model.tflite", "--picture", "arena.png"), "give its name the ending .svg"),
+    ):
+        result = tinynas("profile", *arguments)
+        assert (result.returncode, result.stdout) == (2, "")
+        assert words in result.stderr
+        assert "Traceback" not in result.stderr
