@@ -34,6 +34,12 @@ TN_FOLDED int32_t tn_multiply(int32_t value, int32_t multiplier, int32_t shift)
     return tn_rounding_shift(tn_doubling_high_product(value, multiplier), -shift);
 }
 
+/* Wraps as the reference does: after a factor above 1 that is the model's fault, too. */
+TN_FOLDED int32_t tn_wrapping_sum(int32_t a, int32_t b)
+{
+    return (int32_t)((uint32_t)a + (uint32_t)b);
+}
+
 static inline int8_t tn_clamp(int32_t value, int32_t low, int32_t high)
 {
     value = value < low ? low : value;
@@ -58,11 +64,11 @@ TN_FOLDED int8_t tn_rescale(const struct tn_rescale *rescale, int32_t plain, uin
 
     if (plain) {
         value = tn_doubling_high_product(value, multiplier);
-        value = (value + (value >> 31) + (((int32_t)1 << -shift) >> 1)) >> -shift;
+        value = (value + (value >> 31) + ((int32_t)1 << (-shift - 1))) >> -shift;
     } else {
         value = tn_multiply(value, multiplier, shift);
     }
-    return tn_clamp(value + rescale->zero_point, rescale->low, rescale->high);
+    return tn_clamp(tn_wrapping_sum(value, rescale->zero_point), rescale->low, rescale->high);
 }
 
 #endif

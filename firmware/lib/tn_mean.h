@@ -25,7 +25,7 @@ static inline void tn_mean(const struct tn_mean *layer, const int8_t *input, int
                 sum += *value;
             }
             sum = tn_multiply(sum, layer->multiplier, layer->shift);
-            *output++ = tn_clamp(sum + layer->zero_point, INT8_MIN, INT8_MAX);
+            *output++ = tn_clamp(tn_wrapping_sum(sum, layer->zero_point), INT8_MIN, INT8_MAX);
         }
     }
 }

@@ -19,9 +19,9 @@ struct tn_mul {
 TN_FOLDED int8_t tn_mul_one(const struct tn_mul *layer, int32_t a, int32_t b)
 {
     const int32_t product = (a - layer->zero_point_a) * (b - layer->zero_point_b);
+    const int32_t rescaled = tn_multiply(product, layer->multiplier, layer->shift);
 
-    return tn_clamp(tn_multiply(product, layer->multiplier, layer->shift) + layer->zero_point, layer->low,
-                    layer->high);
+    return tn_clamp(tn_wrapping_sum(rescaled, layer->zero_point), layer->low, layer->high);
 }
 
 TN_FOLDED void tn_mul(const struct tn_mul *layer, const int8_t *a, const int8_t *b, int8_t *output)
