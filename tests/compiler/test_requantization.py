@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 import pytest
-from cases import HOST, Case, reference_outputs, run_cases
+from cases import HOST, WARNINGS, Case, reference_outputs, run_cases
 from tflite_writer import Operation, Tensor, write_model
 
 from tinynas.compiler import TARGETS, compile_network
@@ -29,45 +29,6 @@ NAMES = ("ad", "ic", "kws", "sww", "vww")
 # Options field of the fused activation, for the operators whose accumulators are requantised.
 ACTIVATIONS = {"CONV_2D": 3, "DEPTHWISE_CONV_2D": 4, "FULLY_CONNECTED": 0}
 INT32_MIN = -(1 << 31)
-
-# Each returns the number of accumulators for which it is wrong, and the first of them.
-SOURCE = """
-#include "tn_fixed_point.h"
-#include "tn_requantize.h"
-
-struct factor { int32_t multiplier, shift, zero_point, low, high; };
-
-int32_t general(const struct factor *f, int32_t count, const int32_t *accumulators, int8_t *outputs);
-int32_t plain(const struct factor *f, int32_t count, const int32_t *accumulators, int8_t *outputs);
-int32_t dsp_relu(const struct factor *f, int32_t count, const int32_t *accumulators, int8_t *outputs);
-int32_t dsp_signed(const struct factor *f, int32_t count, const int32_t *accumulators, int8_t *outputs);
-int32_t dsp_clamped(const struct factor *f, int32_t count, const int32_t *accumulators, int8_t *outputs);
-
-#define RESCALE(name, plain)                                                                                   \\
-    int32_t name(const struct factor *f, int32_t count, const int32_t *accumulators, int8_t *outputs)          \\
-    {                                                                                                          \\
-        const struct tn_rescale rescale = {0, f->zero_point, f->low, f->high};                                 \\
-        for (int32_t i = 0; i < count; i++) {                                                                  \\
-            outputs[i] = tn_rescale(&rescale, plain, (uint32_t)accumulators[i], f->multiplier, f->shift);      \\
-        }                                                                                                      \\
-        return count;                                                                                          \\
-    }
-#define REQUANTIZE(name, variant)                                                                              \\
-    int32_t name(const struct factor *f, int32_t count, const int32_t *accumulators, int8_t *outputs)          \\
-    {                                                                                                          \\
-        const int32_t addend = tn_requantize_addend(2 * f->zero_point + 1, -f->shift);                         \\
-        for (int32_t i = 0; i < count; i++) {                                                                  \\
-            outputs[i] = tn_requantize(variant, 2 * accumulators[i], f->multiplier, -f->shift, addend, f->low, \\
-                                       f->high);                                                               \\
-        }                                                                                                      \\
-        return count;                                                                                          \\
-    }
-RESCALE(general, 0)
-RESCALE(plain, 1)
-REQUANTIZE(dsp_relu, TN_REQUANTIZE_RELU)
-REQUANTIZE(dsp_signed, TN_REQUANTIZE_SIGNED)
-REQUANTIZE(dsp_clamped, TN_REQUANTIZE_CLAMPED)
-"""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -130,16 +91,17 @@ def domains(factor: Factor) -> dict[str, int]:
         found["dsp_clamped"] = (1 << 23) - 1
         if (factor.low, factor.high) == (-128, 127):
             found["dsp_relu" if factor.zero_point == -128 else "dsp_signed"] = (1 << 23) - 1
+            if factor.zero_point == -128 and -9 <= factor.multiplier.shift <= -3:
+                found["dsp_3x3"] = (1 << 23) - 1
     return found
 
 
 @pytest.fixture(scope="module")
 def library(cc: str, tmp_path_factory: pytest.TempPathFactory) -> ctypes.CDLL:
     folder = tmp_path_factory.mktemp("requantization")
-    (folder / "factors.c").write_text(SOURCE)
-    trap = ["-fsanitize=undefined", "-fsanitize-undefined-trap-on-error"]
-    command = [cc, "-std=c11", "-O2", *trap, "-shared", "-fPIC", f"-I{FIRMWARE / 'lib'}", "-o", "factors.so"]
-    subprocess.run([*command, "factors.c"], cwd=folder, check=True)
+    trap = ["-fsanitize=undefined", "-fsanitize-undefined-trap-on-error", *WARNINGS]
+    command = [cc, "-O2", *trap, "-shared", "-fPIC", f"-I{FIRMWARE / 'lib'}", "-o", folder / "factors.so"]
+    subprocess.run([*command, Path(__file__).with_name("machines") / "factors.c"], check=True)
     return ctypes.CDLL(str(folder / "factors.so"))
 
 

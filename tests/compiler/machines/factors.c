@@ -1,0 +1,59 @@
+/* One function for each way from accumulators to outputs. */
+#include "tn_depthwise_3x3.h"
+#include "tn_fixed_point.h"
+#include "tn_requantize.h"
+
+struct factor {
+    int32_t multiplier, shift, zero_point, low, high;
+};
+
+#define WAY(name) void name(const struct factor *f, int32_t count, const int32_t *accumulators, int8_t *outputs)
+
+WAY(general);
+WAY(plain);
+WAY(dsp_relu);
+WAY(dsp_signed);
+WAY(dsp_clamped);
+WAY(dsp_3x3);
+
+#define RESCALE(name, plain)                                                                              \
+    WAY(name)                                                                                             \
+    {                                                                                                     \
+        const struct tn_rescale rescale = {0, f->zero_point, f->low, f->high};                            \
+                                                                                                          \
+        for (int32_t i = 0; i < count; i++) {                                                             \
+            outputs[i] = tn_rescale(&rescale, plain, (uint32_t)accumulators[i], f->multiplier, f->shift); \
+        }                                                                                                 \
+    }
+
+RESCALE(general, 0)
+RESCALE(plain, 1)
+
+#define REQUANTIZE(name, variant)                                                                            \
+    WAY(name)                                                                                                \
+    {                                                                                                        \
+        const int32_t addend = tn_requantize_addend(2 * f->zero_point + 1, -f->shift);                       \
+                                                                                                             \
+        for (int32_t i = 0; i < count; i++) {                                                                \
+            outputs[i] = tn_requantize(variant, 2 * accumulators[i], f->multiplier, -f->shift, addend, f->low, \
+                                       f->high);                                                             \
+        }                                                                                                    \
+    }
+
+REQUANTIZE(dsp_relu, TN_REQUANTIZE_RELU)
+REQUANTIZE(dsp_signed, TN_REQUANTIZE_SIGNED)
+REQUANTIZE(dsp_clamped, TN_REQUANTIZE_CLAMPED)
+
+/* The accumulator is the bias of a window that sees nothing but zeros. */
+WAY(dsp_3x3)
+{
+    static const int8_t weights[9];
+    static const uint32_t plane[3 * TN_3X3_ROW];
+
+    for (int32_t i = 0; i < count; i++) {
+        struct tn_channel_3x3 channel = {.rows = 1, .columns = 1};
+
+        tn_prepare_3x3(&channel, weights, accumulators[i], f->multiplier, f->shift);
+        tn_strip_3x3_stride_1(&channel, plane, outputs + i);
+    }
+}
