@@ -25,6 +25,7 @@ from tinynas.study.summary import search_front
 _SHOWN_TRIALS = 8
 _SHOWN_FRONT = 8
 _DISPLACED = 0.001
+_WIDE = 110
 
 
 @contextmanager
@@ -236,23 +237,8 @@ def stages_shown() -> Iterator[Callable[[str], None]]:
 
 def profile_table(found: Profile) -> None:
     """Print a network's layers, its totals and its arena over time to stdout."""
-    console = _stdout()
-    table = Table(
-        title=f"{found.model} on {found.board.name}: one inference, emulated",
-        title_justify="left",
-        box=SIMPLE,
-        pad_edge=False,
-    )
-    for name in ("layer", "shapes"):
-        table.add_column(name, no_wrap=True)
-    for name in ("MAC", "instructions", "per MAC", "cycles", "waits", "µs", "share"):
-        table.add_column(name, justify="right", no_wrap=True)
-    for layer, work in zip(found.program.layers, found.layers, strict=True):
-        table.add_row(f"{layer.index} {layer.op}", layer.comment.partition(";")[0], *_cells(work))
-    table.add_section()
-    table.add_row("outside layers", "", *_cells(found.outside))
-    table.add_row("whole inference", "", *_cells(found.whole))
-    console.print(table)
+    console = _stdout(width=140)
+    console.print(_layer_table(found, wide=console.width >= _WIDE))
     if abs(found.displaced) >= _DISPLACED:
         console.print(
             f"Layers were counted with marks between them, which move code: together they take {found.displaced:+.1%}.",
@@ -264,13 +250,42 @@ def profile_table(found: Profile) -> None:
         console.print(f"RAM   {sram.total:,} B: {parts}", highlight=False)
         parts = f"code {flash.code or 0:,}, constants {flash.constants:,}"
         console.print(f"flash {flash.total:,} B: {parts}", highlight=False)
-    console.print(f"\n{text_picture(found.program)}", markup=False, highlight=False, soft_wrap=True)
+    picture = text_picture(found.program, width=max(20, min(60, console.width - 45)))
+    console.print(f"\n{picture}", markup=False, highlight=False, soft_wrap=True)
 
 
-def _cells(work: Work) -> tuple[str, ...]:
-    per_mac = "" if work.instructions_per_mac is None else f"{work.instructions_per_mac:.2f}"
-    figures = f"{work.macs:,}", f"{work.instructions:,}", per_mac, f"{work.cycles:,}", f"{work.wait_cycles:,}"
-    return (*figures, f"{work.latency_us:,.1f}", f"{work.share:.1%}")
+def _layer_table(found: Profile, *, wide: bool) -> Table:
+    """On a narrow terminal columns are left out and words are cut, never figures."""
+    title = f"{found.model} on {found.board.name}: one inference, emulated"
+    table = Table(title=title, title_justify="left", box=SIMPLE, pad_edge=False)
+    columns = {
+        "layer": [f"{layer.index} {layer.op}" for layer in found.program.layers]
+        + ["outside layers", "whole inference"],
+        "shapes": [layer.comment.partition(";")[0] for layer in found.program.layers] + ["", ""],
+    }
+    works = (*found.layers, found.outside, found.whole)
+    columns |= {name: [form(work) for work in works] for name, form in _FIGURES.items()}
+    if not wide:
+        columns = {name: cells for name, cells in columns.items() if name not in {"shapes", "MAC", "waits"}}
+    for name in columns:
+        figure = name in _FIGURES
+        table.add_column(name, justify="right" if figure else "left", no_wrap=figure, min_width=None if figure else 12)
+    for row in zip(*columns.values(), strict=True):
+        if row[0] == "outside layers":
+            table.add_section()
+        table.add_row(*(Text(cell, no_wrap=True, overflow="ellipsis") for cell in row))
+    return table
+
+
+_FIGURES: Mapping[str, Callable[[Work], str]] = {
+    "MAC": lambda work: f"{work.macs:,}",
+    "instructions": lambda work: f"{work.instructions:,}",
+    "per MAC": lambda work: "" if work.instructions_per_mac is None else f"{work.instructions_per_mac:.2f}",
+    "cycles": lambda work: f"{work.cycles:,}",
+    "waits": lambda work: f"{work.wait_cycles:,}",
+    "µs": lambda work: f"{work.latency_us:,.1f}",
+    "share": lambda work: f"{work.share:.1%}",
+}
 
 
 def studies_table(rows: Sequence[Mapping[str, Any]]) -> None:
@@ -287,6 +302,6 @@ def studies_table(rows: Sequence[Mapping[str, Any]]) -> None:
     _stdout().print(table)
 
 
-def _stdout() -> Console:
+def _stdout(width: int = 120) -> Console:
     """A file or a pipe has no width of its own: take one that no table is cut off at."""
-    return Console() if sys.stdout.isatty() else Console(width=120)
+    return Console() if sys.stdout.isatty() else Console(width=width)

@@ -12,7 +12,7 @@ import os
 import sys
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +24,8 @@ from tinynas.compiler.target import TARGETS, Target
 from tinynas.deploy.build import build
 from tinynas.device.bench import Bench, open_bench
 from tinynas.device.measure import flash_and_measure, to_cost
+from tinynas.live import profile_table
+from tinynas.study.profile import profile_file
 
 MODELS = Path(__file__).parents[3] / "shared" / "models"
 NETWORKS = ("kws", "vww", "ic", "ad", "sww")
@@ -47,6 +49,8 @@ INSTRUCTIONS = {
     "BakeNN 1.0 + CMSIS-NN": _row(22.8e6, 38.5e6, 50.6e6, 0.576e6, 2.22e6),
     "TinyEngine (output differs)": _row(None, 19.7e6, 25.6e6, 0.80e6, None),
 }
+# Best latency of a physical STM32L4R5 (Cortex-M4, 120 MHz) in MLPerf Tiny v1.1, closed division.
+CYCLES = {"fastest STM32L4R5, measured": _row(5.73e6, 11.85e6, 20.1e6, 0.486e6, None)}
 RAM = {TFLM: _row(24_120, 102_008, 56_296, 3_456, 17_724)}
 ARENA = {"BakeNN 1.0, with I/O": _row(17_654, 105_986, 54_538, 1_552, 12_819)}
 FLASH = {
@@ -56,6 +60,7 @@ FLASH = {
 
 GOALS = {
     "instructions": _row(3.0e6, 8.8e6, 12.0e6, 0.27e6, 0.83e6),
+    "cycles": _row(4.2e6, 11.5e6, 16.5e6, 0.40e6, 1.15e6),
     "ram": _row(12_000, 56_000, 36_000, 2_400, 9_000),
     "code": _row(12_000, 14_000, 12_000, 6_000, 12_000),
 }
@@ -64,9 +69,14 @@ GOAL_MEAN_RATIO = 2.6
 
 @dataclass(frozen=True, kw_only=True)
 class Figures:
-    """One network on one board. Memories [B] are the network's, beyond an empty firmware's; `image` is everything."""
+    """One network on one board, per inference. Memories [B] are the network's, beyond an empty firmware's.
+
+    cycles: modelled, without wait states; wait_cycles: what the board's flash adds; image: flash with the firmware [B].
+    """
 
     instructions: int
+    cycles: int
+    wait_cycles: int
     arena: int
     static: int
     stack: int
@@ -84,15 +94,17 @@ def measured(name: str, board: Board, target: Target, desk: Path, bench: Bench) 
     vector, expected = (np.fromfile(MODELS / f"{name}.{end}.bin", np.int8) for end in ("in", "out"))
     program = compile_network((MODELS / f"{name}.tflite").read_bytes(), target=target)
     image = build(board, program, desk)
-    measurement = flash_and_measure(bench, image, vector[None], repeats=3)
+    measurement = flash_and_measure(bench, image, vector[None], repeats=1)
     if not np.array_equal(measurement.outputs[0], expected):
         wrong = np.flatnonzero(measurement.outputs[0] != expected)
         sys.exit(f"{name}: {len(wrong)} of {len(expected)} values of the output are wrong, the first at {wrong[0]}")
     cost = to_cost(measurement, image, board)
-    if cost.instructions is None or cost.sram is None or cost.flash is None:
-        sys.exit(f"board {board.name} does not count instructions: choose an emulated one")
+    if cost.sram is None or cost.flash is None:
+        sys.exit(f"board {board.name} gives no memory figures")
     return Figures(
-        instructions=cost.instructions,
+        instructions=cost.instructions or 0,
+        cycles=cost.cycles or 0,
+        wait_cycles=cost.wait_cycles or 0,
         arena=cost.sram.arena,
         static=cost.sram.static,
         stack=cost.sram.stack or 0,
@@ -120,27 +132,10 @@ def measured_twice(names: Sequence[str], board: Board, target: Target) -> dict[s
     return found[0]
 
 
-def show_layers(name: str, board: Board, target: Target) -> None:
-    """Instructions of each layer: those of the network that ends after it less those of the one that ends before."""
-    program = compile_network((MODELS / f"{name}.tflite").read_bytes(), target=target)
-    vector = np.fromfile(MODELS / f"{name}.in.bin", np.int8)
-    parts = program.files["network.c"].split(b"    TN_MARK();\n")
-    print(f"{name:22}{'MAC':>12}{'instructions':>14}{'per MAC':>9}  shapes")
-    with tempfile.TemporaryDirectory() as home:
-        os.environ["TINYNAS_HOME"] = home
-        with open_bench(board, directory=Path(home) / "bench") as bench:
-            before = 0
-            for at, layer in enumerate((None, *program.layers)):
-                source = b"    return;\n".join([b"".join(parts[: at + 1]), b"".join(parts[at + 1 :])])
-                shortened = replace(program, files={**program.files, "network.c": source})
-                image = build(board, shortened, Path(home) / "desk")
-                instructions = flash_and_measure(bench, image, vector[None], repeats=3).instructions or 0
-                if layer is not None:
-                    cost = instructions - before
-                    per_mac = f"{cost / layer.macs:.3f}" if layer.macs else "-"
-                    title = f"{layer.index} {layer.op}"
-                    print(f"{title:22}{layer.macs:>12,}{cost:>14,}{per_mac:>9}  {layer.comment}", flush=True)
-                before = instructions
+def show_layers(names: Sequence[str], board: Board) -> None:
+    """The layers of each network instead, once, with the build folders that are there: for those who write kernels."""
+    for name in names:
+        profile_table(profile_file(MODELS / f"{name}.tflite", board.name, MODELS / f"{name}.in.bin"))
 
 
 def geometric_mean(found: Mapping[str, Figures]) -> float:
@@ -199,6 +194,12 @@ def show(found: Mapping[str, Figures]) -> None:
     table.per_mac(lambda each: each.instructions)
     table.goal(GOALS["instructions"], lambda each: each.instructions)
     table.published(INSTRUCTIONS, lambda each: each.instructions)
+    table = Table("Modelled cycles per inference", found, millions)
+    table.ours("tinynas, 0 wait states", lambda each: each.cycles)
+    table.ours("  flash waits on this board", lambda each: each.wait_cycles)
+    table.ours("  per instruction", lambda each: each.cycles / each.instructions, "{:.3f}".format)
+    table.goal(GOALS["cycles"], lambda each: each.cycles)
+    table.published(CYCLES, lambda each: each.cycles)
     table = Table("RAM [B]", found, count)
     table.ours("tinynas, with stack", lambda each: each.ram)
     table.ours("  arena", lambda each: each.arena)
@@ -229,6 +230,7 @@ def as_object(found: Mapping[str, Figures], board: Board, target: Target) -> dic
             "instructions_ratio": {
                 who: row[name] / figures.instructions for who, row in INSTRUCTIONS.items() if name in row
             },
+            "cycles_ratio": {who: row[name] / figures.cycles for who, row in CYCLES.items() if name in row},
             "ram_ratio": {who: row[name] / figures.ram for who, row in RAM.items()},
             "flash_ratio": {who: row[name] / figures.image for who, row in FLASH.items()},
         }
@@ -248,7 +250,7 @@ def main() -> None:
     parser.add_argument("network", nargs="*", metavar="NETWORK", help=f"{', '.join(NETWORKS)}; default: all")
     parser.add_argument("--board", default="netduinoplus2")
     parser.add_argument("--target", choices=TARGETS, help="what the code is made for; default: the board's")
-    parser.add_argument("--layers", action="store_true", help="the layers of one network instead")
+    parser.add_argument("--layers", action="store_true", help="the layers instead, for the board's target")
     parser.add_argument("--json", action="store_true")
     chosen = parser.parse_args()
     if unknown := set(chosen.network) - set(NETWORKS):
@@ -257,9 +259,10 @@ def main() -> None:
         sys.exit(f"the reference networks are not in {MODELS}")
     board = load_board(chosen.board)
     target = chosen.target or board.target
+    if not board.emulated:
+        parser.error(f"board {board.name} counts neither instructions nor cycles: choose an emulated one")
     if chosen.layers:
-        for name in chosen.network or NETWORKS:
-            show_layers(name, board, target)
+        show_layers(chosen.network or NETWORKS, board)
         return
     found = measured_twice(chosen.network or NETWORKS, board, target)
     if chosen.json:
