@@ -1,10 +1,12 @@
 """Board manifests are data from outside: each field is checked, unknown names get the nearest one."""
 
 import json
+from typing import get_args
 
 import pytest
 
-from tinynas.boards import board_names, load_board
+from tinynas.boards import Board, board_names, load_board
+from tinynas.compiler import TARGETS
 from tinynas.errors import ConfigError
 
 MANIFEST = {
@@ -43,6 +45,8 @@ def test_a_manifest_becomes_a_board(tmp_path):
         ({"link": "emulator"}, "no object tinynas.emulator"),
         ({"link": "string"}, "tinynas.link"),
         ({"target": "cortex-m5"}, "tinynas.target"),
+        ({"flash_start": "134217728"}, "tinynas.flash_start"),
+        ({"flash_timing": {"wait_states": 5}}, "tinynas.flash_timing.line_bytes"),
     ],
 )
 def test_a_wrong_field_is_named(tmp_path, changes, message):
@@ -64,6 +68,11 @@ def test_an_unknown_board_gets_the_nearest_name(tmp_path):
         load_board("abord", tmp_path)
     with pytest.raises(ConfigError, match="known are aboard"):
         load_board("../../etc/passwd", tmp_path)
+
+
+def test_a_board_names_a_target_of_the_compiler():
+    assert get_args(Board.model_fields["target"].annotation) == TARGETS
+    assert {name: load_board(name).target for name in board_names()} == dict.fromkeys(board_names(), "cortex-m4")
 
 
 def test_every_board_that_travels_with_tinynas_loads():

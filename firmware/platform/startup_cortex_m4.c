@@ -8,22 +8,20 @@ extern uint8_t tn_data_load[], tn_data_start[], tn_data_end[], tn_bss_start[], t
 extern int main(void);
 extern void tn_fault_handler(void);
 extern void tn_systick_handler(void);
-extern void tn_usart1_handler(void);
+extern void tn_link_handler(void);
 void tn_reset_handler(void);
 
 #define CPACR (*(volatile uint32_t *)0xE000ED88)
 
-enum { SYSTICK = 15, FIRST_IRQ = 16, USART1 = 37, VECTORS = FIRST_IRQ + 82 };
+enum { SYSTICK = 15, FIRST_IRQ = 16, VECTORS = FIRST_IRQ + 82 };
 
-/* Every exception that the firmware does not use is a fault. */
+/* Every exception that the firmware does not use is a fault. Of the interrupts, a port enables that of its link alone. */
 __attribute__((section(".vectors"), used)) static const void *const vectors[VECTORS] = {
     [0] = tn_stack_top,
     [1] = tn_reset_handler,
     [2 ... SYSTICK - 1] = tn_fault_handler,
     [SYSTICK] = tn_systick_handler,
-    [FIRST_IRQ ... FIRST_IRQ + USART1 - 1] = tn_fault_handler,
-    [FIRST_IRQ + USART1] = tn_usart1_handler,
-    [FIRST_IRQ + USART1 + 1 ... VECTORS - 1] = tn_fault_handler,
+    [FIRST_IRQ ... VECTORS - 1] = tn_link_handler,
 };
 
 void tn_reset_handler(void)

@@ -1,10 +1,11 @@
-/* STM32F405/407/415/417. Registers and bits: ST reference manual RM0090; SysTick, NVIC, SCB: ARM DDI 0403.
+/* STM32F405/407/415/417. Registers and bits: ST reference manual RM0090.
  *
- * The link is USART1 on PA9 (TX) and PA10 (RX), the sync pin is PB8. The same image runs on the chip and on QEMU, which has no RCC: its
- * clocks run at their final speed from the start.
+ * The link is USART1 on PA9 (TX) and PA10 (RX), the sync pin is PB8. The same image runs on the chip and on QEMU, which
+ * has no RCC: its clocks run at their final speed from the start.
  */
 #include <stddef.h>
 
+#include "cortex_m.h"
 #include "port.h"
 
 _Static_assert(F_CPU == 168000000, "the PLL is set for 168 MHz");
@@ -27,18 +28,12 @@ struct usart {
     volatile uint32_t sr, dr, brr, cr1, cr2, cr3, gtpr;
 };
 
-struct systick {
-    volatile uint32_t csr, rvr, cvr, calib;
-};
-
 #define RCC ((struct rcc *)0x40023800)
 #define FLASH_ACR (*(volatile uint32_t *)0x40023C00)
 #define GPIOA ((struct gpio *)0x40020000)
 #define GPIOB ((struct gpio *)0x40020400)
 #define USART1 ((struct usart *)0x40011000)
-#define SYSTICK ((struct systick *)0xE000E010)
 #define NVIC_ISER1 (*(volatile uint32_t *)0xE000E104)
-#define SCB_AIRCR (*(volatile uint32_t *)0xE000ED0C)
 
 enum {
     HSI_HZ = 16000000,
@@ -68,26 +63,8 @@ enum {
     USART_CR1_ON = 1 << 13 | 1 << 5 | 1 << 3 | 1 << 2, /* UE, RXNEIE, TE, RE */
     USART1_IRQ = 37,
     SYNC_PIN = 8,
-    SYSTICK_MAX = 0xFFFFFF,
-    SYSTICK_ON = 7, /* the CPU's clock, with interrupt */
     ROUNDS = 100000, /* of waiting: a crystal starts within milliseconds */
-    QUEUE_SIZE = 2048,
 };
-
-/* A reset leaves this alone, the power's coming on does not. `mark` tells which it was. */
-enum { MARK = 0x7A5C1E0F };
-static struct {
-    uint32_t mark;
-    uint32_t starts;
-    uint32_t asked; /* MARK: this firmware asked for the reset */
-} persistent __attribute__((section(".noinit")));
-
-/* Bytes that came while the CPU was at work: more than the longest frame, so that a request may be sent again
- * while the first one is being done. What does not fit is dropped, and the frame's CRC tells. */
-static volatile uint8_t queue[QUEUE_SIZE];
-static volatile uint32_t queue_in, queue_out;
-
-static volatile uint32_t timer_wraps;
 
 static bool wait_for(const volatile uint32_t *reg, uint32_t mask, uint32_t value)
 {
@@ -163,52 +140,28 @@ static enum tn_reset_cause take_reset_cause(bool power_came_on, bool asked)
 
 struct tn_boot tn_port_init(void)
 {
-    const bool power_came_on = persistent.mark != MARK;
+    const struct tn_start start = tn_start_count();
     const uint32_t clock_hz = start_clock();
-
-    if (power_came_on) {
-        persistent.starts = 0;
-        persistent.asked = 0;
-    }
     const struct tn_boot boot = {
         .clock_hz = clock_hz,
         .ticks_hz = clock_hz,
-        .count = ++persistent.starts,
-        .cause = take_reset_cause(power_came_on, persistent.asked == MARK),
+        .count = start.count,
+        .cause = take_reset_cause(start.power_came_on, start.asked),
     };
 
-    persistent.mark = MARK;
-    persistent.asked = 0;
     start_link(clock_hz);
     start_sync_pin();
     return boot;
 }
 
-void tn_usart1_handler(void)
+void tn_link_handler(void)
 {
     const uint32_t status = USART1->sr;
     const uint8_t byte = (uint8_t)USART1->dr; /* reading clears the interrupt, an overrun's too */
 
-    if (status & USART_SR_RXNE && queue_in - queue_out < QUEUE_SIZE) {
-        queue[queue_in % QUEUE_SIZE] = byte;
-        queue_in++;
+    if (status & USART_SR_RXNE) {
+        tn_received(byte);
     }
-}
-
-uint8_t tn_port_read(void)
-{
-    while (queue_in == queue_out) {
-        /* With interrupts masked, one that comes after the check still ends the wait (ARM DDI 0403, WFI). */
-        __asm volatile("cpsid i" ::: "memory");
-        if (queue_in == queue_out) {
-            __asm volatile("wfi");
-        }
-        __asm volatile("cpsie i" ::: "memory");
-    }
-    const uint8_t byte = queue[queue_out % QUEUE_SIZE];
-
-    queue_out++;
-    return byte;
 }
 
 void tn_port_write(uint8_t byte)
@@ -218,65 +171,13 @@ void tn_port_write(uint8_t byte)
     USART1->dr = byte;
 }
 
-void tn_systick_handler(void)
+void tn_port_flush(void)
 {
-    timer_wraps++;
-}
-
-void tn_port_timer_start(void)
-{
-    timer_wraps = 0;
-    SYSTICK->rvr = SYSTICK_MAX;
-    SYSTICK->cvr = 0;
-    SYSTICK->csr = SYSTICK_ON;
-}
-
-uint32_t tn_port_timer_stop(void)
-{
-    uint32_t wraps;
-    uint32_t now;
-
-    /* A wrap between the two readings would count for the wrong one. */
-    do {
-        wraps = timer_wraps;
-        now = SYSTICK->cvr;
-    } while (wraps != timer_wraps);
-    SYSTICK->csr = 0;
-    /* The first tick loads the counter, which reads zero until then. */
-    const uint64_t ticks = (uint64_t)wraps * (SYSTICK_MAX + 1u) + (now ? SYSTICK_MAX + 1u - now : 0);
-
-    return ticks < UINT32_MAX ? (uint32_t)ticks : UINT32_MAX;
+    while (!(USART1->sr & USART_SR_TC)) {
+    }
 }
 
 void tn_port_sync(bool high)
 {
     GPIOB->bsrr = high ? 1u << SYNC_PIN : 1u << (SYNC_PIN + 16);
-}
-
-static _Noreturn void reset(void)
-{
-    SCB_AIRCR = 0x05FA0004; /* the key, and SYSRESETREQ */
-    for (;;) {
-    }
-}
-
-_Noreturn void tn_port_reset(void)
-{
-    while (!(USART1->sr & USART_SR_TC)) {
-    }
-    persistent.asked = MARK;
-    reset();
-}
-
-/* Any fault: say so, as log text between frames, and start again. The host sees the boot count. */
-_Noreturn void tn_fault_handler(void)
-{
-    static const char text[] = "\nthe CPU faulted\n";
-
-    for (const char *c = text; *c; c++) {
-        tn_port_write((uint8_t)*c);
-    }
-    while (!(USART1->sr & USART_SR_TC)) {
-    }
-    reset();
 }

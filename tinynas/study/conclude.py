@@ -60,7 +60,7 @@ def export_trial(
             cost=point.cost,
         ),
         name=name,
-        board=load_board(board) if to == "platformio" else None,
+        board=load_board(board),
         arena_bytes=tflm_arena_bytes(tflite) if to == "tflm" else None,
         force=force,
     )

@@ -65,7 +65,8 @@ def export(
 ) -> dict[str, Any]:
     """Write a network to `folder` in the form `to`, with a test vector that the exported code is checked against.
 
-    inputs, outputs: raw int8, one or more cases back to back. board: what a "platformio" project is for.
+    inputs, outputs: raw int8, one or more cases back to back. board: what a "platformio" project is for,
+    and whose kind of CPU the C is fast on.
     arena_bytes: what tflite-micro needs for the network, for "tflm" [B].
 
     Returns:
@@ -78,7 +79,7 @@ def export(
     """
     require_form(to)
     require_free(folder, force=force)
-    target = board.target if to == "platformio" and board is not None else "portable"
+    target = "portable" if board is None else board.target
     program = compile_network(tflite, name=name, constants="arrays", target=target)
     delivery = deliver(tflite, program, name=name, inputs=inputs, outputs=outputs, provenance=provenance)
     files = _form(to, board, arena_bytes)(delivery)

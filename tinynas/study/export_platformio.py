@@ -10,7 +10,7 @@ from tinynas.boards import Board
 from tinynas.errors import InfrastructureError
 from tinynas.study.delivery import Delivery, kernels_for, licence, rendered
 
-_PORT_FILES = ("port.h", "port_{port}.c")
+_PORT_FILES = ("port.h", "port_{port}.c", "cortex_m.h", "cortex_m.c")
 
 
 def platformio_project(delivery: Delivery, board: Board) -> dict[str, bytes]:
