@@ -134,4 +134,15 @@ TN_FOLDED void tn_store4(int8_t *to, uint32_t bytes)
     memcpy(to, &bytes, sizeof bytes);
 }
 
+/* For a handful of bytes, where a call of memcpy costs more than the copy. */
+TN_FOLDED void tn_copy_bytes(int8_t *to, const int8_t *from, int32_t count)
+{
+    for (; count >= 4; count -= 4, to += 4, from += 4) {
+        tn_store4(to, tn_load4(from));
+    }
+    for (; count > 0; count--) {
+        *to++ = *from++;
+    }
+}
+
 #endif

@@ -16,6 +16,10 @@
 /* Clang keeps a register or two for itself, and runs out of them. */
 #if defined __ARM_FEATURE_DSP && defined __OPTIMIZE__ && !defined __clang__
 #define TN_PAIR_ASSEMBLY 1
+/* What is assembled takes nearly all registers: it is compiled alike in every program, whoever calls it. */
+#define TN_PAIR_APART static __attribute__((noipa, unused))
+#else
+#define TN_PAIR_APART TN_APART
 #endif
 
 struct tn_pair {
@@ -40,26 +44,61 @@ struct tn_pair_sums {
     uint32_t first[3];
 };
 
-/* Stages `count` values at every `stride`-th word of `to`; a last quad that is not whole is filled up with anything,
- * because its weights are 0. Returns where the next value's words go. */
-TN_FOLDED int8_t *tn_stage(const int8_t *from, int32_t count, int8_t *to, int32_t stride)
+/* Stages `count` values of one pixel; a last quad that is not whole is filled up with 0. Returns where the next go. */
+static inline int8_t *tn_stage_1(const int8_t *from, int32_t count, int8_t *to)
 {
-    for (const int8_t *const end = from + count / 4 * 4; from != end; from += 4, to += 8 * stride) {
-        const uint32_t bytes = tn_load4(from);
-
-        tn_store4(to, tn_sxtb16(bytes));
-        tn_store4(to + 4 * stride, tn_sxtb16_odd(bytes));
-    }
-    if (count % 4) {
+    for (; count > 0; count -= 4, from += 4, to += 8) {
         uint32_t bytes = 0;
 
-        memcpy(&bytes, from, (size_t)(count % 4));
+        if (count >= 4) {
+            bytes = tn_load4(from);
+        } else {
+            tn_copy_bytes((int8_t *)&bytes, from, count);
+        }
         tn_store4(to, tn_sxtb16(bytes));
-        tn_store4(to + 4 * stride, tn_sxtb16_odd(bytes));
-        to += 8 * stride;
+        tn_store4(to + 4, tn_sxtb16_odd(bytes));
     }
     return to;
 }
+
+/* Stages `count` values of three pixels, side by side; count is a positive multiple of four. */
+#ifdef TN_PAIR_ASSEMBLY
+TN_PAIR_APART int8_t *tn_stage_3(const int8_t *a, const int8_t *b, const int8_t *c, int32_t count, int8_t *to)
+{
+    const int8_t *const end = a + count;
+
+    __asm__ volatile("1:\n"
+                     "    ldr r0, [%[a]], #4\n"
+                     "    ldr r1, [%[b]], #4\n"
+                     "    ldr r2, [%[c]], #4\n"
+                     "    sxtb16 r3, r0, ror #8\n"
+                     "    sxtb16 r4, r1, ror #8\n"
+                     "    sxtb16 r5, r2, ror #8\n"
+                     "    sxtb16 r0, r0\n"
+                     "    sxtb16 r1, r1\n"
+                     "    sxtb16 r2, r2\n"
+                     "    stmia %[to]!, {r0, r1, r2, r3, r4, r5}\n"
+                     "    cmp %[a], %[end]\n"
+                     "    bne 1b\n"
+                     : [a] "+&r"(a), [b] "+&r"(b), [c] "+&r"(c), [to] "+&r"(to)
+                     : [end] "r"(end)
+                     : "r0", "r1", "r2", "r3", "r4", "r5", "cc", "memory");
+    return to;
+}
+#else
+TN_PAIR_APART int8_t *tn_stage_3(const int8_t *a, const int8_t *b, const int8_t *c, int32_t count, int8_t *to)
+{
+    for (int32_t i = 0; i < count; i += 4, to += 24) {
+        const uint32_t bytes[3] = {tn_load4(a + i), tn_load4(b + i), tn_load4(c + i)};
+
+        for (int32_t pixel = 0; pixel < 3; pixel++) {
+            tn_store4(to + 4 * pixel, tn_sxtb16(bytes[pixel]));
+            tn_store4(to + 12 + 4 * pixel, tn_sxtb16_odd(bytes[pixel]));
+        }
+    }
+    return to;
+}
+#endif
 
 /* Where the loop over a staged input ends, and how many bytes of its code the first round skips. */
 struct tn_pair_span {
@@ -82,7 +121,7 @@ TN_FOLDED struct tn_pair_span tn_pair_span(const int8_t *staged, int32_t size, i
 
 /* Adds the products of three staged pixels with one pair's weights; returns the next pair's weights. */
 #ifdef TN_PAIR_ASSEMBLY
-TN_FOLDED const int8_t *tn_pair_dot_3(const int8_t *staged, const int8_t *weights, struct tn_pair_span span,
+TN_FOLDED const int8_t *tn_pair_dot_3(const int8_t *staged, const int8_t *weights, const struct tn_pair_span *span,
                                       struct tn_pair_sums *sums)
 {
     uint32_t b0 = sums->both[0], b1 = sums->both[1], b2 = sums->both[2];
@@ -117,19 +156,19 @@ TN_FOLDED const int8_t *tn_pair_dot_3(const int8_t *staged, const int8_t *weight
                      "    ldr %[w0], %[end]\n"
                      "    cmp %[x], %[w0]\n"
                      "    bne 1b\n"
-                     : [x] "+r"(staged), [w] "+r"(weights), [b0] "+r"(b0), [b1] "+r"(b1), [b2] "+r"(b2), [f0] "+r"(f0),
-                       [f1] "+r"(f1), [f2] "+r"(f2), [w0] "=&r"(w0), [w1] "=&r"(w1)
-                     : [end] "m"(span.end), [skip] "m"(span.skip)
+                     : [x] "+&r"(staged), [w] "+&r"(weights), [b0] "+&r"(b0), [b1] "+&r"(b1), [b2] "+&r"(b2), [f0] "+&r"(f0),
+                       [f1] "+&r"(f1), [f2] "+&r"(f2), [w0] "=&r"(w0), [w1] "=&r"(w1)
+                     : [end] "m"(span->end), [skip] "m"(span->skip)
                      : "r0", "r1", "r2", "cc", "memory");
     sums->both[0] = b0, sums->both[1] = b1, sums->both[2] = b2;
     sums->first[0] = f0, sums->first[1] = f1, sums->first[2] = f2;
     return weights;
 }
 #else
-TN_FOLDED const int8_t *tn_pair_dot_3(const int8_t *staged, const int8_t *weights, struct tn_pair_span span,
+TN_FOLDED const int8_t *tn_pair_dot_3(const int8_t *staged, const int8_t *weights, const struct tn_pair_span *span,
                                       struct tn_pair_sums *sums)
 {
-    for (; staged != span.end; staged += 12, weights += 4) {
+    for (; staged != span->end; staged += 12, weights += 4) {
         const uint32_t both = tn_load4(weights), first = tn_sxtb16(both);
 
         for (int32_t i = 0; i < 3; i++) {
@@ -145,7 +184,7 @@ TN_FOLDED const int8_t *tn_pair_dot_3(const int8_t *staged, const int8_t *weight
 
 /* The same for one pixel, whose depth is a multiple of eight here. */
 #ifdef TN_PAIR_ASSEMBLY
-TN_FOLDED const int8_t *tn_pair_dot_1(const int8_t *staged, const int8_t *weights, struct tn_pair_span span,
+TN_FOLDED const int8_t *tn_pair_dot_1(const int8_t *staged, const int8_t *weights, const struct tn_pair_span *span,
                                       uint32_t *both, uint32_t *first)
 {
     uint32_t b = *both, f = *first;
@@ -173,18 +212,18 @@ TN_FOLDED const int8_t *tn_pair_dot_1(const int8_t *staged, const int8_t *weight
                      "    ldr r0, %[end]\n"
                      "    cmp %[x], r0\n"
                      "    bne 1b\n"
-                     : [x] "+r"(staged), [w] "+r"(weights), [b] "+r"(b), [f] "+r"(f)
-                     : [end] "m"(span.end), [skip] "m"(span.skip)
+                     : [x] "+&r"(staged), [w] "+&r"(weights), [b] "+&r"(b), [f] "+&r"(f)
+                     : [end] "m"(span->end), [skip] "m"(span->skip)
                      : "r0", "r1", "r2", "r3", "r4", "r5", "r6", "r8", "cc", "memory");
     *both = b;
     *first = f;
     return weights;
 }
 #else
-TN_FOLDED const int8_t *tn_pair_dot_1(const int8_t *staged, const int8_t *weights, struct tn_pair_span span,
+TN_FOLDED const int8_t *tn_pair_dot_1(const int8_t *staged, const int8_t *weights, const struct tn_pair_span *span,
                                       uint32_t *both, uint32_t *first)
 {
-    for (; staged != span.end; staged += 4, weights += 4) {
+    for (; staged != span->end; staged += 4, weights += 4) {
         const uint32_t x = tn_load4(staged), pair = tn_load4(weights);
 
         *both = tn_smlad(x, pair, *both);
@@ -194,41 +233,57 @@ TN_FOLDED const int8_t *tn_pair_dot_1(const int8_t *staged, const int8_t *weight
 }
 #endif
 
+/* Three staged pixels times one pair of channels; `other` is where the second channel's output lies from the first's. */
+TN_FOLDED const int8_t *tn_pair_block_3(const struct tn_pair *layer, int32_t variant, const int8_t *staged,
+                                        const struct tn_pair_span *span, int8_t *output, int32_t second, int32_t third,
+                                        int32_t other, const int8_t *weights, const int32_t *record)
+{
+    const int32_t rounding = layer->rounding, low = layer->low, high = layer->high;
+    const uint32_t bias = (uint32_t)record[TN_PAIR_BIAS];
+    const uint32_t both = bias + ((uint32_t)record[TN_PAIR_BIAS + 1] << 8);
+    struct tn_pair_sums sums = {{both, both, both}, {bias, bias, bias}};
+
+    weights = tn_pair_dot_3(staged, weights, span, &sums);
+
+    const uint32_t shifts = (uint32_t)record[TN_PAIR_SHIFTS];
+    int32_t multiplier = record[TN_PAIR_MULTIPLIER + 1];
+    int32_t shift = (int32_t)(shifts >> 8);
+    int32_t addend = tn_requantize_addend(rounding, shift);
+    int8_t *to = output + other;
+
+    /* The second channel first: one that is none is written to the first one's place, and overwritten. */
+    for (int32_t i = 0; i < 3; i++) {
+        to[i == 0 ? 0 : i == 1 ? second : third] = tn_requantize(
+            variant, (int32_t)(sums.both[i] - sums.first[i]) >> 7, multiplier, shift, addend, low, high);
+    }
+    multiplier = record[TN_PAIR_MULTIPLIER];
+    shift = (int32_t)(shifts & 0xFFu);
+    addend = tn_requantize_addend(rounding, shift);
+    to = output;
+    for (int32_t i = 0; i < 3; i++) {
+        to[i == 0 ? 0 : i == 1 ? second : third] =
+            tn_requantize(variant, (int32_t)(2u * sums.first[i]), multiplier, shift, addend, low, high);
+    }
+    return weights;
+}
+
 /* Three staged pixels times all channels. The second and third pixel's outputs lie at `second` and `third` from
  * `output`; where they are no pixels of their own, they repeat the one before and are written to the same place. */
 TN_FOLDED void tn_pair_matmul_3(const struct tn_pair *layer, int32_t variant, const int8_t *staged, int8_t *output,
                                 int32_t second, int32_t third, const int8_t *weights, const int32_t *record)
 {
-    const int32_t rounding = layer->rounding, low = layer->low, high = layer->high;
     const struct tn_pair_span span = tn_pair_span(staged, 6 * layer->depth, 24, 68);
+    const int32_t *end = record + layer->channels / 2 * TN_PAIR_RECORD;
 
-    for (int32_t left = layer->channels; left > 0; left -= 2, record += TN_PAIR_RECORD, output += 2) {
-        const uint32_t bias = (uint32_t)record[TN_PAIR_BIAS];
-        const uint32_t both = bias + ((uint32_t)record[TN_PAIR_BIAS + 1] << 8);
-        struct tn_pair_sums sums = {{both, both, both}, {bias, bias, bias}};
-
-        weights = tn_pair_dot_3(staged, weights, span, &sums);
-
-        /* A channel without a second one shares its place with it, and is written last. */
-        int8_t *const other = output + (left > 1 ? 1 : 0);
-        const uint32_t shifts = (uint32_t)record[TN_PAIR_SHIFTS];
-        int32_t multiplier = record[TN_PAIR_MULTIPLIER + 1];
-        int32_t shift = (int32_t)(shifts >> 8);
-        int32_t addend = tn_requantize_addend(rounding, shift);
-
-        other[third] = tn_requantize(variant, (int32_t)(sums.both[2] - sums.first[2]) >> 7, multiplier, shift, addend,
-                                     low, high);
-        other[second] = tn_requantize(variant, (int32_t)(sums.both[1] - sums.first[1]) >> 7, multiplier, shift, addend,
-                                      low, high);
-        other[0] = tn_requantize(variant, (int32_t)(sums.both[0] - sums.first[0]) >> 7, multiplier, shift, addend, low,
-                                 high);
-
-        multiplier = record[TN_PAIR_MULTIPLIER];
-        shift = (int32_t)(shifts & 0xFFu);
-        addend = tn_requantize_addend(rounding, shift);
-        output[third] = tn_requantize(variant, (int32_t)(2u * sums.first[2]), multiplier, shift, addend, low, high);
-        output[second] = tn_requantize(variant, (int32_t)(2u * sums.first[1]), multiplier, shift, addend, low, high);
-        output[0] = tn_requantize(variant, (int32_t)(2u * sums.first[0]), multiplier, shift, addend, low, high);
+    for (int32_t other = 1;;) {
+        for (; record != end; record += TN_PAIR_RECORD, output += 2) {
+            weights = tn_pair_block_3(layer, variant, staged, &span, output, second, third, other, weights, record);
+        }
+        if (layer->channels % 2 == 0 || other == 0) {
+            return;
+        }
+        end += TN_PAIR_RECORD;
+        other = 0;
     }
 }
 
@@ -239,21 +294,44 @@ TN_FOLDED void tn_pair_matmul_1(const struct tn_pair *layer, int32_t variant, co
     const int32_t rounding = layer->rounding, low = layer->low, high = layer->high;
     const struct tn_pair_span span = tn_pair_span(staged, 2 * layer->depth, 16, 56);
 
-    for (int32_t left = layer->channels; left > 0; left -= 2, record += TN_PAIR_RECORD, output += 2) {
+    const int32_t *const end = record + (layer->channels + 1) / 2 * TN_PAIR_RECORD;
+    const int8_t *const last = output + layer->channels - 1;
+
+    for (; record != end; record += TN_PAIR_RECORD, output += 2) {
         uint32_t first = (uint32_t)record[TN_PAIR_BIAS];
         uint32_t both = first + ((uint32_t)record[TN_PAIR_BIAS + 1] << 8);
 
-        weights = tn_pair_dot_1(staged, weights, span, &both, &first);
+        weights = tn_pair_dot_1(staged, weights, &span, &both, &first);
 
         const uint32_t shifts = (uint32_t)record[TN_PAIR_SHIFTS];
         const int32_t shift = (int32_t)(shifts & 0xFFu), other = (int32_t)(shifts >> 8);
 
-        output[left > 1 ? 1 : 0] =
-            tn_requantize(variant, (int32_t)(both - first) >> 7, record[TN_PAIR_MULTIPLIER + 1], other,
-                          tn_requantize_addend(rounding, other), low, high);
+        if (output != last) {
+            output[1] = tn_requantize(variant, (int32_t)(both - first) >> 7, record[TN_PAIR_MULTIPLIER + 1], other,
+                                      tn_requantize_addend(rounding, other), low, high);
+        }
         output[0] = tn_requantize(variant, (int32_t)(2u * first), record[TN_PAIR_MULTIPLIER], shift,
                                   tn_requantize_addend(rounding, shift), low, high);
     }
 }
+
+/* One function for each form, shared by all layers that need it. */
+#define TN_PAIR_MATMUL(form, variant)                                                                                    \
+    TN_PAIR_APART void tn_pair_matmul_3_##form(const struct tn_pair *layer, const int8_t *staged, int8_t *output,        \
+                                               int32_t second, int32_t third, const int8_t *weights,                     \
+                                               const int32_t *records)                                                   \
+    {                                                                                                                    \
+        tn_pair_matmul_3(layer, variant, staged, output, second, third, weights, records);                               \
+    }                                                                                                                    \
+                                                                                                                         \
+    TN_PAIR_APART void tn_pair_matmul_1_##form(const struct tn_pair *layer, const int8_t *staged, int8_t *output,        \
+                                               const int8_t *weights, const int32_t *records)                            \
+    {                                                                                                                    \
+        tn_pair_matmul_1(layer, variant, staged, output, weights, records);                                              \
+    }
+
+TN_PAIR_MATMUL(relu, TN_REQUANTIZE_RELU)
+TN_PAIR_MATMUL(signed, TN_REQUANTIZE_SIGNED)
+TN_PAIR_MATMUL(clamped, TN_REQUANTIZE_CLAMPED)
 
 #endif
