@@ -72,7 +72,7 @@ TN_3X3_LAYOUT(weights, 28);
     "add sp, #36\n\t"      \
     "pop {r4-r11, pc}\n\t"
 
-__attribute__((naked, noinline, unused)) static void
+TN_ASSEMBLY void
 tn_strip_3x3_stride_1(const struct tn_channel_3x3 *channel __attribute__((unused)),
                       const uint32_t *plane __attribute__((unused)), int8_t *output __attribute__((unused)))
 {
@@ -196,7 +196,7 @@ tn_strip_3x3_stride_1(const struct tn_channel_3x3 *channel __attribute__((unused
 }
 
 /* One column by two rows of outputs at a time: they share the middle one of five rows. */
-__attribute__((naked, noinline, unused)) static void
+TN_ASSEMBLY void
 tn_strip_3x3_stride_2(const struct tn_channel_3x3 *channel __attribute__((unused)),
                       const uint32_t *plane __attribute__((unused)), int8_t *output __attribute__((unused)))
 {

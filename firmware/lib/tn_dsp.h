@@ -62,6 +62,15 @@ TN_FOLDED int32_t tn_smmlar(int32_t a, int32_t b, int32_t sum)
     return result;
 }
 
+/* sum + a * b / 2^32, rounded down. */
+TN_FOLDED int32_t tn_smmla(int32_t a, int32_t b, int32_t sum)
+{
+    int32_t result;
+
+    __asm__("smmla %0, %1, %2, %3" : "=r"(result) : "r"(a), "r"(b), "r"(sum));
+    return result;
+}
+
 /* Clamped to int8. */
 TN_FOLDED int32_t tn_ssat8(int32_t value)
 {
@@ -111,6 +120,11 @@ TN_FOLDED int32_t tn_smmlar(int32_t a, int32_t b, int32_t sum)
     const uint32_t product = (uint32_t)(((int64_t)a * b + ((int64_t)1 << 31)) >> 32);
 
     return (int32_t)((uint32_t)sum + product);
+}
+
+TN_FOLDED int32_t tn_smmla(int32_t a, int32_t b, int32_t sum)
+{
+    return (int32_t)((uint32_t)sum + (uint32_t)(((int64_t)a * b) >> 32));
 }
 
 TN_FOLDED int32_t tn_ssat8(int32_t value)

@@ -60,7 +60,7 @@ static inline void tn_stage_quads(const struct tn_window *w, const int8_t *input
             taps[i] = input + (spots->y[i] * w->in_width + spots->x[i]) * w->channels;
         }
         for (int32_t i = 0; i < w->height; i++, taps[0] += row, taps[1] += row, taps[2] += row) {
-            to = tn_stage_3(taps[0], taps[1], taps[2], w->width * w->channels, to);
+            to = tn_stage_3(taps[0], taps[1], taps[2], to, w->width * w->channels);
         }
         return;
     }
@@ -68,7 +68,7 @@ static inline void tn_stage_quads(const struct tn_window *w, const int8_t *input
         for (int32_t j = 0, x = 0; j < w->width; j++, x += w->dilation_x) {
             to = tn_stage_3(tn_tap(w, input, spots->y[0] + y, spots->x[0] + x, outside),
                             tn_tap(w, input, spots->y[1] + y, spots->x[1] + x, outside),
-                            tn_tap(w, input, spots->y[2] + y, spots->x[2] + x, outside), w->channels, to);
+                            tn_tap(w, input, spots->y[2] + y, spots->x[2] + x, outside), to, w->channels);
         }
     }
 }
@@ -87,12 +87,9 @@ static inline void tn_gather_bytes(const struct tn_window *w, const int8_t *inpu
     }
 }
 
-typedef void tn_pair_matmul_3_form(const struct tn_pair *layer, const int8_t *staged, int8_t *output, int32_t second,
-                                   int32_t third, const int8_t *weights, const int32_t *records);
-
 /* scratch: three staged patches; behind them, unless `patches` are whole, a pixel of padding; behind that, where they
  * are bytes, the bytes of three patches. */
-TN_FOLDED void tn_pair_conv(const struct tn_pair_conv *layer, tn_pair_matmul_3_form *matmul, int32_t patches,
+TN_FOLDED void tn_pair_conv(const struct tn_pair_conv *layer, void (*multiply)(const struct tn_pair_job *), int32_t patches,
                             const int8_t *input, int8_t *output, int8_t *scratch, const int8_t *weights,
                             const int32_t *records)
 {
@@ -101,6 +98,7 @@ TN_FOLDED void tn_pair_conv(const struct tn_pair_conv *layer, tn_pair_matmul_3_f
     const int32_t pixels = w->out_height * w->out_width;
     int8_t *const outside = scratch + 6 * depth;
     int8_t *const bytes = outside + (w->channels + 3) / 4 * 4;
+    struct tn_pair_job job = tn_pair_job_3(&layer->matmul, scratch, weights, records);
     int32_t y = -w->pad_top, x = -w->pad_left, column = 0;
 
     if (patches != TN_PATCHES_WHOLE) {
@@ -124,16 +122,19 @@ TN_FOLDED void tn_pair_conv(const struct tn_pair_conv *layer, tn_pair_matmul_3_f
         if (patches == TN_PATCHES_WHOLE) {
             tn_stage_3(input + (spots.y[0] * w->in_width + spots.x[0]) * w->channels,
                        input + (spots.y[1] * w->in_width + spots.x[1]) * w->channels,
-                       input + (spots.y[2] * w->in_width + spots.x[2]) * w->channels, depth, scratch);
+                       input + (spots.y[2] * w->in_width + spots.x[2]) * w->channels, scratch, depth);
         } else if (patches == TN_PATCHES_QUADS) {
             tn_stage_quads(w, input, &spots, scratch, outside);
         } else {
             for (int32_t i = 0; i < 3; i++) {
                 tn_gather_bytes(w, input, spots.y[i], spots.x[i], bytes + i * depth, outside);
             }
-            tn_stage_3(bytes, bytes + depth, bytes + 2 * depth, depth, scratch);
+            tn_stage_3(bytes, bytes + depth, bytes + 2 * depth, scratch, depth);
         }
-        matmul(&layer->matmul, scratch, output, tn_min(last, 1) * channels, last * channels, weights, records);
+        job.output = output;
+        job.second = tn_min(last, 1) * channels;
+        job.third = last * channels;
+        multiply(&job);
     }
 }
 
@@ -142,19 +143,19 @@ TN_FOLDED void tn_pair_conv(const struct tn_pair_conv *layer, tn_pair_matmul_3_f
     TN_APART void tn_pair_conv_whole_##form(const struct tn_pair_conv *layer, const int8_t *input, int8_t *output,       \
                                             int8_t *scratch, const int8_t *weights, const int32_t *records)              \
     {                                                                                                                    \
-        tn_pair_conv(layer, tn_pair_matmul_3_##form, TN_PATCHES_WHOLE, input, output, scratch, weights, records);        \
+        tn_pair_conv(layer, tn_pair_3_##form, TN_PATCHES_WHOLE, input, output, scratch, weights, records);        \
     }                                                                                                                    \
                                                                                                                          \
     TN_APART void tn_pair_conv_quads_##form(const struct tn_pair_conv *layer, const int8_t *input, int8_t *output,       \
                                             int8_t *scratch, const int8_t *weights, const int32_t *records)              \
     {                                                                                                                    \
-        tn_pair_conv(layer, tn_pair_matmul_3_##form, TN_PATCHES_QUADS, input, output, scratch, weights, records);        \
+        tn_pair_conv(layer, tn_pair_3_##form, TN_PATCHES_QUADS, input, output, scratch, weights, records);        \
     }                                                                                                                    \
                                                                                                                          \
     TN_APART void tn_pair_conv_bytes_##form(const struct tn_pair_conv *layer, const int8_t *input, int8_t *output,       \
                                             int8_t *scratch, const int8_t *weights, const int32_t *records)              \
     {                                                                                                                    \
-        tn_pair_conv(layer, tn_pair_matmul_3_##form, TN_PATCHES_BYTES, input, output, scratch, weights, records);        \
+        tn_pair_conv(layer, tn_pair_3_##form, TN_PATCHES_BYTES, input, output, scratch, weights, records);        \
     }
 
 TN_PAIR_CONV(relu)

@@ -27,7 +27,9 @@ static inline void tn_stage_vector(const struct tn_pair_fully_connected *layer, 
                                                       const int32_t *records)                                            \
     {                                                                                                                    \
         tn_stage_vector(layer, input, scratch);                                                                          \
-        tn_pair_matmul_1_##form(&layer->matmul, scratch, output, weights, records);                                      \
+        struct tn_pair_job job = tn_pair_job_1(&layer->matmul, scratch, weights, records);                               \
+        job.output = output;                                                                                             \
+        tn_pair_1_##form(&job);                                      \
     }
 
 TN_PAIR_FULLY_CONNECTED(relu)

@@ -17,7 +17,7 @@ from tinynas.compiler.layout import (
     read_weights,
     rescale_parameters,
 )
-from tinynas.compiler.packing import Sums, pair_constants, pair_parameters
+from tinynas.compiler.packing import Sums, pair_constants, pair_form, pair_parameters
 from tinynas.compiler.step import Call, Scratch, Step
 from tinynas.compiler.target import Target
 from tinynas.compiler.window import Window, read_window
@@ -103,7 +103,7 @@ def _paired(operator: Operator, window: Window, sums: Sums) -> Step:
         padded = -(-depth // 4) * 4
         patches = _patches(window)
         call = Call(
-            kernel=f"tn_pair_conv_{patches}_{sums.variant}",
+            kernel=f"tn_pair_conv_{patches}_{pair_form(sums)}",
             record="tn_pair_conv",
             parameters={
                 **window.parameters,
@@ -126,7 +126,7 @@ def pair_fully_connected(operator: Operator, sums: Sums) -> Call:
     """The call for one vector of inputs."""
     padded = -(-sums.rows.shape[1] // 8) * 8
     return Call(
-        kernel=f"tn_pair_fully_connected_{sums.variant}",
+        kernel=f"tn_pair_fully_connected_{pair_form(sums)}",
         record="tn_pair_fully_connected",
         parameters={
             "count": sums.rows.shape[1],
