@@ -24,8 +24,8 @@ struct tn_planes {
     int32_t padding;  /* the input's zero point */
 };
 
-/* What to stage and where: `words` pairs of columns from `column` on, of `count` rows from `row` on. The word of a
- * channel and a pair of columns lies at to[row * row_pitch + channel * channel_pitch + pair]. */
+/* What to stage and where: `words` pairs of columns from `column` on, of `count` rows from `row` on, which are all inside
+ * the image. The word of a channel and a pair lies at to[row * row_pitch + channel * channel_pitch + pair]. */
 struct tn_strip {
     int32_t row;
     int32_t count;
@@ -53,29 +53,19 @@ TN_FOLDED void tn_planes_store(uint32_t left, uint32_t right, uint32_t *to, int3
     to[3 * pitch] = tn_pack_high(left_odd, right_odd);
 }
 
-/* One pair of columns over rows inside the image. `left`, `right`: literals, whether that column is inside. */
-TN_FOLDED void tn_planes_pair(const struct tn_planes *planes, const struct tn_strip *strip, const int8_t *from,
-                              int32_t count, int32_t left, int32_t right, uint32_t *to)
+/* The input's zero point as staged, twice. */
+TN_FOLDED uint32_t tn_planes_padding(const struct tn_planes *planes)
 {
-    const uint32_t padding = (uint32_t)(uint8_t)planes->padding * 0x01010101u;
-    const int32_t row_step = planes->row_step, column_step = planes->column_step;
-    const int32_t row_pitch = strip->row_pitch, channel_pitch = strip->channel_pitch;
-
-    for (; count > 0; count--, from += row_step, to += row_pitch) {
-        tn_planes_store(left ? tn_load4(from) : padding, right ? tn_load4(from + column_step) : padding, to,
-                        channel_pitch);
-    }
+    return ((uint32_t)planes->padding & 0xFFFFu) * 0x00010001u;
 }
 
-/* Padding in one pair of columns of each of `count` rows. */
-TN_FOLDED void tn_planes_fill(const struct tn_planes *planes, const struct tn_strip *strip, int32_t count, uint32_t *to)
+/* `count` words of padding, one after the other. */
+TN_FOLDED void tn_planes_fill(const struct tn_planes *planes, uint32_t *to, int32_t count)
 {
-    const uint32_t padding = ((uint32_t)planes->padding & 0xFFFFu) * 0x00010001u;
+    const uint32_t padding = tn_planes_padding(planes);
 
-    for (; count > 0; count--, to += strip->row_pitch) {
-        for (int32_t channel = 0; channel < 4; channel++) {
-            to[channel * strip->channel_pitch] = padding;
-        }
+    for (; count > 0; count--) {
+        *to++ = padding;
     }
 }
 
@@ -83,29 +73,36 @@ TN_FOLDED void tn_planes_fill(const struct tn_planes *planes, const struct tn_st
 TN_APART void tn_planes_stage(const struct tn_planes *planes, const struct tn_strip *strip, const int8_t *input,
                               uint32_t *to)
 {
-    const int32_t first = tn_min(tn_max(strip->row, 0), planes->rows);
-    const int32_t end = tn_min(tn_max(strip->row + strip->count, first), planes->rows);
-    const int32_t above = tn_min(first - strip->row, strip->count), inside = end - first;
+    const uint32_t padding = tn_planes_padding(planes), outside = (padding & 0xFFu) * 0x01010101u;
+    const int32_t step = planes->column_step, pitch = strip->channel_pitch, end = strip->column + 2 * strip->words;
+    /* Pairs outside on the left, across the left edge or not, inside, across the right edge or not, and the others. */
+    const int32_t before = tn_min(tn_max(-strip->column, 0) / 2, strip->words);
+    const int32_t left = strip->column < 0 && before < strip->words && strip->column % 2 != 0;
+    const int32_t first = strip->column + 2 * (before + left);
+    const int32_t inside = tn_max(tn_min(end, planes->columns) - first, 0) / 2;
+    const int32_t right = first + 2 * inside < tn_min(end, planes->columns);
+    const int32_t after = strip->words - before - left - inside - right;
 
-    input += first * planes->row_step;
-    for (int32_t word = 0; word < strip->words; word++, to++) {
-        const int32_t column = strip->column + 2 * word;
-        const int32_t left = column >= 0 && column < planes->columns;
-        const int32_t right = column + 1 >= 0 && column + 1 < planes->columns;
-        const int8_t *const from = input + column * planes->column_step;
-        uint32_t *const at = to + above * strip->row_pitch;
+    input += strip->row * planes->row_step + first * step;
+    for (int32_t row = 0; row < strip->count; row++, input += planes->row_step, to += strip->row_pitch) {
+        const int8_t *from = input;
+        uint32_t *at = to;
 
-        tn_planes_fill(planes, strip, above, to);
-        if (left && right) {
-            tn_planes_pair(planes, strip, from, inside, 1, 1, at);
-        } else if (left) {
-            tn_planes_pair(planes, strip, from, inside, 1, 0, at);
-        } else if (right) {
-            tn_planes_pair(planes, strip, from, inside, 0, 1, at);
-        } else {
-            tn_planes_fill(planes, strip, inside, at);
+        for (int32_t i = 0; i < before; i++, at++) {
+            at[0] = at[pitch] = at[2 * pitch] = at[3 * pitch] = padding;
         }
-        tn_planes_fill(planes, strip, strip->count - above - inside, at + inside * strip->row_pitch);
+        if (left) {
+            tn_planes_store(outside, tn_load4(from - step), at++, pitch);
+        }
+        for (int32_t i = 0; i < inside; i++, from += 2 * step, at++) {
+            tn_planes_store(tn_load4(from), tn_load4(from + step), at, pitch);
+        }
+        if (right) {
+            tn_planes_store(tn_load4(from), outside, at++, pitch);
+        }
+        for (int32_t i = 0; i < after; i++, at++) {
+            at[0] = at[pitch] = at[2 * pitch] = at[3 * pitch] = padding;
+        }
     }
 }
 

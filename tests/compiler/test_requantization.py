@@ -93,6 +93,8 @@ def domains(factor: Factor) -> dict[str, int]:
             found["dsp_relu" if factor.zero_point == -128 else "dsp_signed"] = (1 << 23) - 1
             if factor.zero_point == -128 and -9 <= factor.multiplier.shift <= -3:
                 found["dsp_3x3"] = (1 << 23) - 1
+            if factor.zero_point == -128 and -16 <= factor.multiplier.shift <= -10:
+                found["dsp_3x3_far"] = (1 << 23) - 1
     return found
 
 

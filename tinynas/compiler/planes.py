@@ -1,13 +1,14 @@
 """DEPTHWISE_CONV_2D on CPUs with DSP instructions: four channels at a time, staged as planes of int16.
 
-firmware/lib/tn_planes.h and tn_depthwise_3x3.h say how.
+firmware/lib/tn_planes.h, tn_depthwise_3x3.h and tn_depthwise_staged.h say how.
 """
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Self
 
 import numpy as np
+import numpy.typing as npt
 
 from tinynas.compiler.fixed_point import INT32_MAX
 from tinynas.compiler.graph import Operator
@@ -15,17 +16,21 @@ from tinynas.compiler.packing import Sums
 from tinynas.compiler.step import Call, Constant, Scratch, Step
 from tinynas.compiler.window import Window
 
+# Channels staged together, and outputs of a row computed together.
 _LANES = 4
 # Columns that a strip of tn_depthwise_3x3.h consumes.
 _STRIP = 6
-# Channels with these shifts take tn_depthwise_3x3.h's short way: sums are shifted left by up to 8 bits in advance.
-_SHORT_WAY = range(-9, -2)
+# Multipliers' shifts for which tn_depthwise_3x3.h has a literal one, and the first literal's: both shift sums left by up
+# to 8 bits.
+_LITERAL, _NEAR = range(-16, -2), range(-9, -2)
 _LARGEST_SUM = (1 << 23) - 1
+# More rows at a time than fit here bring little.
+_BAND_BYTES = 2048
 
 
 @dataclass(frozen=True, kw_only=True)
 class Planes:
-    """A window's geometry as the planes have it: pairs are (along the plane's rows, along its columns)."""
+    """A window's geometry as the planes have it: pairs are (along the plane's columns, along its rows)."""
 
     input: tuple[int, int]
     step: tuple[int, int]
@@ -53,6 +58,50 @@ class Planes:
             channels=channels,
         )
 
+    @property
+    def transposed(self) -> Self:
+        """The image's rows are the planes' columns."""
+        pairs = ("input", "step", "output", "out_step", "size", "stride", "dilation", "before")
+        return replace(self, **{name: getattr(self, name)[::-1] for name in pairs})
+
+    @property
+    def reach(self) -> tuple[int, int]:
+        """The rows and columns that one window covers."""
+        return (self.size[0] - 1) * self.dilation[0] + 1, (self.size[1] - 1) * self.dilation[1] + 1
+
+    @property
+    def doubled(self) -> bool:
+        """Whether neighbouring outputs share words of the plane; then weights are kept in two positions."""
+        return self.stride[1] == 1 and self.dilation[1] == 1
+
+    @property
+    def taps(self) -> int:
+        """Words of weights in a row of the window."""
+        return self.size[1] if self.dilation[1] > 1 else (self.size[1] + 1 + self.doubled) // 2
+
+    @property
+    def words(self) -> int:
+        """Words of inputs in a row of the plane."""
+        return -(-((self.output[1] - 1) * self.stride[1] + self.reach[1]) // 2)
+
+    @property
+    def pitch(self) -> int:
+        """`words`, and those that four outputs at a time load beyond them, to multiply them by 0."""
+        if self.doubled:
+            columns = self.output[1] - 2 + 2 * self.taps
+        else:
+            columns = (self.output[1] - 1) * self.stride[1] + (self.taps - 1) * max(2, self.dilation[1]) + 2
+        return max(self.words, -(-columns // 2))
+
+    def bytes(self, band: int) -> int:
+        """Of four planes with what `band` rows of outputs need."""
+        return ((band - 1) * self.stride[0] + self.reach[0]) * self.pitch * 4 * _LANES
+
+    @property
+    def work(self) -> int:
+        """Instructions for the sums of four outputs."""
+        return self.size[0] * (self.taps * (6 if self.doubled else 9) + 4)
+
     def parameters(self, padding: int) -> dict[str, int]:
         """The fields of `struct tn_planes`."""
         return {
@@ -71,51 +120,103 @@ class Planes:
         }
 
 
+def depthwise(operator: Operator, window: Window, sums: Sums) -> Step | None:
+    """The step for sums whose rows are (channels, height * width), or None where no kernel is made for the layer."""
+    if window.channels < _LANES:
+        return None
+    return _depthwise_3x3(operator, window, sums) or _depthwise_staged(operator, window, sums)
+
+
+def _depthwise_3x3(operator: Operator, window: Window, sums: Sums) -> Step | None:
+    stride = window.stride[0]
+    if window.size != (3, 3) or window.dilation != (1, 1) or window.stride not in ((1, 1), (2, 2)):
+        return None
+    if window.output[0] < 2 or sums.variant != "relu" or not _exact(sums):
+        return None
+    planes = Planes.of(window)
+    rows = (planes.output[0] - 1) * stride + 3
+    near = all(each.shift in _NEAR for each in sums.multipliers)
+    call = Call(
+        kernel="tn_depthwise_3x3" + ("" if near else "_every_shift"),
+        record="tn_depthwise_3x3",
+        parameters={**planes.parameters(operator.activation().zero_point), "stride": stride},
+        arguments=(operator.activation(), operator.output, Scratch(size=64 * rows), *_constants(sums, sums.rows)),
+    )
+    # An output has to lie on its own input, or else on inputs that all were staged before.
+    in_place = planes.output == planes.input or planes.output[1] * stride <= _STRIP
+    return _step(operator, window, sums, call, in_place=in_place)
+
+
 def _exact(sums: Sums) -> bool:
-    """Whether no channel's sums leave int32 on the way that it takes."""
+    """Whether no channel's sums leave int32 on the way that tn_depthwise_3x3.h takes for it."""
     lowest, highest = sums.reach()
     return all(
         each.shift < 0
-        and max(-low, high) <= (_LARGEST_SUM if each.shift in _SHORT_WAY else INT32_MAX - (1 << -each.shift - 1))
+        and max(-low, high) <= (_LARGEST_SUM if each.shift in _LITERAL else INT32_MAX - (1 << -each.shift - 1))
         for low, high, each in zip(lowest.tolist(), highest.tolist(), sums.multipliers, strict=True)
     )
 
 
-def depthwise_3x3(operator: Operator, window: Window, sums: Sums) -> Step | None:
-    """The step for a window of 3x3, or None where the kernel is not made for the layer."""
-    stride = window.stride[0]
-    if window.size != (3, 3) or window.dilation != (1, 1) or window.stride not in ((1, 1), (2, 2)):
+def _depthwise_staged(operator: Operator, window: Window, sums: Sums) -> Step | None:
+    upright = Planes.of(window)
+    choices = [
+        each
+        for each in (upright, upright.transposed)
+        if each.output[1] >= _LANES and (each is upright or each.bytes(each.output[0]) <= _BAND_BYTES)
+    ]
+    if not sums.bounded or not choices:
         return None
-    if window.channels < _LANES or window.output[0] < 2 or sums.variant != "relu":
-        return None
-    if not _exact(sums):
-        return None
-    planes = Planes.of(window)
-    rows = (planes.output[0] - 1) * stride + 3
+    planes = min(choices, key=lambda each: each.work)
+    # Only the image's own rows can be written while later ones are still to be read.
+    bands = (each for each in range(1, planes.output[0]) if planes.bytes(each + 1) > _BAND_BYTES)
+    band = planes.output[0] if planes is not upright else next(bands, planes.output[0])
+    kernels = sums.rows.reshape(-1, *window.size)
+    weights = kernels if planes is upright else kernels.transpose(0, 2, 1)
+    words = planes.size[0] * planes.taps * _LANES * (2 if planes.doubled else 1)
     call = Call(
-        kernel="tn_depthwise_3x3",
-        record="tn_depthwise_3x3",
+        kernel=f"tn_depthwise_{'doubled' if planes.doubled else 'staged'}_"
+        f"{'clamped' if sums.variant == 'clamped' else 'signed'}",
+        record="tn_depthwise_staged",
         parameters={
             **planes.parameters(operator.activation().zero_point),
-            "stride": stride,
-            "step": int(len(sums.multipliers) > 1),
+            "height": planes.size[0],
+            "width": planes.size[1],
+            "stride_rows": planes.stride[0],
+            "stride_columns": planes.stride[1],
+            "dilation_rows": planes.dilation[0],
+            "dilation_columns": planes.dilation[1],
+            "words": planes.words,
+            "pitch": planes.pitch,
+            "taps": planes.taps,
+            "band": band,
+            "rounding": 2 * sums.zero_point + 1,
+            "low": sums.limits.low,
+            "high": sums.limits.high,
         },
         arguments=(
             operator.activation(),
             operator.output,
-            Scratch(size=rows * 16 * 4),
-            Constant(name="weights", values=sums.rows.reshape(-1)),
-            Constant(name="bias", values=sums.bias),
-            Constant(name="multipliers", values=np.array([each.value for each in sums.multipliers], np.int32)),
-            Constant(name="shifts", values=np.array([each.shift for each in sums.multipliers], np.int8)),
+            Scratch(size=4 * words + planes.bytes(band)),
+            *_constants(sums, weights),
         ),
     )
-    # An output has to lie on its own input, or else on inputs that all were staged before.
-    in_place = planes.output == planes.input or planes.output[1] * stride <= _STRIP
+    return _step(operator, window, sums, call, in_place=math.prod(planes.output) <= math.prod(planes.input))
+
+
+def _constants(sums: Sums, weights: npt.NDArray[np.int8]) -> tuple[Constant, ...]:
+    return (
+        Constant(name="weights", values=weights.reshape(-1)),
+        Constant(name="bias", values=sums.bias),
+        Constant(name="multipliers", values=np.array([each.value for each in sums.multipliers], np.int32)),
+        Constant(name="shifts", values=np.array([each.shift for each in sums.multipliers], np.int8)),
+    )
+
+
+def _step(operator: Operator, window: Window, sums: Sums, call: Call, *, in_place: bool) -> Step:
     return Step(
         operator=operator,
         calls=(call,),
-        macs=math.prod(planes.output) * sums.rows.size,
+        macs=math.prod(window.output) * sums.rows.size,
         detail=f"{window}, {sums.limits.name}",
         overwrites=(operator.activation(),) if in_place else (),
     )

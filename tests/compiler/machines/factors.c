@@ -15,6 +15,7 @@ WAY(dsp_relu);
 WAY(dsp_signed);
 WAY(dsp_clamped);
 WAY(dsp_3x3);
+WAY(dsp_3x3_far);
 
 #define RESCALE(name, plain)                                                                              \
     WAY(name)                                                                                             \
@@ -45,15 +46,17 @@ REQUANTIZE(dsp_signed, TN_REQUANTIZE_SIGNED)
 REQUANTIZE(dsp_clamped, TN_REQUANTIZE_CLAMPED)
 
 /* The accumulator is the bias of a window that sees nothing but zeros. */
-WAY(dsp_3x3)
-{
-    static const int8_t weights[9];
-    static const uint32_t plane[3 * TN_3X3_ROW];
-
-    for (int32_t i = 0; i < count; i++) {
-        struct tn_channel_3x3 channel = {.rows = 1, .columns = 1};
-
-        tn_prepare_3x3(&channel, weights, accumulators[i], f->multiplier, f->shift);
-        tn_strip_3x3_stride_1(&channel, plane, outputs + i);
+#define WINDOW(name, strip_of, sum_of_shifts)                                                                        \
+    WAY(name)                                                                                                        \
+    {                                                                                                                \
+        static const int8_t weights[9];                                                                              \
+        static const uint32_t plane[3 * TN_3X3_ROW];                                                                 \
+        static const struct tn_strip_3x3 strip = {.rows = 1, .columns = 1};                                          \
+                                                                                                                     \
+        for (int32_t i = 0; i < count; i++) {                                                                        \
+            strip_of(&strip, plane, outputs + i, weights, accumulators[i], f->multiplier, sum_of_shifts + f->shift); \
+        }                                                                                                            \
     }
-}
+
+WINDOW(dsp_3x3, tn_strip_3x3_stride_1, 11)
+WINDOW(dsp_3x3_far, tn_strip_3x3_stride_1_far, 18)

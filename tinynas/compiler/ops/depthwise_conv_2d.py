@@ -16,7 +16,7 @@ from tinynas.compiler.layout import (
 )
 from tinynas.compiler.ops.conv_2d import convolution
 from tinynas.compiler.packing import Sums
-from tinynas.compiler.planes import depthwise_3x3
+from tinynas.compiler.planes import depthwise
 from tinynas.compiler.step import Call, Step
 from tinynas.compiler.target import Target
 from tinynas.compiler.window import Window, read_window
@@ -47,7 +47,7 @@ def lower(operator: Operator, target: Target) -> Step:
         factors = tuple(multipliers) if len(multipliers) > 1 else tuple(multipliers) * channels
         sums = Sums(rows=rows, bias=bias, multipliers=factors, zero_point=operator.output.zero_point, limits=limits)
         sums = sums.tamed()
-        found = depthwise_3x3(operator, window, sums)
+        found = depthwise(operator, window, sums)
         if found:
             return found
     plain = int(is_plain(rows, bias, multipliers))
