@@ -15,6 +15,14 @@
 #define TN_APART static inline
 #endif
 
+/* A function written in assembly, which takes its arguments as the procedure call standard says. GCC must not conclude
+ * from the empty body that arguments and registers are left alone. */
+#ifdef __clang__
+#define TN_ASSEMBLY __attribute__((naked, noinline, unused)) static
+#elif defined __GNUC__
+#define TN_ASSEMBLY __attribute__((naked, noipa, unused)) static
+#endif
+
 /* Before a loop: repeats its body four times in a row. */
 #if defined __clang__ || (defined __GNUC__ && __GNUC__ >= 8)
 #define TN_UNROLL_4 _Pragma("GCC unroll 4")

@@ -105,7 +105,7 @@ _Static_assert(offsetof(struct tn_strip_3x3, column_step) == 0 && offsetof(struc
     "pop {r4-r11, pc}\n\t"
 
 #define TN_3X3_STRIDE_1(name, shift, addend)                                                                          \
-__attribute__((naked, noinline, unused)) static void name(TN_3X3_ARGUMENTS)                                           \
+TN_ASSEMBLY void name(TN_3X3_ARGUMENTS)                                                                               \
 {                                                                                                                     \
     __asm__(TN_3X3_ENTER("6", "64", addend)                                                                           \
             "ldr r2, [sp, #24]\n\t"                                                                                   \
@@ -224,7 +224,7 @@ __attribute__((naked, noinline, unused)) static void name(TN_3X3_ARGUMENTS)     
 
 /* One column by two rows of outputs at a time: they share the middle one of five rows. */
 #define TN_3X3_STRIDE_2(name, shift, addend)                                                                          \
-__attribute__((naked, noinline, unused)) static void name(TN_3X3_ARGUMENTS)                                           \
+TN_ASSEMBLY void name(TN_3X3_ARGUMENTS)                                                                               \
 {                                                                                                                     \
     __asm__(TN_3X3_ENTER("7", "128", addend)                                                                          \
             "1:\n\t"                                                                                                  \

@@ -176,7 +176,7 @@ TN_FOLDED void tn_depthwise_staged(const struct tn_depthwise_staged *layer, int3
             rows[i].bias = bias[channel];
             rows[i].multiplier = multipliers[channel];
             rows[i].shift = -shifts[channel];
-            rows[i].addend = tn_requantize_addend(layer->rounding, rows[i].shift);
+            rows[i].addend = (int32_t)((uint32_t)layer->rounding << rows[i].shift) >> 1;
             rows[i].weights = staged;
             staged = tn_staged_weights(layer, doubled, weights + channel * layer->height * layer->width, staged);
         }

@@ -62,6 +62,15 @@ TN_FOLDED int32_t tn_smmlar(int32_t a, int32_t b, int32_t sum)
     return result;
 }
 
+/* sum + a * b / 2^32, rounded down. */
+TN_FOLDED int32_t tn_smmla(int32_t a, int32_t b, int32_t sum)
+{
+    int32_t result;
+
+    __asm__("smmla %0, %1, %2, %3" : "=r"(result) : "r"(a), "r"(b), "r"(sum));
+    return result;
+}
+
 /* Clamped to int8. */
 TN_FOLDED int32_t tn_ssat8(int32_t value)
 {
@@ -113,6 +122,11 @@ TN_FOLDED int32_t tn_smmlar(int32_t a, int32_t b, int32_t sum)
     return (int32_t)((uint32_t)sum + product);
 }
 
+TN_FOLDED int32_t tn_smmla(int32_t a, int32_t b, int32_t sum)
+{
+    return (int32_t)((uint32_t)sum + (uint32_t)(((int64_t)a * b) >> 32));
+}
+
 TN_FOLDED int32_t tn_ssat8(int32_t value)
 {
     return value < -128 ? -128 : value > 127 ? 127 : value;
@@ -132,6 +146,17 @@ TN_FOLDED uint32_t tn_load4(const int8_t *from)
 TN_FOLDED void tn_store4(int8_t *to, uint32_t bytes)
 {
     memcpy(to, &bytes, sizeof bytes);
+}
+
+/* For a handful of bytes, where a call of memcpy costs more than the copy. */
+TN_FOLDED void tn_copy_bytes(int8_t *to, const int8_t *from, int32_t count)
+{
+    for (; count >= 4; count -= 4, to += 4, from += 4) {
+        tn_store4(to, tn_load4(from));
+    }
+    for (; count > 0; count--) {
+        *to++ = *from++;
+    }
 }
 
 #endif

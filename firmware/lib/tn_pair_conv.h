@@ -15,111 +15,151 @@ struct tn_pair_conv {
     struct tn_pair matmul;
 };
 
-/* `count` times the padding as staged halves. */
-TN_FOLDED int8_t *tn_stage_padding(int32_t padding, int32_t count, int8_t *to, int32_t stride)
-{
-    const uint32_t half = (uint32_t)padding & 0xFFFFu;
+/* How patches lie in the input. A literal at every call. */
+enum tn_patches {
+    TN_PATCHES_WHOLE = 0, /* each as it is, one piece of whole quads */
+    TN_PATCHES_QUADS = 1, /* channels are whole quads */
+    TN_PATCHES_BYTES = 2, /* anything else */
+};
 
-    for (int32_t i = 0; i < count; i += 2, to += 4 * stride) {
-        tn_store4(to, half | half << 16);
-    }
-    return to;
+/* Where the window's first tap lies in the input, for three output pixels. */
+struct tn_spots {
+    int32_t y[3];
+    int32_t x[3];
+};
+
+static inline int32_t tn_is_inside(const struct tn_window *w, int32_t y, int32_t x)
+{
+    return y >= 0 && y + (w->height - 1) * w->dilation_y < w->in_height && x >= 0 &&
+           x + (w->width - 1) * w->dilation_x < w->in_width;
 }
 
-/* The patch whose first pixel in the input is (y, x), where each row's bytes and channels are whole quads. */
-static inline void tn_pair_stage_quads(const struct tn_pair_conv *layer, const int8_t *input, int32_t y, int32_t x,
-                                       int8_t *to, int32_t stride)
+/* The pixel (y, x), or `outside` where there is none. */
+TN_FOLDED const int8_t *tn_tap(const struct tn_window *w, const int8_t *input, int32_t y, int32_t x,
+                               const int8_t *outside)
 {
-    const struct tn_window *const w = &layer->window;
-    const int32_t before = tn_min(tn_max(-x, 0), w->width);
-    const int32_t after = tn_min(tn_max(x + w->width - w->in_width, 0), w->width - before);
-    const int32_t inside = (w->width - before - after) * w->channels;
-    const int8_t *row = input + (y * w->in_width + x + before) * w->channels;
-
-    for (int32_t i = 0; i < w->height; i++, y += w->dilation_y, row += w->dilation_y * w->in_width * w->channels) {
-        if (y < 0 || y >= w->in_height) {
-            to = tn_stage_padding(layer->padding, w->width * w->channels, to, stride);
-        } else {
-            to = tn_stage_padding(layer->padding, before * w->channels, to, stride);
-            to = tn_stage(row, inside, to, stride);
-            to = tn_stage_padding(layer->padding, after * w->channels, to, stride);
-        }
-    }
+    return (uint32_t)y < (uint32_t)w->in_height && (uint32_t)x < (uint32_t)w->in_width
+               ? input + (y * w->in_width + x) * w->channels
+               : outside;
 }
 
-/* Any patch: its bytes are gathered one after the other, then staged. */
-static inline void tn_pair_stage_bytes(const struct tn_pair_conv *layer, const int8_t *input, int32_t y, int32_t x,
-                                       int8_t *to, int32_t stride, int8_t *bytes)
+/* outside: one pixel of padding. */
+static inline void tn_stage_quads(const struct tn_window *w, const int8_t *input, const struct tn_spots *spots,
+                                  int8_t *to, const int8_t *outside)
 {
-    const struct tn_window *const w = &layer->window;
-    int8_t *next = bytes;
+    int32_t inside = w->dilation_x == 1;
 
-    for (int32_t i = 0; i < w->height; i++, y += w->dilation_y) {
-        const int32_t rows = y >= 0 && y < w->in_height;
-
-        for (int32_t j = 0, column = x; j < w->width; j++, column += w->dilation_x) {
-            const int8_t *from = input + (y * w->in_width + column) * w->channels;
-
-            if (rows && column >= 0 && column < w->in_width) {
-                for (int32_t c = 0; c < w->channels; c++) {
-                    *next++ = *from++;
-                }
-            } else {
-                for (int32_t c = 0; c < w->channels; c++) {
-                    *next++ = (int8_t)layer->padding;
-                }
-            }
-        }
+    for (int32_t i = 0; i < 3; i++) {
+        inside = inside && tn_is_inside(w, spots->y[i], spots->x[i]);
     }
-    tn_stage(bytes, (int32_t)(next - bytes), to, stride);
-}
-
-/* scratch: three staged patches, and behind them, unless `quads`, the bytes of one. */
-TN_FOLDED void tn_pair_conv(const struct tn_pair_conv *layer, int32_t variant, int32_t quads, const int8_t *input,
-                            int8_t *output, int8_t *scratch, const int8_t *weights, const int32_t *records)
-{
-    const struct tn_window *const w = &layer->window;
-    const int32_t pixels = w->out_height * w->out_width, channels = layer->matmul.channels;
-    int32_t x = -w->pad_left, y = -w->pad_top, column = 0;
-
-    for (int32_t pixel = 0; pixel < pixels; pixel += 3, output += 3 * channels) {
-        const int32_t last = tn_min(2, pixels - 1 - pixel);
+    if (inside) {
+        const int32_t row = w->dilation_y * w->in_width * w->channels;
+        const int8_t *taps[3];
 
         for (int32_t i = 0; i < 3; i++) {
-            if (quads) {
-                tn_pair_stage_quads(layer, input, y, x, scratch + 4 * i, 3);
-            } else {
-                tn_pair_stage_bytes(layer, input, y, x, scratch + 4 * i, 3, scratch + 6 * layer->matmul.depth);
+            taps[i] = input + (spots->y[i] * w->in_width + spots->x[i]) * w->channels;
+        }
+        for (int32_t i = 0; i < w->height; i++, taps[0] += row, taps[1] += row, taps[2] += row) {
+            to = tn_stage_3(taps[0], taps[1], taps[2], to, w->width * w->channels);
+        }
+        return;
+    }
+    for (int32_t i = 0, y = 0; i < w->height; i++, y += w->dilation_y) {
+        for (int32_t j = 0, x = 0; j < w->width; j++, x += w->dilation_x) {
+            to = tn_stage_3(tn_tap(w, input, spots->y[0] + y, spots->x[0] + x, outside),
+                            tn_tap(w, input, spots->y[1] + y, spots->x[1] + x, outside),
+                            tn_tap(w, input, spots->y[2] + y, spots->x[2] + x, outside), to, w->channels);
+        }
+    }
+}
+
+/* One patch's bytes, one after the other. outside: one pixel of padding. */
+static inline void tn_gather_bytes(const struct tn_window *w, const int8_t *input, int32_t y, int32_t x, int8_t *to,
+                                   const int8_t *outside)
+{
+    const int32_t whole = w->dilation_x == 1 && tn_is_inside(w, y, x);
+    const int32_t taps = whole ? 1 : w->width, size = whole ? w->width * w->channels : w->channels;
+
+    for (int32_t i = 0; i < w->height; i++, y += w->dilation_y) {
+        for (int32_t j = 0; j < taps; j++, to += size) {
+            tn_copy_bytes(to, tn_tap(w, input, y, x + j * w->dilation_x, outside), size);
+        }
+    }
+}
+
+/* scratch: three staged patches; behind them, unless `patches` are whole, a pixel of padding; behind that, where they
+ * are bytes, the bytes of three patches. */
+TN_FOLDED void tn_pair_conv(const struct tn_pair_conv *layer, void (*multiply)(const struct tn_pair_job *), int32_t patches,
+                            const int8_t *input, int8_t *output, int8_t *scratch, const int8_t *weights,
+                            const int32_t *records)
+{
+    const struct tn_window *const w = &layer->window;
+    const int32_t channels = layer->matmul.channels, depth = layer->matmul.depth;
+    const int32_t pixels = w->out_height * w->out_width;
+    int8_t *const outside = scratch + 6 * depth;
+    int8_t *const bytes = outside + (w->channels + 3) / 4 * 4;
+    struct tn_pair_job job = tn_pair_job_3(&layer->matmul, scratch, weights, records);
+    int32_t y = -w->pad_top, x = -w->pad_left, column = 0;
+
+    if (patches != TN_PATCHES_WHOLE) {
+        memset(outside, layer->padding, (size_t)w->channels);
+    }
+    for (int32_t pixel = 0; pixel < pixels; pixel += 3, output += 3 * channels) {
+        const int32_t last = tn_min(2, pixels - 1 - pixel);
+        struct tn_spots spots;
+
+        for (int32_t i = 0; i < 3; i++) {
+            spots.y[i] = y;
+            spots.x[i] = x;
+            if (i >= last && last < 2) {
+                continue;
             }
-            if (i < last) {
-                x += w->stride_x;
-                if (++column == w->out_width) {
-                    column = 0, x = -w->pad_left, y += w->stride_y;
-                }
+            x += w->stride_x;
+            if (++column == w->out_width) {
+                column = 0, x = -w->pad_left, y += w->stride_y;
             }
         }
-        x += w->stride_x;
-        if (++column == w->out_width) {
-            column = 0, x = -w->pad_left, y += w->stride_y;
+        if (patches == TN_PATCHES_WHOLE) {
+            tn_stage_3(input + (spots.y[0] * w->in_width + spots.x[0]) * w->channels,
+                       input + (spots.y[1] * w->in_width + spots.x[1]) * w->channels,
+                       input + (spots.y[2] * w->in_width + spots.x[2]) * w->channels, scratch, depth);
+        } else if (patches == TN_PATCHES_QUADS) {
+            tn_stage_quads(w, input, &spots, scratch, outside);
+        } else {
+            for (int32_t i = 0; i < 3; i++) {
+                tn_gather_bytes(w, input, spots.y[i], spots.x[i], bytes + i * depth, outside);
+            }
+            tn_stage_3(bytes, bytes + depth, bytes + 2 * depth, scratch, depth);
         }
-        tn_pair_matmul_3(&layer->matmul, variant, scratch, output, tn_min(last, 1) * channels, last * channels, weights,
-                         records);
+        job.output = output;
+        job.second = tn_min(last, 1) * channels;
+        job.third = last * channels;
+        multiply(&job);
     }
 }
 
 /* One function for each form, shared by all layers that need it. */
-#define TN_PAIR_CONV(name, variant, quads)                                                                                \
-    TN_APART void name(const struct tn_pair_conv *layer, const int8_t *input, int8_t *output, int8_t *scratch,           \
-                       const int8_t *weights, const int32_t *records)                                                    \
+#define TN_PAIR_CONV(form)                                                                                               \
+    TN_APART void tn_pair_conv_whole_##form(const struct tn_pair_conv *layer, const int8_t *input, int8_t *output,       \
+                                            int8_t *scratch, const int8_t *weights, const int32_t *records)              \
     {                                                                                                                    \
-        tn_pair_conv(layer, variant, quads, input, output, scratch, weights, records);                                   \
+        tn_pair_conv(layer, tn_pair_3_##form, TN_PATCHES_WHOLE, input, output, scratch, weights, records);        \
+    }                                                                                                                    \
+                                                                                                                         \
+    TN_APART void tn_pair_conv_quads_##form(const struct tn_pair_conv *layer, const int8_t *input, int8_t *output,       \
+                                            int8_t *scratch, const int8_t *weights, const int32_t *records)              \
+    {                                                                                                                    \
+        tn_pair_conv(layer, tn_pair_3_##form, TN_PATCHES_QUADS, input, output, scratch, weights, records);        \
+    }                                                                                                                    \
+                                                                                                                         \
+    TN_APART void tn_pair_conv_bytes_##form(const struct tn_pair_conv *layer, const int8_t *input, int8_t *output,       \
+                                            int8_t *scratch, const int8_t *weights, const int32_t *records)              \
+    {                                                                                                                    \
+        tn_pair_conv(layer, tn_pair_3_##form, TN_PATCHES_BYTES, input, output, scratch, weights, records);        \
     }
 
-TN_PAIR_CONV(tn_pair_conv_relu, TN_REQUANTIZE_RELU, 1)
-TN_PAIR_CONV(tn_pair_conv_signed, TN_REQUANTIZE_SIGNED, 1)
-TN_PAIR_CONV(tn_pair_conv_clamped, TN_REQUANTIZE_CLAMPED, 1)
-TN_PAIR_CONV(tn_pair_conv_bytes_relu, TN_REQUANTIZE_RELU, 0)
-TN_PAIR_CONV(tn_pair_conv_bytes_signed, TN_REQUANTIZE_SIGNED, 0)
-TN_PAIR_CONV(tn_pair_conv_bytes_clamped, TN_REQUANTIZE_CLAMPED, 0)
+TN_PAIR_CONV(relu)
+TN_PAIR_CONV(signed)
+TN_PAIR_CONV(clamped)
 
 #endif

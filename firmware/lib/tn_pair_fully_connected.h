@@ -9,30 +9,31 @@ struct tn_pair_fully_connected {
     struct tn_pair matmul;
 };
 
-/* scratch: the input, staged; it is read no more when the first output is written. */
-TN_FOLDED void tn_pair_fully_connected(const struct tn_pair_fully_connected *layer, int32_t variant,
-                                       const int8_t *input, int8_t *output, int8_t *scratch, const int8_t *weights,
-                                       const int32_t *records)
+/* The input as halves, filled up to the depth, a multiple of eight, with 0. */
+static inline void tn_stage_vector(const struct tn_pair_fully_connected *layer, const int8_t *input, int8_t *scratch)
 {
-    int8_t *const end = tn_stage(input, layer->count, scratch, 1);
+    int8_t *const end = tn_stage_1(input, layer->count, scratch);
 
-    /* The depth is a multiple of eight: one more quad may be left, with weights of 0. */
     if (end != scratch + 2 * layer->matmul.depth) {
-        memset(end, 0, 8);
+        tn_store4(end, 0);
+        tn_store4(end + 4, 0);
     }
-    tn_pair_matmul_1(&layer->matmul, variant, scratch, output, weights, records);
 }
 
-/* One function for each form, shared by all layers that need it. */
-#define TN_PAIR_FULLY_CONNECTED(name, variant)                                                                           \
-    TN_APART void name(const struct tn_pair_fully_connected *layer, const int8_t *input, int8_t *output,                 \
-                       int8_t *scratch, const int8_t *weights, const int32_t *records)                                   \
+/* scratch: the input, staged; it is read no more when the first output is written. */
+#define TN_PAIR_FULLY_CONNECTED(form)                                                                                    \
+    static inline void tn_pair_fully_connected_##form(const struct tn_pair_fully_connected *layer, const int8_t *input,  \
+                                                      int8_t *output, int8_t *scratch, const int8_t *weights,            \
+                                                      const int32_t *records)                                            \
     {                                                                                                                    \
-        tn_pair_fully_connected(layer, variant, input, output, scratch, weights, records);                               \
+        tn_stage_vector(layer, input, scratch);                                                                          \
+        struct tn_pair_job job = tn_pair_job_1(&layer->matmul, scratch, weights, records);                               \
+        job.output = output;                                                                                             \
+        tn_pair_1_##form(&job);                                      \
     }
 
-TN_PAIR_FULLY_CONNECTED(tn_pair_fully_connected_relu, TN_REQUANTIZE_RELU)
-TN_PAIR_FULLY_CONNECTED(tn_pair_fully_connected_signed, TN_REQUANTIZE_SIGNED)
-TN_PAIR_FULLY_CONNECTED(tn_pair_fully_connected_clamped, TN_REQUANTIZE_CLAMPED)
+TN_PAIR_FULLY_CONNECTED(relu)
+TN_PAIR_FULLY_CONNECTED(signed)
+TN_PAIR_FULLY_CONNECTED(clamped)
 
 #endif

@@ -1,6 +1,5 @@
 """Weights for CPUs with DSP instructions: two channels share a half word. firmware/lib/tn_pair.h says how and why."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Self
 
@@ -14,6 +13,10 @@ from tinynas.compiler.step import Constant
 # Twice an accumulator below 2^23 survives all that tn_requantize.h does to it, with shifts up to this one.
 _LARGEST_SUM = (1 << 23) - 1
 _LARGEST_SHIFT = 22
+
+# The literal shift of firmware/lib/tn_pair.h's `relu`, and the channels' shifts that lead to it.
+_LEVEL = 12
+_LEVEL_SHIFTS = range(5, 12)
 
 _RELU, _SIGNED, _CLAMPED = "relu", "signed", "clamped"
 
@@ -89,12 +92,48 @@ class Sums:
 _THOUSANDTH = Multiplier(value=1 << 30, shift=-9)
 
 
+def _leveled(sums: Sums) -> tuple[Multiplier, ...] | None:
+    """Multipliers for firmware/lib/tn_pair.h's `relu`, None where some channel's shift is not for it.
+
+    A shift that is too large is lowered, with the multiplier rounded, where that provably changes no output.
+    """
+    found = []
+    for each, low, high in zip(sums.multipliers, *(reach.tolist() for reach in sums.reach()), strict=True):
+        lowered = each
+        if -each.shift > _LEVEL_SHIFTS[-1]:
+            excess = -each.shift - _LEVEL_SHIFTS[-1]
+            lowered = Multiplier(value=(each.value + (1 << excess - 1)) >> excess, shift=-_LEVEL_SHIFTS[-1])
+            if _thresholds(each, low, high) != _thresholds(lowered, low, high):
+                return None
+        if -lowered.shift not in _LEVEL_SHIFTS:
+            return None
+        found.append(lowered)
+    return tuple(found)
+
+
+def _thresholds(factor: Multiplier, low: int, high: int) -> list[int]:
+    """The least sums, up to `high`, that give 1 to 255 above the zero point; those below `low` count as `low`.
+
+    With halves rounded up, TensorFlow Lite's two roundings are floor((sum * value + 2^30 + 2^(30 + s)) / 2^(31 + s)).
+    """
+    shift = -factor.shift
+    half = (1 << 30) + (1 << 30 + shift)
+    least = (-(-((level << 31 + shift) - half) // factor.value) for level in range(1, 256))
+    return [max(each, low) for each in least if each <= high]
+
+
+def pair_form(sums: Sums) -> str:
+    """The form of firmware/lib/tn_pair.h's functions: the fastest that is exact."""
+    if sums.variant == _RELU and _leveled(sums) is None:
+        return _SIGNED
+    return sums.variant
+
+
 def pair_parameters(sums: Sums, depth: int) -> dict[str, int]:
     """The fields of `struct tn_pair`; depth: as filled up."""
     return {
         "depth": depth,
         "channels": len(sums.rows),
-        "rounding": 2 * sums.zero_point + 1,
         "low": sums.limits.low,
         "high": sums.limits.high,
     }
@@ -103,7 +142,7 @@ def pair_parameters(sums: Sums, depth: int) -> dict[str, int]:
 def pair_constants(sums: Sums, group: int) -> tuple[Constant, Constant]:
     """Weights and records as firmware/lib/tn_pair.h reads them; depth is filled up to a multiple of `group` with 0.
 
-    weights: int8 (pairs * depth * 2,); records: int32 (pairs * 5,).
+    weights: int8 (pairs * depth * 2,); records: int32 (pairs * 7,).
     """
     depth = -(-sums.rows.shape[1] // group) * group
     rows = np.pad(sums.rows, ((0, 0), (0, depth - sums.rows.shape[1])))
@@ -121,10 +160,32 @@ def _paired(rows: npt.NDArray[np.int8]) -> tuple[npt.NDArray[np.int64], npt.NDAr
 
 
 def _records(sums: Sums) -> npt.NDArray[np.int32]:
-    """bias, bias, multiplier, multiplier, shifts of each pair."""
+    """`struct tn_pair_record` of each pair."""
     odd = len(sums.rows) % 2
-    bias = np.pad(sums.bias, (0, odd)).reshape(-1, 2)
-    factors: Sequence[Multiplier] = (*sums.multipliers, *(_THOUSANDTH,) * odd)
-    values = np.array([each.value for each in factors], np.int32).reshape(-1, 2)
-    shifts = np.array([-each.shift for each in factors], np.int32).reshape(-1, 2)
-    return np.column_stack([bias, values, shifts[:, 0] | shifts[:, 1] << 8]).astype(np.int32).reshape(-1)
+    factors, addends, first, second = _factors(sums)
+    bias = np.pad(sums.bias.astype(np.int64), (0, odd)).reshape(-1, 2)
+    other = np.ones(len(bias), np.int64)
+    other[-1] -= odd
+    columns = [
+        bias[:, 0] + (bias[:, 1] << 8),
+        bias[:, 0],
+        *np.pad(factors, (0, odd)).reshape(-1, 2).T,
+        *np.pad(addends, (0, odd)).reshape(-1, 2).T,
+        np.pad(first, (0, odd))[0::2] | np.pad(second, (0, odd))[1::2] << 8 | other << 16,
+    ]
+    return np.column_stack(columns).astype(np.uint32).astype(np.int32).reshape(-1)
+
+
+_Column = npt.NDArray[np.int64]
+
+
+def _factors(sums: Sums) -> tuple[_Column, _Column, _Column, _Column]:
+    """Every channel's multiplier, addend, and shift as the first and as the second of a pair."""
+    leveled = _leveled(sums) if sums.variant == _RELU else None
+    values = np.array([each.value for each in leveled or sums.multipliers], np.int64)
+    shifts = np.array([-each.shift for each in leveled or sums.multipliers], np.int64)
+    if leveled is None:
+        return values, (2 * sums.zero_point + 1) << shifts >> 1, shifts, shifts
+    ahead = _LEVEL + 1 - shifts
+    addends = ((2 * sums.zero_point + 1) << _LEVEL >> 1) + (1 << ahead - 2)
+    return values, addends, ahead, 8 - ahead

@@ -20,8 +20,8 @@ from tinynas.compiler.window import Window
 _LANES = 4
 # Columns that a strip of tn_depthwise_3x3.h consumes.
 _STRIP = 6
-# Multipliers' shifts for which tn_depthwise_3x3.h has a literal one, and the first literal's: both shift sums left by up
-# to 8 bits.
+# The shifts of multipliers for which tn_depthwise_3x3.h has a literal one, and the first literal's alone. Sums are
+# shifted left by up to 8 bits for it.
 _LITERAL, _NEAR = range(-16, -2), range(-9, -2)
 _LARGEST_SUM = (1 << 23) - 1
 # More rows at a time than fit here bring little.

@@ -33,7 +33,7 @@ RESCALE(plain, 1)
 #define REQUANTIZE(name, variant)                                                                            \
     WAY(name)                                                                                                \
     {                                                                                                        \
-        const int32_t addend = tn_requantize_addend(2 * f->zero_point + 1, -f->shift);                       \
+        const int32_t addend = (2 * f->zero_point + 1) * (1 << -f->shift) / 2;                               \
                                                                                                              \
         for (int32_t i = 0; i < count; i++) {                                                                \
             outputs[i] = tn_requantize(variant, 2 * accumulators[i], f->multiplier, -f->shift, addend, f->low, \

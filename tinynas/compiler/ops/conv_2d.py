@@ -17,7 +17,7 @@ from tinynas.compiler.layout import (
     read_weights,
     rescale_parameters,
 )
-from tinynas.compiler.packing import Sums, pair_constants, pair_parameters
+from tinynas.compiler.packing import Sums, pair_constants, pair_form, pair_parameters
 from tinynas.compiler.step import Call, Scratch, Step
 from tinynas.compiler.target import Target
 from tinynas.compiler.window import Window, read_window
@@ -101,9 +101,9 @@ def _paired(operator: Operator, window: Window, sums: Sums) -> Step:
         calls = (pair_fully_connected(operator, sums),)
     else:
         padded = -(-depth // 4) * 4
-        quads = window.channels % 4 == 0 and (window.dilation[1] == 1 or window.size[1] == 1)
+        patches = _patches(window)
         call = Call(
-            kernel=f"tn_pair_conv_{'' if quads else 'bytes_'}{sums.variant}",
+            kernel=f"tn_pair_conv_{patches}_{pair_form(sums)}",
             record="tn_pair_conv",
             parameters={
                 **window.parameters,
@@ -113,7 +113,7 @@ def _paired(operator: Operator, window: Window, sums: Sums) -> Step:
             arguments=(
                 operator.activation(),
                 operator.output,
-                Scratch(size=6 * padded + (0 if quads else padded)),
+                Scratch(size=_scratch(patches, window.channels, padded)),
                 *pair_constants(sums, 4),
             ),
         )
@@ -126,7 +126,7 @@ def pair_fully_connected(operator: Operator, sums: Sums) -> Call:
     """The call for one vector of inputs."""
     padded = -(-sums.rows.shape[1] // 8) * 8
     return Call(
-        kernel=f"tn_pair_fully_connected_{sums.variant}",
+        kernel=f"tn_pair_fully_connected_{pair_form(sums)}",
         record="tn_pair_fully_connected",
         parameters={
             "count": sums.rows.shape[1],
@@ -134,3 +134,16 @@ def pair_fully_connected(operator: Operator, sums: Sums) -> Call:
         },
         arguments=(operator.activation(), operator.output, Scratch(size=2 * padded), *pair_constants(sums, 8)),
     )
+
+
+def _patches(window: Window) -> str:
+    """Which way of firmware/lib/tn_pair_conv.h stages the window's patches."""
+    if window.channels % 4:
+        return "bytes"
+    return "whole" if window.contiguous else "quads"
+
+
+def _scratch(patches: str, channels: int, depth: int) -> int:
+    """Three staged patches, a pixel of padding, the bytes of three patches [B]."""
+    staged, outside = 6 * depth, -(-channels // 4) * 4
+    return {"whole": staged, "quads": staged + outside, "bytes": staged + outside + 3 * depth}[patches]

@@ -1,0 +1,254 @@
+/* The loops of tn_pair.h for ARMv7E-M, where they take all fourteen registers: written out, because no C compiler is
+ * sure to find this allocation, and naked, so that every program has the same code whatever it is compiled with.
+ *
+ * The job is copied to the stack, where its fields are one instruction away.
+ */
+#ifndef TN_PAIR_ASSEMBLY_H
+#define TN_PAIR_ASSEMBLY_H
+
+#define TN_PAIR_LAYOUT(field, offset) \
+    _Static_assert(offsetof(struct tn_pair_job, field) == (offset), "the assembly knows where " #field " lies")
+TN_PAIR_LAYOUT(staged, 0);
+TN_PAIR_LAYOUT(end, 4);
+TN_PAIR_LAYOUT(skip, 8);
+TN_PAIR_LAYOUT(low, 12);
+TN_PAIR_LAYOUT(output, 20);
+TN_PAIR_LAYOUT(second, 24);
+TN_PAIR_LAYOUT(third, 28);
+TN_PAIR_LAYOUT(last, 32);
+TN_PAIR_LAYOUT(weights, 36);
+TN_PAIR_LAYOUT(records, 40);
+_Static_assert(sizeof(struct tn_pair_job) == 44 && sizeof(struct tn_pair_record) == 28, "they are loaded at once");
+
+/* lr walks through the records. */
+#define TN_PAIR_STAGED "[sp, #0]"
+#define TN_PAIR_END "[sp, #4]"
+#define TN_PAIR_SKIP "[sp, #8]"
+#define TN_PAIR_LIMITS "[sp, #12]"
+#define TN_PAIR_OUTPUT "[sp, #20]"
+#define TN_PAIR_THIRD "[sp, #28]"
+#define TN_PAIR_LAST "[sp, #32]"
+#define TN_PAIR_WEIGHTS "[sp, #36]"
+
+#define TN_PAIR_ENTER        \
+    "push {r4-r11, lr}\n"    \
+    "ldmia r0, {r1-r11}\n"   \
+    "push {r1-r11}\n"        \
+    "mov lr, r11\n"
+
+#define TN_PAIR_LEAVE       \
+    "add sp, #44\n"         \
+    "pop {r4-r11, pc}\n"
+
+/* A literal shift for all channels: see `relu` in tn_requantize.h. */
+#define TN_PAIR_SHIFT "12"
+
+/* r0-r2 inputs of three pixels, r3-r5 their sums of both channels, r6-r8 those of the first, r9 and r10 weights, r11
+ * the staged input, r12 the weights. The jump lands 4 bytes on, at the loop, where there is nothing to skip. */
+#define TN_PAIR_SUMS_3                       \
+    "ldr r12, " TN_PAIR_WEIGHTS "\n"         \
+    "1:\n"                                   \
+    "ldmia lr!, {r3, r6}\n"                  \
+    "ldr r11, " TN_PAIR_STAGED "\n"          \
+    "ldr r0, " TN_PAIR_SKIP "\n"             \
+    "mov r4, r3\n"                           \
+    "mov r5, r3\n"                           \
+    "mov r7, r6\n"                           \
+    "mov r8, r6\n"                           \
+    "add pc, r0\n"                           \
+    "nop\n"                                  \
+    "2:\n"                                   \
+    ".rept 4\n"                              \
+    "ldmia.w r11!, {r0, r1, r2}\n"           \
+    "ldrd r9, r10, [r12], #8\n"              \
+    "smlad r3, r0, r9, r3\n"                 \
+    "smlad r4, r1, r9, r4\n"                 \
+    "smlad r5, r2, r9, r5\n"                 \
+    "sxtb16 r9, r9\n"                        \
+    "smlad r6, r0, r9, r6\n"                 \
+    "smlad r7, r1, r9, r7\n"                 \
+    "smlad r8, r2, r9, r8\n"                 \
+    "ldmia.w r11!, {r0, r1, r2}\n"           \
+    "smlad r3, r0, r10, r3\n"                \
+    "smlad r4, r1, r10, r4\n"                \
+    "smlad r5, r2, r10, r5\n"                \
+    "sxtb16 r10, r10\n"                      \
+    "smlad r6, r0, r10, r6\n"                \
+    "smlad r7, r1, r10, r7\n"                \
+    "smlad r8, r2, r10, r8\n"                \
+    ".endr\n"                                \
+    "ldr r0, " TN_PAIR_END "\n"              \
+    "cmp r11, r0\n"                          \
+    "bne 2b\n"
+
+/* r0 and r1 multipliers, r2 and r9 addends, r10 shifts, r11 the second channel's shift; its sums times 256 in r3-r5. */
+#define TN_PAIR_FINISH_3                     \
+    "ldmia lr!, {r0, r1, r2, r9, r10}\n"     \
+    "sub r3, r3, r6\n"                       \
+    "sub r4, r4, r7\n"                       \
+    "sub r5, r5, r8\n"                       \
+    "lsr r11, r10, #8\n"
+
+#define TN_PAIR_STORE_3                      \
+    "ldrd r0, r1, " TN_PAIR_OUTPUT "\n"      \
+    "ldr r2, " TN_PAIR_THIRD "\n"            \
+    "add r11, r0, r10, lsr #16\n"            \
+    "strb r3, [r11]\n"                       \
+    "strb r4, [r11, r1]\n"                   \
+    "strb r5, [r11, r2]\n"                   \
+    "strb r6, [r0]\n"                        \
+    "strb r7, [r0, r1]\n"                    \
+    "strb r8, [r0, r2]\n"                    \
+    "add r0, #2\n"                           \
+    "str r0, " TN_PAIR_OUTPUT "\n"           \
+    "ldr r0, " TN_PAIR_LAST "\n"             \
+    "cmp lr, r0\n"                           \
+    "bne 1b\n"
+
+/* The same for one pixel: r0-r3 its input, r4-r7 weights, r8 the sum of both channels, r9 that of the first. */
+#define TN_PAIR_SUMS_1                       \
+    "ldr r11, " TN_PAIR_WEIGHTS "\n"         \
+    "ldr r12, " TN_PAIR_END "\n"             \
+    "1:\n"                                   \
+    "ldmia lr!, {r8, r9}\n"                  \
+    "ldr r10, " TN_PAIR_STAGED "\n"          \
+    "ldr r0, " TN_PAIR_SKIP "\n"             \
+    "add pc, r0\n"                           \
+    "nop\n"                                  \
+    "2:\n"                                   \
+    ".rept 4\n"                              \
+    "ldmia.w r10!, {r0, r1, r2, r3}\n"       \
+    "ldmia.w r11!, {r4, r5, r6, r7}\n"       \
+    "smlad r8, r0, r4, r8\n"                 \
+    "sxtb16 r4, r4\n"                        \
+    "smlad r8, r1, r5, r8\n"                 \
+    "sxtb16 r5, r5\n"                        \
+    "smlad r8, r2, r6, r8\n"                 \
+    "sxtb16 r6, r6\n"                        \
+    "smlad r8, r3, r7, r8\n"                 \
+    "sxtb16 r7, r7\n"                        \
+    "smlad r9, r0, r4, r9\n"                 \
+    "smlad r9, r1, r5, r9\n"                 \
+    "smlad r9, r2, r6, r9\n"                 \
+    "smlad r9, r3, r7, r9\n"                 \
+    ".endr\n"                                \
+    "cmp r10, r12\n"                         \
+    "bne 2b\n"
+
+/* r0 and r1 multipliers, r2 and r3 addends, r4 shifts, r5 the second channel's shift; its sum times 256 in r8. */
+#define TN_PAIR_FINISH_1                     \
+    "ldmia lr!, {r0, r1, r2, r3, r4}\n"      \
+    "sub r8, r8, r9\n"                       \
+    "lsr r5, r4, #8\n"
+
+#define TN_PAIR_STORE_1                      \
+    "ldr r0, " TN_PAIR_OUTPUT "\n"           \
+    "add r1, r0, r4, lsr #16\n"              \
+    "strb r8, [r1]\n"                        \
+    "strb r9, [r0], #2\n"                    \
+    "str r0, " TN_PAIR_OUTPUT "\n"           \
+    "ldr r0, " TN_PAIR_LAST "\n"             \
+    "cmp lr, r0\n"                           \
+    "bne 1b\n"
+
+/* `registers` to int8 by a shift of their own in `shift`; `sums` are twice the accumulators. */
+#define TN_PAIR_SIGNED(registers, multiplier, addend, shift, spare)                     \
+    ".irp sum, " registers "\n"                                                         \
+    "smmlar " spare ", \\sum, " multiplier ", " addend "\n"                             \
+    "add \\sum, " spare ", \\sum, asr #31\n"                                            \
+    "asr \\sum, \\sum, " shift "\n"                                                     \
+    ".endr\n"
+
+#define TN_PAIR_SATURATE(registers) \
+    ".irp sum, " registers "\n"     \
+    "ssat \\sum, #8, \\sum\n"       \
+    ".endr\n"
+
+#define TN_PAIR_CLAMP(registers, low, high) \
+    "ldrd " low ", " high ", " TN_PAIR_LIMITS "\n" \
+    ".irp sum, " registers "\n"             \
+    "cmp \\sum, " low "\n"                  \
+    "it lt\n"                               \
+    "movlt \\sum, " low "\n"                \
+    "cmp \\sum, " high "\n"                 \
+    "it gt\n"                               \
+    "movgt \\sum, " high "\n"               \
+    ".endr\n"
+
+/* Twice the accumulators, to int8 before the clamp. The walk through the weights leaves its register for a moment. */
+#define TN_PAIR_SIGNED_3                                        \
+    ".irp sum, r3, r4, r5\n"                                    \
+    "asr \\sum, \\sum, #7\n"                                    \
+    ".endr\n"                                                   \
+    "str r12, " TN_PAIR_WEIGHTS "\n"                            \
+    TN_PAIR_SIGNED("r3, r4, r5", "r1", "r9", "r11", "r12")      \
+    ".irp sum, r6, r7, r8\n"                                    \
+    "lsl \\sum, \\sum, #1\n"                                    \
+    ".endr\n"                                                   \
+    TN_PAIR_SIGNED("r6, r7, r8", "r0", "r2", "r10", "r12")      \
+    "ldr r12, " TN_PAIR_WEIGHTS "\n"
+
+#define TN_PAIR_SIGNED_1                                        \
+    "asr r8, r8, #7\n"                                          \
+    "lsl r9, r9, #1\n"                                          \
+    TN_PAIR_SIGNED("r8", "r1", "r3", "r5", "r6")                \
+    TN_PAIR_SIGNED("r9", "r0", "r2", "r4", "r6")
+
+/* Each sum is shifted so that all channels shift right by the same literal, which SSAT does in passing. */
+#define TN_PAIR_RELU(registers, shift, multiplier, addend)          \
+    ".irp sum, " registers "\n"                                     \
+    shift "\n"                                                      \
+    "smmla \\sum, \\sum, " multiplier ", " addend "\n"              \
+    "ssat \\sum, #8, \\sum, asr #" TN_PAIR_SHIFT "\n"               \
+    ".endr\n"
+
+#define TN_PAIR_FUNCTION(name, sums, finish, form, store)                                                                \
+    TN_ASSEMBLY void name(const struct tn_pair_job *job __attribute__((unused)))            \
+    {                                                                                                                    \
+        __asm__(TN_PAIR_ENTER sums finish form store TN_PAIR_LEAVE);                                                     \
+    }
+
+TN_PAIR_FUNCTION(tn_pair_3_relu, TN_PAIR_SUMS_3, TN_PAIR_FINISH_3,
+                 TN_PAIR_RELU("r3, r4, r5", "asr \\sum, \\sum, r11", "r1", "r9")
+                     TN_PAIR_RELU("r6, r7, r8", "lsl \\sum, \\sum, r10", "r0", "r2"),
+                 TN_PAIR_STORE_3)
+TN_PAIR_FUNCTION(tn_pair_3_signed, TN_PAIR_SUMS_3, TN_PAIR_FINISH_3,
+                 TN_PAIR_SIGNED_3 TN_PAIR_SATURATE("r3, r4, r5, r6, r7, r8"), TN_PAIR_STORE_3)
+TN_PAIR_FUNCTION(tn_pair_3_clamped, TN_PAIR_SUMS_3, TN_PAIR_FINISH_3,
+                 TN_PAIR_SIGNED_3 TN_PAIR_CLAMP("r3, r4, r5, r6, r7, r8", "r0", "r1"), TN_PAIR_STORE_3)
+TN_PAIR_FUNCTION(tn_pair_1_relu, TN_PAIR_SUMS_1, TN_PAIR_FINISH_1,
+                 TN_PAIR_RELU("r8", "asr \\sum, \\sum, r5", "r1", "r3")
+                     TN_PAIR_RELU("r9", "lsl \\sum, \\sum, r4", "r0", "r2"),
+                 TN_PAIR_STORE_1)
+TN_PAIR_FUNCTION(tn_pair_1_signed, TN_PAIR_SUMS_1, TN_PAIR_FINISH_1, TN_PAIR_SIGNED_1 TN_PAIR_SATURATE("r8, r9"),
+                 TN_PAIR_STORE_1)
+TN_PAIR_FUNCTION(tn_pair_1_clamped, TN_PAIR_SUMS_1, TN_PAIR_FINISH_1,
+                 TN_PAIR_SIGNED_1 TN_PAIR_CLAMP("r8, r9", "r0", "r1"), TN_PAIR_STORE_1)
+
+/* Stages `count` values of three pixels, side by side; count is a positive multiple of four. */
+TN_ASSEMBLY int8_t *
+tn_stage_3(const int8_t *a __attribute__((unused)), const int8_t *b __attribute__((unused)),
+           const int8_t *c __attribute__((unused)), int8_t *to __attribute__((unused)),
+           int32_t count __attribute__((unused)))
+{
+    __asm__("push {r4-r10, lr}\n"
+            "ldr lr, [sp, #32]\n"
+            "add lr, r0\n"
+            "1:\n"
+            "ldr r4, [r0], #4\n"
+            "ldr r5, [r1], #4\n"
+            "ldr r6, [r2], #4\n"
+            "sxtb16 r8, r4, ror #8\n"
+            "sxtb16 r9, r5, ror #8\n"
+            "sxtb16 r10, r6, ror #8\n"
+            "sxtb16 r4, r4\n"
+            "sxtb16 r5, r5\n"
+            "sxtb16 r6, r6\n"
+            "cmp r0, lr\n"
+            "stmia r3!, {r4, r5, r6, r8, r9, r10}\n"
+            "bne 1b\n"
+            "mov r0, r3\n"
+            "pop {r4-r10, pc}\n");
+}
+
+#endif
