@@ -241,7 +241,7 @@ def profile_table(found: Profile) -> None:
     console.print(_layer_table(found, wide=console.width >= _WIDE))
     if abs(found.displaced) >= _DISPLACED:
         console.print(
-            f"Layers were counted with marks between them, which move code: together they take {found.displaced:+.1%}.",
+            f"Layers were counted with marks, which move tables in flash: together they take {found.displaced:+.1%}.",
             highlight=False,
         )
     sram, flash = found.cost.sram, found.cost.flash

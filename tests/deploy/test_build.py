@@ -59,6 +59,25 @@ def test_the_build_id_is_in_the_image_and_changes_with_it(board, write_network, 
     assert again == first
 
 
+def test_a_profile_build_is_another_image_and_leaves_the_ordinary_one_as_it_was(board, write_network, desk):
+    program = write_network()
+    ordinary, profile, again = (build(board, program, desk, profile=each) for each in (False, True, False))
+    assert profile.build_id != ordinary.build_id
+    assert profile.sha256 == ordinary.sha256
+    assert profile.sizes.code > ordinary.sizes.code
+    assert again == ordinary
+
+
+def test_a_changed_linker_script_links_anew(board, write_network, desk, tmp_path, monkeypatch):
+    firmware = tmp_path / "firmware"
+    shutil.copytree(paths.FIRMWARE, firmware)
+    monkeypatch.setattr(paths, "FIRMWARE", firmware)
+    first = build(board, write_network(), desk)
+    script = firmware / "platform" / "cortex_m.ld"
+    script.write_text(script.read_text().replace("KEEP(*(.vectors))", "KEEP(*(.vectors)) . += 64;"))
+    assert build(board, write_network(), desk).build_id != first.build_id
+
+
 def test_sources_of_an_earlier_network_do_not_stay(board, write_network, desk):
     larger = write_network(3)
     larger.files["more.c"] = b"#include <stdint.h>\nextern const uint8_t tn_network_sha256[32];\nint tn_more;\n"

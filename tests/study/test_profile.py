@@ -111,7 +111,7 @@ def test_the_table_has_every_layer_the_whole_and_the_memories(capsys):
     assert "112 B: arena 12, static 0, stack 100" in shown
     assert "1,234 B: code 1,200, constants 34" in shown
     assert "├input─" in shown
-    assert "which move code" not in shown
+    assert "counted with marks" not in shown
 
 
 def test_a_difference_that_marks_make_is_told(capsys):

@@ -76,7 +76,7 @@ class Profile:
     def displaced(self) -> float:
         """How much more time layers and outside take than the whole, as a share of it.
 
-        Marks move code to other addresses, and a branch's cost and the flash's depend on them.
+        Marks move code and tables to other addresses, on which waits for flash depend.
         """
         return sum(work.share for work in (*self.layers, self.outside)) - 1
 

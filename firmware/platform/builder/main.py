@@ -87,6 +87,7 @@ if "nobuild" in COMMAND_LINE_TARGETS:
     image = env.File(str(staged) if staged.is_file() else IMAGE)
 else:
     program = env.BuildProgram()
+    env.Depends(program, "$LDSCRIPT_PATH")
     image = env.Command(IMAGE, program, env.VerboseAction("$OBJCOPY -O binary $SOURCE $TARGET", "Extracting $TARGET"))
     Default(image)
 
