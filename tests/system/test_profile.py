@@ -49,9 +49,28 @@ def test_layers_add_up_to_what_measure_says_and_the_picture_is_drawn(tmp_path):
 
 
 @needs_models
-def test_a_profile_repeats_to_the_instruction():
-    first, second = (json.loads(profile("ad", "--json")) for _ in range(2))
+@pytest.mark.parametrize("board", ["netduinoplus2", "mps2_an386"])
+def test_a_profile_repeats_to_the_instruction(board):
+    first, second = (json.loads(profile("ad", "--json", "--board", board)) for _ in range(2))
     assert first == second
+    assert first["board"] == board
+    assert (first["wait_cycles"] == 0) is (board == "mps2_an386")
+
+
+@needs_models
+def test_the_benchmark_sets_a_network_beside_the_published_figures():
+    script = Path(__file__).parents[1] / "benchmarks" / "engine.py"
+    command = [sys.executable, str(script), "ad", "--board", "mps2_an386", "--json"]
+    result = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
+    assert result.returncode == 0, result.stderr
+    found = json.loads(result.stdout)
+    network = found["networks"]["ad"]
+    assert network["ram"] == network["arena"] + network["static"] + network["stack"]
+    assert network["cycles"] > network["instructions"]
+    assert network["goals"]["instructions"] == 270_000
+    # KERNELS.md: 0.582 million instructions with CMSIS-NN.
+    assert network["instructions_ratio"]["TFLM + CMSIS-NN"] == pytest.approx(582_000 / network["instructions"])
+    assert found["geometric_mean_ratio"] == network["instructions_ratio"]["TFLM + CMSIS-NN"]
 
 
 @needs_models
