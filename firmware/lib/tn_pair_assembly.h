@@ -6,6 +6,10 @@
 #ifndef TN_PAIR_ASSEMBLY_H
 #define TN_PAIR_ASSEMBLY_H
 
+#include "tn_pair.h"
+
+#if defined __ARM_FEATURE_DSP && defined __thumb2__
+
 #define TN_PAIR_LAYOUT(field, offset) \
     _Static_assert(offsetof(struct tn_pair_job, field) == (offset), "the assembly knows where " #field " lies")
 TN_PAIR_LAYOUT(staged, 0);
@@ -250,5 +254,7 @@ tn_stage_3(const int8_t *a __attribute__((unused)), const int8_t *b __attribute_
             "mov r0, r3\n"
             "pop {r4-r10, pc}\n");
 }
+
+#endif
 
 #endif

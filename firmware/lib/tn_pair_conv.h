@@ -102,7 +102,7 @@ TN_FOLDED void tn_pair_conv(const struct tn_pair_conv *layer, void (*multiply)(c
     int32_t y = -w->pad_top, x = -w->pad_left, column = 0;
 
     if (patches != TN_PATCHES_WHOLE) {
-        memset(outside, layer->padding, (size_t)w->channels);
+        memset(outside, (int)layer->padding, (size_t)w->channels);
     }
     for (int32_t pixel = 0; pixel < pixels; pixel += 3, output += 3 * channels) {
         const int32_t last = tn_min(2, pixels - 1 - pixel);
