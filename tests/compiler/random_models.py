@@ -14,11 +14,14 @@ from tflite_writer import Operation, Tensor, write_model
 RELU, RELU_N1_TO_1, RELU6 = 1, 2, 3
 
 scales = st.floats(0.003, 0.6)
-zero_points = st.integers(-128, 127)
+# Of an output whose scale decides by how much sums are shifted: usual ones, and any that a damaged model may have.
+output_scales = st.one_of(st.floats(0.05, 4), st.floats(0.05, 4), st.floats(-20, 20).map(lambda bits: 2.0**bits))
+# The lowest one is that of every output of a ReLU.
+zero_points = st.one_of(st.just(-128), st.integers(-128, 127))
 activations = st.sampled_from([0, 0, RELU, RELU6, RELU_N1_TO_1])
 seeds = st.integers(0, 2**32 - 1)
 sides = st.integers(1, 9)
-channels = st.integers(1, 11)
+channels = st.one_of(st.integers(1, 11), st.sampled_from([4, 8, 12, 16, 20]))
 
 
 @st.composite
@@ -26,11 +29,15 @@ def windows(draw: Any, largest: int = 5, dilated: bool = True) -> dict[str, int]
     """Options of a window, with the shapes that go with them: in_h, in_w, kernel_h, kernel_w, out_h, out_w."""
     padding = draw(st.sampled_from([0, 1]))
     found: dict[str, int] = {"padding": padding}
+    # What networks are made of, as often as anything else: kernels may have a form of their own for these.
+    usual = draw(st.one_of(st.none(), st.tuples(st.sampled_from([1, 3, 3, 5]), st.sampled_from([1, 2]))))
     for axis in ("h", "w"):
         stride, dilation = draw(st.integers(1, 3)), draw(st.sampled_from([1, 1, 2, 3])) if dilated else 1
         kernel = draw(st.integers(1, largest))
+        if usual:
+            (kernel, stride), dilation = usual, 1
         reach = (kernel - 1) * dilation + 1
-        size = draw(st.integers(1, 10)) if padding == 0 else draw(st.integers(reach, reach + 8))
+        size = draw(st.integers(1, 14)) if padding == 0 else draw(st.integers(reach, reach + 8))
         out = -(-size // stride) if padding == 0 else (size - reach) // stride + 1
         found |= {f"in_{axis}": size, f"kernel_{axis}": kernel, f"out_{axis}": out}
         found |= {f"stride_{axis}": stride, f"dilation_{axis}": dilation}
@@ -48,28 +55,38 @@ def convolution_options(window: dict[str, int], activation: int) -> dict[str, in
     }
 
 
-def weights_and_bias(
-    rng: np.random.Generator, shape: tuple[int, ...], axis: int, input_scale: float, per_channel: bool, bias: bool
-) -> list[Tensor]:
-    """int8 weights with one scale or one per index of `axis`, and an int32 bias."""
-    count = shape[axis]
-    spread = rng.uniform(0.001, 0.05, count if per_channel else 1).astype(np.float32)
-    values = rng.integers(-127, 128, shape)
+@st.composite
+def weights_and_bias(draw: Any, shape: tuple[int, ...], axis: int, input_scale: float) -> list[Tensor]:
+    """int8 weights with one scale or one per index of `axis`, and perhaps an int32 bias.
+
+    Trained networks have zeros, dead channels, and channels whose scale is next to nothing; sums near the end of their
+    range are where kernels that count on less must fall back to others.
+    """
+    rng, count = np.random.default_rng(draw(seeds)), shape[axis]
+    values = rng.integers(*draw(st.sampled_from([(-127, 128), (-128, 128), (-9, 10), (126, 128), (-128, -126)])), shape)
+    values[rng.random(shape) < draw(st.sampled_from([0, 0, 0.8]))] = 0
+    along = [1] * len(shape)
+    along[axis] = count
+    values = np.where(rng.random(count).reshape(along) < draw(st.sampled_from([0, 0, 0.3])), 0, values)
+    spread = rng.uniform(0.001, 0.05, count if draw(st.booleans()) else 1)
+    spread = (spread * 2 ** rng.uniform(-draw(st.sampled_from([0, 0, 8, 40])), 0, spread.shape)).astype(np.float32)
     tensors = [Tensor(shape, spread, 0, data=values, axis=axis)]
-    if bias:
-        product = np.float32(input_scale) * spread
-        tensors.append(Tensor([count], product, 0, dtype="int32", data=rng.integers(-9999, 9999, count)))
+    least, most = draw(st.sampled_from([(0, 9999), (0, 9999), (0, 1 << 23), (0, 1 << 31), (-(1 << 16), 0), (0, 0)]))
+    if least < most:
+        # Counted from 0, or from the end of int32.
+        bias = rng.integers(least, most, count) % (1 << 31) * rng.choice([-1, 1], count)
+        tensors.append(Tensor([count], np.float32(input_scale) * spread, 0, dtype="int32", data=bias))
     return tensors
 
 
 @st.composite
 def convolutions(draw: Any) -> bytes:
     window, inputs, outputs = draw(windows()), draw(channels), draw(channels)
-    rng, scale = np.random.default_rng(draw(seeds)), draw(scales)
+    scale = draw(scales)
     shape = (outputs, window["kernel_h"], window["kernel_w"], inputs)
-    constants = weights_and_bias(rng, shape, 0, scale, draw(st.booleans()), draw(st.booleans()))
+    constants = draw(weights_and_bias(shape, 0, scale))
     source = Tensor([1, window["in_h"], window["in_w"], inputs], scale, draw(zero_points))
-    output = Tensor([1, window["out_h"], window["out_w"], outputs], draw(st.floats(0.05, 4)), draw(zero_points))
+    output = Tensor([1, window["out_h"], window["out_w"], outputs], draw(output_scales), draw(zero_points))
     options = convolution_options(window, draw(activations))
     operation = Operation("CONV_2D", range(len(constants) + 1), [len(constants) + 1], "Conv2D", options)
     return write_model([source, *constants, output], [operation])
@@ -79,11 +96,11 @@ def convolutions(draw: Any) -> bytes:
 def depthwise_convolutions(draw: Any) -> bytes:
     window, inputs, multiplier = draw(windows()), draw(channels), draw(st.sampled_from([1, 1, 1, 2, 3]))
     outputs = inputs * multiplier
-    rng, scale = np.random.default_rng(draw(seeds)), draw(scales)
+    scale = draw(scales)
     shape = (1, window["kernel_h"], window["kernel_w"], outputs)
-    constants = weights_and_bias(rng, shape, 3, scale, draw(st.booleans()), draw(st.booleans()))
+    constants = draw(weights_and_bias(shape, 3, scale))
     source = Tensor([1, window["in_h"], window["in_w"], inputs], scale, draw(zero_points))
-    output = Tensor([1, window["out_h"], window["out_w"], outputs], draw(st.floats(0.05, 4)), draw(zero_points))
+    output = Tensor([1, window["out_h"], window["out_w"], outputs], draw(output_scales), draw(zero_points))
     options = convolution_options(window, draw(activations)) | {"depthMultiplier": multiplier}
     operands = range(len(constants) + 1)
     operation = Operation("DEPTHWISE_CONV_2D", operands, [len(constants) + 1], "DepthwiseConv2D", options)
@@ -93,10 +110,10 @@ def depthwise_convolutions(draw: Any) -> bytes:
 @st.composite
 def fully_connected(draw: Any) -> bytes:
     rows, depth, outputs = draw(st.sampled_from([1, 1, 3])), draw(st.integers(1, 40)), draw(st.integers(1, 13))
-    rng, scale = np.random.default_rng(draw(seeds)), draw(scales)
-    constants = weights_and_bias(rng, (outputs, depth), 0, scale, draw(st.booleans()), draw(st.booleans()))
+    scale = draw(scales)
+    constants = draw(weights_and_bias((outputs, depth), 0, scale))
     source = Tensor([rows, depth], scale, draw(zero_points))
-    output = Tensor([rows, outputs], draw(st.floats(0.05, 4)), draw(zero_points))
+    output = Tensor([rows, outputs], draw(output_scales), draw(zero_points))
     options = {"fusedActivationFunction": draw(activations)}
     operation = Operation("FULLY_CONNECTED", range(len(constants) + 1), [len(constants) + 1], "FullyConnected", options)
     return write_model([source, *constants, output], [operation])

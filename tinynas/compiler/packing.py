@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tinynas.compiler.activation import Range
-from tinynas.compiler.fixed_point import Multiplier
+from tinynas.compiler.fixed_point import INT32_MAX, Multiplier, wrap_int32
 from tinynas.compiler.step import Constant
 
 # Twice an accumulator below 2^23 survives all that tn_requantize.h does to it, with shifts up to this one.
@@ -59,10 +59,13 @@ class Sums:
     def tamed(self) -> Self:
         """The same outputs, with every provably constant channel reduced to a small bias.
 
-        Trained networks have dead channels whose bias alone is beyond what the DSP kernels can add up.
+        Trained networks have dead channels whose bias alone is beyond what the DSP kernels can add up. Where a sum may
+        wrap, the outputs at its two ends say nothing about those between.
         """
-        lowest, highest = (self._output(reach) for reach in self.reach())
-        constant = lowest == highest
+        reach = np.array(self.reach())
+        lowest, highest = (self._output(ends) for ends in reach)
+        halved = np.array([each.shift < 0 for each in self.multipliers])
+        constant = (lowest == highest) & halved & np.all((reach >= -(1 << 31)) & (reach <= INT32_MAX), axis=0)
         small = 1024 * (lowest - self.zero_point)
         return type(self)(
             rows=np.where(constant[:, None], 0, self.rows).astype(np.int8),
@@ -82,7 +85,7 @@ class Sums:
 
     def _output(self, sums: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
         values = [
-            each.apply(min(max(int(number), -(1 << 31)), (1 << 31) - 1)) + self.zero_point
+            each.apply(wrap_int32(int(number))) + self.zero_point
             for number, each in zip(sums, self.multipliers, strict=True)
         ]
         return np.clip(np.array(values, np.int64), self.limits.low, self.limits.high)
