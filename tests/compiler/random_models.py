@@ -14,6 +14,7 @@ from tflite_writer import Operation, Tensor, write_model
 RELU, RELU_N1_TO_1, RELU6 = 1, 2, 3
 
 scales = st.floats(0.003, 0.6)
+wide_scales = st.one_of(scales, scales, st.floats(-14, 10).map(lambda bits: 2.0**bits))
 # Of an output whose scale decides by how much sums are shifted: usual ones, and any that a damaged model may have.
 output_scales = st.one_of(st.floats(0.05, 4), st.floats(0.05, 4), st.floats(-20, 20).map(lambda bits: 2.0**bits))
 # The lowest one is that of every output of a ReLU.
@@ -142,7 +143,8 @@ def element_wise_pairs(draw: Any, name: str, kind: str) -> bytes:
     shape = [1, draw(sides), draw(sides), draw(channels)]
     partner = draw(st.sampled_from([shape, shape, [1, 1, 1, shape[3]], [1], [1, shape[1], 1, shape[3]]]))
     rng = np.random.default_rng(draw(seeds))
-    first, second = Tensor(shape, draw(scales), draw(zero_points)), Tensor(partner, draw(scales), draw(zero_points))
+    first = Tensor(shape, draw(wide_scales), draw(zero_points))
+    second = Tensor(partner, draw(wide_scales), draw(zero_points))
     output = Tensor(shape, draw(st.floats(0.05, 1)), draw(zero_points))
     options = {"fusedActivationFunction": draw(activations)}
     if partner != shape or draw(st.booleans()):
@@ -166,9 +168,11 @@ def means(draw: Any) -> bytes:
     reduced = [1 if axis in (a % 4 for a in axes) else size for axis, size in enumerate(shape)]
     if not keep:
         reduced = [size for axis, size in enumerate(shape) if axis not in [a % 4 for a in axes]]
-    source = Tensor(shape, draw(scales), draw(zero_points))
+    source = Tensor(shape, draw(wide_scales), draw(zero_points))
     same = draw(st.booleans())
-    output = Tensor(reduced, source.scale if same else draw(scales), source.zero_point if same else draw(zero_points))
+    output = Tensor(
+        reduced, source.scale if same else draw(wide_scales), source.zero_point if same else draw(zero_points)
+    )
     where = Tensor([len(axes)], None, dtype="int32", data=np.array(axes))
     return write_model([source, where, output], [Operation("MEAN", [0, 1], [2], "Reducer", {"keepDims": keep})])
 
@@ -183,8 +187,8 @@ def softmaxes(draw: Any) -> bytes:
 
 @st.composite
 def tables(draw: Any, name: str) -> bytes:
-    source = Tensor([1, 256], draw(scales), draw(zero_points))
-    output = Tensor([1, 256], draw(scales), draw(zero_points))
+    source = Tensor([1, 256], draw(wide_scales), draw(zero_points))
+    output = Tensor([1, 256], draw(wide_scales), draw(zero_points))
     if name == "RELU6":
         output.scale, output.zero_point = source.scale, source.zero_point
     return write_model([source, output], [Operation(name, [0], [1])])
