@@ -56,8 +56,22 @@ def convolution_options(window: dict[str, int], activation: int) -> dict[str, in
     }
 
 
+def weights_and_bias(
+    rng: np.random.Generator, shape: tuple[int, ...], axis: int, input_scale: float, per_channel: bool, bias: bool
+) -> list[Tensor]:
+    """int8 weights with one scale or one per index of `axis`, and an int32 bias, as trained networks have them."""
+    count = shape[axis]
+    spread = rng.uniform(0.001, 0.05, count if per_channel else 1).astype(np.float32)
+    values = rng.integers(-127, 128, shape)
+    tensors = [Tensor(shape, spread, 0, data=values, axis=axis)]
+    if bias:
+        product = np.float32(input_scale) * spread
+        tensors.append(Tensor([count], product, 0, dtype="int32", data=rng.integers(-9999, 9999, count)))
+    return tensors
+
+
 @st.composite
-def weights_and_bias(draw: Any, shape: tuple[int, ...], axis: int, input_scale: float) -> list[Tensor]:
+def weights_of_any_kind(draw: Any, shape: tuple[int, ...], axis: int, input_scale: float) -> list[Tensor]:
     """int8 weights with one scale or one per index of `axis`, and perhaps an int32 bias.
 
     Trained networks have zeros, dead channels, and channels whose scale is next to nothing; sums near the end of their
@@ -85,7 +99,7 @@ def convolutions(draw: Any) -> bytes:
     window, inputs, outputs = draw(windows()), draw(channels), draw(channels)
     scale = draw(scales)
     shape = (outputs, window["kernel_h"], window["kernel_w"], inputs)
-    constants = draw(weights_and_bias(shape, 0, scale))
+    constants = draw(weights_of_any_kind(shape, 0, scale))
     source = Tensor([1, window["in_h"], window["in_w"], inputs], scale, draw(zero_points))
     output = Tensor([1, window["out_h"], window["out_w"], outputs], draw(output_scales), draw(zero_points))
     options = convolution_options(window, draw(activations))
@@ -99,7 +113,7 @@ def depthwise_convolutions(draw: Any) -> bytes:
     outputs = inputs * multiplier
     scale = draw(scales)
     shape = (1, window["kernel_h"], window["kernel_w"], outputs)
-    constants = draw(weights_and_bias(shape, 3, scale))
+    constants = draw(weights_of_any_kind(shape, 3, scale))
     source = Tensor([1, window["in_h"], window["in_w"], inputs], scale, draw(zero_points))
     output = Tensor([1, window["out_h"], window["out_w"], outputs], draw(output_scales), draw(zero_points))
     options = convolution_options(window, draw(activations)) | {"depthMultiplier": multiplier}
@@ -112,7 +126,7 @@ def depthwise_convolutions(draw: Any) -> bytes:
 def fully_connected(draw: Any) -> bytes:
     rows, depth, outputs = draw(st.sampled_from([1, 1, 3])), draw(st.integers(1, 40)), draw(st.integers(1, 13))
     scale = draw(scales)
-    constants = draw(weights_and_bias((outputs, depth), 0, scale))
+    constants = draw(weights_of_any_kind((outputs, depth), 0, scale))
     source = Tensor([rows, depth], scale, draw(zero_points))
     output = Tensor([rows, outputs], draw(output_scales), draw(zero_points))
     options = {"fusedActivationFunction": draw(activations)}

@@ -36,7 +36,7 @@ COMPILERS = {
 ROUTINES = re.compile(
     r"__aeabi_(u?idiv(mod)?|u?ldivmod|lmul|lls[lr]|lasr|u?lcmp)"
     r"|__(add|sub|mul|u?mulsi|u?div|u?mod|u?divmod|ashl|ashr|lshr|u?cmp)[hsd]i[234](_s8)?"
-    r"|__(u|us)?mulhisi3|__do_(copy_data|clear_bss)"
+    r"|__(u|us)?mul[ous]?hisi3|__do_(copy_data|clear_bss)"
 )
 
 
