@@ -61,7 +61,9 @@ uint32_t tn_flash_fetch(uint32_t from, uint32_t to)
         return 0;
     }
     for (uint32_t line = from / flash.line_bytes; line <= (to - 1) / flash.line_bytes; line++) {
-        if (line != executing && !(flash.prefetch && line == executing + 1) && !use(&instructions, line)) {
+        const bool read_ahead = flash.prefetch && executing != NOTHING && line == executing + 1;
+
+        if (line != executing && !read_ahead && !use(&instructions, line)) {
             waits += flash.wait_states;
         }
         executing = line;
