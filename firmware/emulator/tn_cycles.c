@@ -2,16 +2,16 @@
  *
  *     qemu-system-arm -plugin tn_cycles.so,output=FILE,sync=ADDRESS[,wait_states=N,...]
  *
- * At each store to `sync` it appends one line to `output`, before the next instruction runs: decimal numbers, one space
- * apart, of what was executed since the last such store, this one included: instructions, cycles without wait states,
- * cycles that the CPU waited for flash, words loaded, words stored, and instructions by class in the order of
+ * At each store of a word to `sync` it appends one line to `output`, before the next instruction runs: decimal numbers,
+ * one space apart, of what was executed since the last such store, this one included: instructions, cycles without wait
+ * states, cycles that the CPU waited for flash, words loaded, words stored, and instructions by class in the order of
  * enum tn_class. The arguments after these describe the flash (tn_flash.h) by the names of its fields.
  *
  * Cycles are those of the manual (tn_thumb.c) for each instruction, and
  *   - a taken branch costs P more: 1 to an address in the instruction, 2 to one in a register, and 1 more where the
- *     instruction there is 4 bytes long and not aligned to 4; 3 to an address from memory (the manual: "1 to 3 depending
- *     on the alignment and width of the target instruction, and whether the processor manages to speculate the address
- *     early");
+ *     instruction there is 4 bytes long and not aligned to 4; 3 to an address from memory (the manual: "1 to 3
+ *     depending on the alignment and width of the target instruction, and whether the processor manages to speculate
+ *     the address early");
  *   - a load or a store with register offset costs 1 less after a single load that does not give its address;
  *   - a load or store costs 1 more when the instruction before it computed its address;
  *   - floating-point arithmetic costs 1 more when it uses what the instruction before it computed;
@@ -48,18 +48,26 @@ typedef void (*memory_cb)(unsigned cpu, uint32_t info, uint64_t address, void *d
 void qemu_plugin_register_vcpu_tb_trans_cb(uint64_t id, translate_cb cb);
 void qemu_plugin_register_vcpu_tb_exec_cb(struct qemu_plugin_tb *tb, execute_cb cb, int flags, void *data);
 void qemu_plugin_register_vcpu_insn_exec_inline(struct qemu_plugin_insn *insn, int op, void *to, uint64_t addend);
+void qemu_plugin_register_vcpu_mem_inline(struct qemu_plugin_insn *insn, int rw, int op, void *to, uint64_t addend);
 void qemu_plugin_register_vcpu_mem_cb(struct qemu_plugin_insn *insn, memory_cb cb, int flags, int rw, void *data);
 size_t qemu_plugin_tb_n_insns(const struct qemu_plugin_tb *tb);
 struct qemu_plugin_insn *qemu_plugin_tb_get_insn(const struct qemu_plugin_tb *tb, size_t index);
 const void *qemu_plugin_insn_data(const struct qemu_plugin_insn *insn);
 uint64_t qemu_plugin_insn_vaddr(const struct qemu_plugin_insn *insn);
 unsigned qemu_plugin_mem_size_shift(uint32_t info);
-bool qemu_plugin_mem_is_store(uint32_t info);
 
 EXPORT int qemu_plugin_version = 1;
 EXPORT int qemu_plugin_install(uint64_t id, const struct qemu_info *info, int argc, char **argv);
 
-enum { MAX_CYCLES = 64 };
+enum { MAX_KINDS = 1024 };
+
+/* Instructions of one class that cost and move the same, and how often one of them was executed. QEMU adds to `count`
+ * without leaving translated code, which is what makes counting cheap. */
+struct kind {
+    enum tn_class class;
+    unsigned cycles, loads, stores;
+    uint64_t count;
+};
 
 /* What QEMU translated in one piece: it is entered at its start, and only its last instruction branches. */
 struct block {
@@ -69,11 +77,10 @@ struct block {
     bool is_straddled; /* starts with 4 bytes that are not aligned to 4 */
 };
 
-/* How often an instruction of a class and a cost was executed. QEMU adds to these without leaving translated code. */
-static uint64_t counts[TN_CLASSES][MAX_CYCLES];
-/* Cycles that depend on what happens. */
-static uint64_t dynamic_cycles, wait_cycles;
-static uint64_t loads, stores;
+static struct kind kinds[MAX_KINDS];
+static size_t kinds_count;
+/* What depends on what happens, beside the kinds. */
+static uint64_t dynamic_cycles, dynamic_loads, dynamic_stores, wait_cycles;
 /* The block before, unless it was left in its middle. */
 static const struct block *last;
 
@@ -86,18 +93,21 @@ static void append_interval(void)
     uint64_t by_class[TN_CLASSES] = {0};
     uint64_t instructions = 0;
     uint64_t cycles = dynamic_cycles;
+    uint64_t loads = dynamic_loads;
+    uint64_t stores = dynamic_stores;
     char line[21 * (5 + TN_CLASSES)];
     int length;
 
-    for (int class = 0; class < TN_CLASSES; class++) {
-        for (int each = 0; each < MAX_CYCLES; each++) {
-            by_class[class] += counts[class][each];
-            cycles += counts[class][each] * (uint64_t)each;
-        }
-        instructions += by_class[class];
+    for (struct kind *kind = kinds; kind < kinds + kinds_count; kind++) {
+        by_class[kind->class] += kind->count;
+        instructions += kind->count;
+        cycles += kind->count * kind->cycles;
+        loads += kind->count * kind->loads;
+        stores += kind->count * kind->stores;
+        kind->count = 0;
     }
-    length = snprintf(line, sizeof line, "%" PRIu64 " %" PRIu64 " %" PRIu64 " %" PRIu64 " %" PRIu64, instructions, cycles,
-                      wait_cycles, loads, stores);
+    length = snprintf(line, sizeof line, "%" PRIu64 " %" PRIu64 " %" PRIu64 " %" PRIu64 " %" PRIu64, instructions,
+                      cycles, wait_cycles, loads, stores);
     for (int class = 0; class < TN_CLASSES; class++) {
         length += snprintf(line + length, sizeof line - (size_t)length, " %" PRIu64, by_class[class]);
     }
@@ -106,8 +116,7 @@ static void append_interval(void)
         perror("tn_cycles: the counts could not be written");
         abort();
     }
-    memset(counts, 0, sizeof counts);
-    dynamic_cycles = wait_cycles = loads = stores = 0;
+    dynamic_cycles = dynamic_loads = dynamic_stores = wait_cycles = 0;
 }
 
 static unsigned refill_cycles(enum tn_flow flow, const struct block *target)
@@ -130,26 +139,26 @@ static void enter_block(unsigned cpu, void *data)
     last = block;
 }
 
-/* `data` is not NULL for an instruction in an IT block: its accesses were not counted among its cycles. */
-static void access_memory(unsigned cpu, uint32_t info, uint64_t address, void *data)
+static void store_word(unsigned cpu, uint32_t info, uint64_t address, void *data)
+{
+    (void)cpu;
+    (void)info;
+    (void)data;
+    if ((uint32_t)address == sync_address) {
+        append_interval();
+        tn_flash_init(&flash);
+        /* QEMU leaves a block in its middle for a device, and goes on in another one. */
+        last = NULL;
+    }
+}
+
+static void load(unsigned cpu, uint32_t info, uint64_t address, void *data)
 {
     const uint32_t at = (uint32_t)address;
     const unsigned shift = qemu_plugin_mem_size_shift(info);
-    const unsigned words = shift == 3 ? 2 : 1;
 
     (void)cpu;
-    dynamic_cycles += data ? words : 0;
-    if (qemu_plugin_mem_is_store(info)) {
-        stores += words;
-        if (at == sync_address) {
-            append_interval();
-            tn_flash_init(&flash);
-            /* QEMU leaves a block in its middle for a device, and goes on in another one. */
-            last = NULL;
-        }
-        return;
-    }
-    loads += words;
+    (void)data;
     if (shift == 1) {
         dynamic_cycles += at & 1;
     } else if (shift == 2) {
@@ -196,6 +205,48 @@ static unsigned it_length(const struct qemu_plugin_insn *insn)
     return 4 - (unsigned)__builtin_ctz(mask);
 }
 
+static struct kind *find_kind(enum tn_class class, unsigned cycles, unsigned loads, unsigned stores)
+{
+    for (struct kind *kind = kinds; kind < kinds + kinds_count; kind++) {
+        if (kind->class == class && kind->cycles == cycles && kind->loads == loads && kind->stores == stores) {
+            return kind;
+        }
+    }
+    if (kinds_count == MAX_KINDS) {
+        abort();
+    }
+    kinds[kinds_count] = (struct kind){.class = class, .cycles = cycles, .loads = loads, .stores = stores};
+    return &kinds[kinds_count++];
+}
+
+/* Counts an instruction. One that its condition may skip counts as a cycle, and each word that it moves as another. */
+static void count(struct qemu_plugin_insn *each, const struct tn_insn *insn, unsigned cycles, bool skippable)
+{
+    const bool stores = insn->class == TN_STORE;
+    const unsigned words = skippable ? 0 : insn->words;
+    struct kind *const kind = find_kind(insn->class, cycles, stores ? 0 : words, stores ? words : 0);
+
+    qemu_plugin_register_vcpu_insn_exec_inline(each, INLINE_ADD_U64, &kind->count, 1);
+    if (skippable && insn->words) {
+        uint64_t *const moved = stores ? &dynamic_stores : &dynamic_loads;
+
+        qemu_plugin_register_vcpu_mem_inline(each, MEM_RW, INLINE_ADD_U64, moved, 1);
+        if (insn->cycles > 1) {
+            qemu_plugin_register_vcpu_mem_inline(each, MEM_RW, INLINE_ADD_U64, &dynamic_cycles, 1);
+        }
+    }
+}
+
+/* Asks for its addresses where they matter. Calls out of translated code are what costs time. */
+static void watch(struct qemu_plugin_insn *each, const struct tn_insn *insn)
+{
+    if (insn->class == TN_STORE && !insn->aligned) {
+        qemu_plugin_register_vcpu_mem_cb(each, store_word, CB_NO_REGS, MEM_RW, NULL);
+    } else if (insn->class != TN_STORE && insn->words && (!insn->aligned || flash.wait_states)) {
+        qemu_plugin_register_vcpu_mem_cb(each, load, CB_NO_REGS, MEM_RW, NULL);
+    }
+}
+
 static void translate(uint64_t id, struct qemu_plugin_tb *tb)
 {
     struct block *const block = calloc(1, sizeof *block);
@@ -211,8 +262,6 @@ static void translate(uint64_t id, struct qemu_plugin_tb *tb)
         const uint32_t address = (uint32_t)qemu_plugin_insn_vaddr(each);
         struct tn_insn insn = decode(each);
         const bool skippable = conditional > 0;
-        const bool late = skippable && insn.words > 0 && insn.cycles > 1;
-        const unsigned cycles = late ? 1 : cost(&insn, &before);
 
         if (i == 0) {
             block->start = address;
@@ -221,10 +270,8 @@ static void translate(uint64_t id, struct qemu_plugin_tb *tb)
         block->end = address + insn.bytes;
         block->flow = insn.flow;
         block->conditional = insn.conditional || skippable;
-        qemu_plugin_register_vcpu_insn_exec_inline(each, INLINE_ADD_U64, &counts[insn.class][cycles], 1);
-        if (insn.words) {
-            qemu_plugin_register_vcpu_mem_cb(each, access_memory, CB_NO_REGS, MEM_RW, late ? block : NULL);
-        }
+        count(each, &insn, skippable && insn.words ? 1 : cost(&insn, &before), skippable);
+        watch(each, &insn);
         conditional = insn.is_it ? it_length(each) : conditional - (conditional > 0);
         before = insn;
     }

@@ -1,8 +1,8 @@
 /* Thumb-2 to costs. Encodings: ARM DDI 0403E, chapter A5. Cycles: ARM DDI 0439B (Cortex-M4 technical reference manual),
  * tables 3-1, 3-2 and 7-1, and section 3.3.2, "Load/store timings".
  *
- * Where the manual gives a range, this takes: 12 of "2 to 12" for a divide, which depends on the operands; 2 of "1 or 2"
- * for MRS, MSR and CPS; 1 for a barrier with nothing to wait for. WFI and WFE count one cycle without the sleep.
+ * Where the manual gives a range, this takes: 12 of "2 to 12" for a divide, which depends on the operands; 2 of "1 or
+ * 2" for MRS, MSR and CPS; 1 for a barrier with nothing to wait for. WFI and WFE count one cycle without the sleep.
  */
 #include "tn_thumb.h"
 
@@ -42,11 +42,12 @@ static struct tn_insn branch(enum tn_flow flow, bool conditional)
     return insn;
 }
 
-static struct tn_insn load(uint32_t rt, uint16_t address)
+static struct tn_insn load(uint32_t rt, uint16_t address, bool aligned)
 {
     struct tn_insn insn = plain(TN_LOAD, 2);
 
     insn.words = 1;
+    insn.aligned = aligned;
     insn.address = address;
     insn.pipelines = true;
     if (rt == PC) {
@@ -59,11 +60,12 @@ static struct tn_insn load(uint32_t rt, uint16_t address)
 }
 
 /* "STR Rx,[Ry,#imm] is always one cycle"; a register offset takes a second one, which a load before it hides. */
-static struct tn_insn store(uint16_t address, bool register_offset)
+static struct tn_insn store(uint16_t address, bool register_offset, bool aligned)
 {
     struct tn_insn insn = plain(TN_STORE, register_offset ? 2 : 1);
 
     insn.words = 1;
+    insn.aligned = aligned;
     insn.address = address;
     insn.pipelines = register_offset;
     return insn;
@@ -75,6 +77,7 @@ static struct tn_insn transfer(bool is_load, uint32_t base, unsigned words, bool
     struct tn_insn insn = plain(is_load ? TN_LOAD : TN_STORE, 1 + words);
 
     insn.words = (uint8_t)words;
+    insn.aligned = true;
     insn.address = reg(base);
     insn.flow = is_load && to_pc ? TN_LOADED : TN_NEXT;
     return insn;
@@ -139,16 +142,17 @@ static struct tn_insn narrow_load_store(uint16_t op)
 
     switch (bits(op, 12, 4)) {
     case 0x4: /* LDR literal */
-        return load(bits(op, 8, 3), 0);
-    case 0x5: { /* base plus register: STR, STRH, STRB, and from 3 on the loads */
+        return load(bits(op, 8, 3), 0, true);
+    case 0x5: { /* base plus register: STR, STRH, STRB, LDRSB, LDR, LDRH, LDRB, LDRSH */
+        const uint32_t kind = bits(op, 9, 3);
         const uint16_t address = rn | reg(bits(op, 6, 3));
 
-        return bits(op, 9, 3) < 3 ? store(address, true) : load(rt, address);
+        return kind < 3 ? store(address, true, kind == 2) : load(rt, address, kind == 3 || kind == 6);
     }
-    case 0x9:
-        return bits(op, 11, 1) ? load(bits(op, 8, 3), reg(SP)) : store(reg(SP), false);
-    default:
-        return bits(op, 11, 1) ? load(rt, rn) : store(rn, false);
+    case 0x9: /* relative to SP, in words */
+        return bits(op, 11, 1) ? load(bits(op, 8, 3), reg(SP), true) : store(reg(SP), false, true);
+    default: /* 7: LDRB, STRB */
+        return bits(op, 11, 1) ? load(rt, rn, bits(op, 12, 4) == 0x7) : store(rn, false, bits(op, 12, 4) == 0x7);
     }
 }
 
@@ -213,7 +217,7 @@ static struct tn_insn wide_dual(uint16_t low, uint16_t high)
         return insn;
     }
     /* STREX writes whether it stored, and is pipelined as a load. */
-    return is_load ? load(bits(high, 12, 4), reg(rn)) : store(reg(rn), true);
+    return is_load ? load(bits(high, 12, 4), reg(rn), true) : store(reg(rn), true, true);
 }
 
 static struct tn_insn wide_load_store(uint16_t low, uint16_t high)
@@ -224,12 +228,12 @@ static struct tn_insn wide_load_store(uint16_t low, uint16_t high)
     const uint16_t address = (rn == PC ? 0 : reg(rn)) | (register_offset ? reg(bits(high, 0, 4)) : 0);
 
     if (!bits(low, 4, 1)) {
-        return store(address, register_offset);
+        return store(address, register_offset, bits(low, 5, 2) == 0);
     }
     if (rt == PC && bits(low, 5, 2) != 2) {
         return plain(TN_OTHER, 1); /* PLD, PLI */
     }
-    return load(rt, address);
+    return load(rt, address, bits(low, 5, 2) == 0);
 }
 
 static struct tn_insn wide_register(uint16_t low, uint16_t high)

@@ -35,6 +35,7 @@ struct tn_insn {
     uint8_t bytes;     /* 2 or 4 */
     uint8_t cycles;    /* alone, without wait states, as a branch that is not taken */
     uint8_t words;     /* that are loaded or stored */
+    bool aligned;      /* its address cannot be an unaligned one: of a byte, or of what faults there */
     bool conditional;  /* a branch that may fall through */
     bool is_it;
     bool single_load;  /* LDR of a word, halfword or byte: its last cycle overlaps with a load or store after it */

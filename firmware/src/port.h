@@ -40,8 +40,8 @@ void tn_port_timer_start(void);
 /* Ticks since the start; 0xFFFFFFFF stands for more than that. */
 uint32_t tn_port_timer_stop(void);
 
-/* Sets the level of the sync pin, by one store to the register that the board's manifest names: a logic analyser sees an
- * inference as a pulse, and QEMU's cycle counter counts from store to store. */
+/* Sets the level of the sync pin, by one store to the register that the board's manifest names: a logic analyser sees
+ * an inference as a pulse, and QEMU's cycle counter counts from store to store. */
 void tn_port_sync(bool high);
 
 /* Starts again, after what was written has left. */

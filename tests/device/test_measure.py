@@ -147,3 +147,22 @@ def test_a_real_boards_figures_are_measured_and_count_no_instructions(fake_stati
     assert cost.latency_us == pytest.approx(1000 / 168)
     assert (cost.instructions, cost.cycles, cost.wait_cycles) == (None, None, None)
     assert (cost.energy_uj, cost.energy_source, cost.energy_basis) == (None, None, None)
+
+
+@pytest.mark.parametrize("writes", [0, 2, 3, 5])
+def test_a_board_that_does_not_mark_each_inference_alike_is_not_measured(fake_station, image, monkeypatch, writes):
+    station = fake_station()
+    station.flash(image)
+    monkeypatch.setattr(station, "take_intervals", lambda: (fake_interval(10),) * writes)
+    with pytest.raises(BenchError, match=rf"wrote its sync pin {writes} times during 2 inferences"):
+        measure(station, image, INPUTS, repeats=2)
+
+
+def test_the_intervals_of_a_profile_build_are_those_of_its_layers(fake_station, image, monkeypatch):
+    station = fake_station()
+    station.flash(image)
+    taken = tuple(map(fake_interval, (999, 1, 20, 300, 999, 1, 20, 300)))
+    monkeypatch.setattr(station, "take_intervals", lambda: taken)
+    measurement = measure(station, image, INPUTS[:1], repeats=2)
+    assert [[each.cycles for each in parts] for parts in measurement.intervals] == [[1, 20, 300]] * 2
+    assert measurement.cycles == 321

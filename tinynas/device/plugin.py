@@ -1,10 +1,10 @@
 """The cycle counter that QEMU loads, built from `firmware/emulator` by the C compiler of this machine."""
 
 import hashlib
-import os
 import shutil
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 from tinynas import paths
@@ -44,20 +44,19 @@ def _compile(sources: list[Path], built: Path) -> None:
         )
     # Undefined until QEMU loads it, which only macOS wants to be told.
     lazily = ("-undefined", "dynamic_lookup") if sys.platform == "darwin" else ()
-    partial = built.with_name(f"{built.name}.{os.getpid()}.partial")
-    command = [compiler, *_FLAGS, *lazily, *map(str, sources), "-o", str(partial)]
+    command = [compiler, *_FLAGS, *lazily, *map(str, sources), "-o"]
     try:
         built.parent.mkdir(parents=True, exist_ok=True)
-        done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
-        if done.returncode != 0:
-            raise ToolchainError(f"{compiler} cannot build QEMU's cycle counter; {_INSTALL}\n{done.stderr.strip()}")
-        partial.replace(built)
+        with tempfile.TemporaryDirectory(dir=built.parent, prefix=".") as folder:
+            draft = Path(folder) / built.name
+            done = subprocess.run([*command, str(draft)], capture_output=True, text=True, timeout=120, check=False)
+            if done.returncode != 0:
+                raise ToolchainError(f"{compiler} cannot build QEMU's cycle counter; {_INSTALL}\n{done.stderr.strip()}")
+            draft.replace(built)
     except subprocess.TimeoutExpired as error:
         raise ToolchainError(f"{compiler} did not build QEMU's cycle counter in {error.timeout:g} s") from error
     except OSError as error:
         raise InfrastructureError(f"{built} cannot be written: {error.strerror}") from error
-    finally:
-        partial.unlink(missing_ok=True)
 
 
 if __name__ == "__main__":
