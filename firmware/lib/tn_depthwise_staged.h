@@ -5,13 +5,23 @@
  * each SMLAD. An odd last tap is paired with a weight of 0, and so is every tap where the columns are dilated.
  *
  * With stride 1, every second output needs its taps in pairs that begin at an odd column. Instead of loading inputs from
- * there, the weights are kept a second time, shifted by one tap: outputs in even and odd columns read the same words.
+ * there, the weights are kept a second time, shifted by one tap: outputs in even and odd columns read the same words. A
+ * single row of up to five weights even stays in registers.
  */
 #ifndef TN_DEPTHWISE_STAGED_H
 #define TN_DEPTHWISE_STAGED_H
 
+#include <stddef.h>
+
 #include "tn_planes.h"
 #include "tn_requantize.h"
+
+/* A literal at every call. */
+enum tn_staged_form {
+    TN_STAGED_ANY = 0,     /* any stride and dilation */
+    TN_STAGED_DOUBLED = 1, /* stride 1, no dilation: every word of weights in two positions */
+    TN_STAGED_NARROW = 2,  /* that, and a window of 1 x 5, filled up with zeros */
+};
 
 /* Four outputs in a row at least. */
 struct tn_depthwise_staged {
@@ -31,55 +41,290 @@ struct tn_depthwise_staged {
     int32_t high;
 };
 
-/* A row of outputs of one channel. */
+/* A row of outputs of one channel. Bias and weights are doubled, and so are the sums, as tn_requantize.h wants them. */
 struct tn_staged_row {
     int32_t bias;
     int32_t multiplier;
-    int32_t shift;
     int32_t addend;
+    int32_t shift;
+    int32_t column_step; /* of the output */
+    int32_t columns;
+    int32_t rows;    /* of the window */
+    int32_t advance; /* from the last word read in a row of the window to the next row [B] */
+    int32_t taps;
     const uint32_t *weights;
 };
 
-TN_FOLDED int32_t tn_staged_tap(const int8_t *weights, int32_t width, int32_t tap)
+/* What TN_STAGED_NARROW has in place of it, up to `columns` the same. weights: w0 w1, w1 w2, w2 w3, w3 w4. */
+struct tn_staged_narrow {
+    int32_t bias;
+    int32_t multiplier;
+    int32_t addend;
+    int32_t shift;
+    int32_t column_step;
+    int32_t columns;
+    uint32_t weights[4];
+};
+
+/* A weight doubled. */
+TN_FOLDED uint32_t tn_staged_weight(const int8_t *weight)
 {
-    return tap >= 0 && tap < width ? weights[tap] : 0;
+    return (uint32_t)*weight << 1;
 }
 
-/* A channel's weights as words, height * taps of them; with stride 1 each is followed by the one shifted by a tap. */
-TN_FOLDED uint32_t *tn_staged_weights(const struct tn_depthwise_staged *layer, int32_t doubled, const int8_t *weights,
+/* A channel's weights as words; with TN_STAGED_DOUBLED each is followed by the one shifted by a tap. */
+TN_FOLDED uint32_t *tn_staged_weights(const struct tn_depthwise_staged *layer, int32_t form, const int8_t *weights,
                                       uint32_t *to)
 {
-    const int32_t pair = layer->dilation_columns == 1 ? 2 : 1, width = layer->width;
+    const int32_t width = layer->width, taps = layer->taps;
 
-    for (int32_t i = 0; i < layer->height; i++, weights += width) {
-        for (int32_t j = 0, tap = 0; j < layer->taps; j++, tap += pair) {
-            const uint32_t first = (uint32_t)tn_staged_tap(weights, width, tap);
-            const uint32_t second = pair == 2 ? (uint32_t)tn_staged_tap(weights, width, tap + 1) : 0;
+    for (int32_t i = layer->height; i > 0; i--, weights += width) {
+        const int8_t *next = weights;
+        uint32_t before = 0;
+
+        if (layer->dilation_columns > 1) {
+            for (int32_t j = taps; j > 0; j--) {
+                *to++ = tn_staged_weight(next++) & 0xFFFFu;
+            }
+            continue;
+        }
+        for (int32_t j = width / 2; j > 0; j--, next += 2) {
+            const uint32_t first = tn_staged_weight(next), second = tn_staged_weight(next + 1);
 
             *to++ = tn_pack_low(first, second);
-            if (doubled) {
-                *to++ = tn_pack_low((uint32_t)tn_staged_tap(weights, width, tap - 1), first);
+            if (form == TN_STAGED_DOUBLED) {
+                *to++ = tn_pack_low(before, first);
+                before = second;
+            }
+        }
+        if (taps > width / 2) {
+            const uint32_t last = width % 2 ? tn_staged_weight(next) : 0;
+
+            *to++ = last & 0xFFFFu;
+            if (form == TN_STAGED_DOUBLED) {
+                *to++ = tn_pack_low(before, last);
             }
         }
     }
     return to;
 }
 
-/* Four sums of outputs next to each other, `x` at the first tap of the first. doubled: literal; stride 1, not dilated. */
-TN_FOLDED void tn_staged_sums(const struct tn_depthwise_staged *layer, int32_t doubled, const int8_t *x,
-                              const uint32_t *weights, uint32_t bias, uint32_t *sums)
+#if defined(__ARM_FEATURE_DSP) && defined(__thumb2__) && defined(TN_ASSEMBLY)
+
+_Static_assert(offsetof(struct tn_staged_row, weights) == 36 && offsetof(struct tn_staged_narrow, weights) == 24,
+               "the assembly knows where the fields lie");
+
+/* Registers: r0 inputs, r1 weights, r2:r3 a word of weights in two positions, r4-r7 sums, r8 and r9 words of inputs,
+ * r10 taps left, r11 rows left, r12 output, lr inputs of the first output. Stack: struct tn_staged_row. */
+TN_ASSEMBLY void tn_staged_row_signed(const struct tn_staged_row *channel __attribute__((unused)),
+                                      const int8_t *x __attribute__((unused)), int8_t *output __attribute__((unused)))
+{
+    __asm__("push {r4-r11, lr}\n\t"
+            "sub sp, #40\n\t"
+            "ldm r0, {r3-r12}\n\t"
+            "stm sp, {r3-r12}\n\t"
+            "mov lr, r1\n\t"
+            "mov r12, r2\n"
+
+            "1:\n\t"
+            "ldr r4, [sp]\n\t"
+            "mov r5, r4\n\t"
+            "mov r6, r4\n\t"
+            "mov r7, r4\n\t"
+            "ldr r1, [sp, #36]\n\t"
+            "mov r0, lr\n\t"
+            "ldr r11, [sp, #24]\n"
+
+            "2:\n\t"
+            "ldr r8, [r0], #4\n\t"
+            "ldr r10, [sp, #32]\n\t"
+            "subs r10, #2\n\t"
+            "blo 4f\n"
+
+            "3:\n\t"
+            "ldrd r2, r3, [r1], #8\n\t"
+            "ldr r9, [r0], #4\n\t"
+            "smlad r4, r8, r2, r4\n\t"
+            "smlad r5, r8, r3, r5\n\t"
+            "smlad r6, r9, r2, r6\n\t"
+            "smlad r7, r9, r3, r7\n\t"
+            "ldrd r2, r3, [r1], #8\n\t"
+            "ldr r8, [r0], #4\n\t"
+            "smlad r4, r9, r2, r4\n\t"
+            "smlad r5, r9, r3, r5\n\t"
+            "smlad r6, r8, r2, r6\n\t"
+            "smlad r7, r8, r3, r7\n\t"
+            "subs r10, #2\n\t"
+            "bhs 3b\n"
+
+            "4:\n\t"
+            "adds r10, #1\n\t"
+            "bne 5f\n\t"
+            "ldrd r2, r3, [r1], #8\n\t"
+            "ldr r9, [r0], #4\n\t"
+            "smlad r4, r8, r2, r4\n\t"
+            "smlad r5, r8, r3, r5\n\t"
+            "smlad r6, r9, r2, r6\n\t"
+            "smlad r7, r9, r3, r7\n"
+
+            "5:\n\t"
+            "subs r11, #1\n\t"
+            "beq 6f\n\t"
+            "ldr r2, [sp, #28]\n\t"
+            "add r0, r2\n\t"
+            "b 2b\n"
+
+            "6:\n\t"
+            "ldrd r2, r3, [sp, #4]\n\t"
+            "smmlar r8, r4, r2, r3\n\t"
+            "smmlar r9, r5, r2, r3\n\t"
+            "smmlar r10, r6, r2, r3\n\t"
+            "smmlar r11, r7, r2, r3\n\t"
+            "ldrd r2, r3, [sp, #12]\n\t"
+            "add r8, r8, r4, asr #31\n\t"
+            "add r9, r9, r5, asr #31\n\t"
+            "add r10, r10, r6, asr #31\n\t"
+            "add r11, r11, r7, asr #31\n\t"
+            "asr r8, r2\n\t"
+            "asr r9, r2\n\t"
+            "asr r10, r2\n\t"
+            "asr r11, r2\n\t"
+            "ssat r8, #8, r8\n\t"
+            "ssat r9, #8, r9\n\t"
+            "ssat r10, #8, r10\n\t"
+            "ssat r11, #8, r11\n\t"
+            "add r0, r12, r3, lsl #1\n\t"
+            "strb r8, [r12]\n\t"
+            "strb r9, [r12, r3]\n\t"
+            "strb r10, [r0]\n\t"
+            "strb r11, [r0, r3]\n\t"
+            "ldr r1, [sp, #20]\n\t"
+            "subs r1, #4\n\t"
+            "bls 8f\n\t"
+            "str r1, [sp, #20]\n\t"
+            "cmp r1, #4\n\t"
+            "blo 7f\n\t"
+            "add r12, r0, r3, lsl #1\n\t"
+            "add lr, #8\n\t"
+            "b 1b\n"
+
+            "7:\n\t"
+            "mla r12, r1, r3, r12\n\t"
+            "add lr, lr, r1, lsl #1\n\t"
+            "movs r1, #4\n\t"
+            "str r1, [sp, #20]\n\t"
+            "b 1b\n"
+
+            "8:\n\t"
+            "add sp, #40\n\t"
+            "pop {r4-r11, pc}\n\t");
+}
+
+/* Registers: r0 inputs, r1 output, r2, r8 and lr words of inputs, r3 bias, r4 and r5 sums, r6 shift, r7 column step,
+ * r9-r12 weights. Stack: 0 multiplier, 4 addend, 8 where the last whole pair of outputs has its end, 12 columns.
+ * An odd last output is computed with one that does not exist, and written over it. */
+TN_ASSEMBLY void tn_staged_narrow_signed(const struct tn_staged_narrow *channel __attribute__((unused)),
+                                         const int8_t *x __attribute__((unused)),
+                                         int8_t *output __attribute__((unused)))
+{
+    __asm__("push {r4-r11, lr}\n\t"
+            "ldm r0, {r3-r12}\n\t"
+            "mov r0, r1\n\t"
+            "mov r1, r2\n\t"
+            "lsr r2, r8, #1\n\t"
+            "add r2, r0, r2, lsl #2\n\t"
+            "sub sp, #16\n\t"
+            "strd r4, r5, [sp]\n\t"
+            "strd r2, r8, [sp, #8]\n"
+
+            "1:\n\t"
+            "ldr r2, [r0], #4\n\t"
+            "ldrd r8, lr, [r0]\n\t"
+            "smlad r4, r2, r9, r3\n\t"
+            "smlatb r5, r2, r9, r3\n\t"
+            "smlad r4, r8, r11, r4\n\t"
+            "smlad r5, r8, r10, r5\n\t"
+            "smlabt r4, lr, r12, r4\n\t"
+            "smlad r5, lr, r12, r5\n\t"
+            "ldrd r2, r8, [sp]\n\t"
+            "smmlar lr, r4, r2, r8\n\t"
+            "smmlar r2, r5, r2, r8\n\t"
+            "add lr, lr, r4, asr #31\n\t"
+            "add r2, r2, r5, asr #31\n\t"
+            "asr lr, r6\n\t"
+            "asrs r2, r6\n\t"
+            "ssat lr, #8, lr\n\t"
+            "ssat r2, #8, r2\n\t"
+            "strb r2, [r1, r7]\n\t"
+            "strb lr, [r1]\n\t"
+            "add r1, r1, r7, lsl #1\n\t"
+            "ldr r2, [sp, #8]\n\t"
+            "cmp r0, r2\n\t"
+            "blo 1b\n\t"
+            "bne 2f\n\t"
+            "ldr r2, [sp, #12]\n\t"
+            "lsrs r2, #1\n\t"
+            "bcc 2f\n\t"
+            "movs r7, #0\n\t"
+            "b 1b\n"
+
+            "2:\n\t"
+            "add sp, #16\n\t"
+            "pop {r4-r11, pc}\n\t");
+}
+
+#else
+
+static inline void tn_staged_row_signed(const struct tn_staged_row *channel, const int8_t *x, int8_t *output)
+{
+    for (int32_t column = 0; column < channel->columns; column++) {
+        const int8_t *at = x + 2 * (column - column % 2);
+        const uint32_t *weights = channel->weights + column % 2;
+        uint32_t sum = (uint32_t)channel->bias;
+
+        for (int32_t i = channel->rows; i > 0; i--, at += 4 + channel->advance) {
+            for (int32_t j = channel->taps; j > 0; j--, at += 4, weights += 2) {
+                sum = tn_smlad(tn_load4(at), *weights, sum);
+            }
+        }
+        output[column * channel->column_step] = tn_requantize(TN_REQUANTIZE_SIGNED, (int32_t)sum, channel->multiplier,
+                                                              channel->shift, channel->addend, -128, 127);
+    }
+}
+
+static inline void tn_staged_narrow_signed(const struct tn_staged_narrow *channel, const int8_t *x, int8_t *output)
+{
+    const uint32_t *const weights = channel->weights;
+
+    for (int32_t column = 0; column < channel->columns; column++, x += 2) {
+        uint32_t sum = (uint32_t)channel->bias;
+
+        sum = tn_smlad(tn_load4(x), weights[0], sum);
+        sum = tn_smlad(tn_load4(x + 4), weights[2], sum);
+        sum = tn_smlad(tn_load4(x + 8) & 0xFFFFu, weights[3] >> 16, sum);
+        output[column * channel->column_step] = tn_requantize(TN_REQUANTIZE_SIGNED, (int32_t)sum, channel->multiplier,
+                                                              channel->shift, channel->addend, -128, 127);
+    }
+}
+
+#endif
+
+/* Four sums of outputs next to each other, `x` at the first tap of the first. */
+TN_FOLDED void tn_staged_sums(const struct tn_depthwise_staged *layer, int32_t form, const struct tn_staged_row *channel,
+                              const int8_t *x, uint32_t *sums)
 {
     const int32_t row = 16 * layer->pitch * layer->dilation_rows, stride = 2 * layer->stride_columns;
-    const int32_t advance = layer->dilation_columns == 1 ? 4 : 2 * layer->dilation_columns;
-    uint32_t s0 = bias, s1 = bias, s2 = bias, s3 = bias;
+    const int32_t advance = layer->dilation_columns == 1 ? 4 : 2 * layer->dilation_columns, taps = channel->taps;
+    const uint32_t *weights = channel->weights;
+    uint32_t s0 = (uint32_t)channel->bias, s1 = s0, s2 = s0, s3 = s0;
 
-    for (int32_t i = layer->height; i > 0; i--, x += row) {
+    for (int32_t i = channel->rows; i > 0; i--, x += row) {
         const int8_t *at = x;
 
-        if (doubled) {
+        if (form == TN_STAGED_DOUBLED) {
             uint32_t left = tn_load4(at);
 
-            for (int32_t j = layer->taps; j > 0; j--, weights += 2) {
+            for (int32_t j = taps; j > 0; j--, weights += 2) {
                 const uint32_t even = weights[0], odd = weights[1], right = tn_load4(at += 4);
 
                 s0 = tn_smlad(left, even, s0);
@@ -89,7 +334,7 @@ TN_FOLDED void tn_staged_sums(const struct tn_depthwise_staged *layer, int32_t d
                 left = right;
             }
         } else {
-            for (int32_t j = layer->taps; j > 0; j--, at += advance) {
+            for (int32_t j = taps; j > 0; j--, at += advance) {
                 const uint32_t weight = *weights++;
 
                 s0 = tn_smlad(tn_load4(at), weight, s0);
@@ -103,20 +348,20 @@ TN_FOLDED void tn_staged_sums(const struct tn_depthwise_staged *layer, int32_t d
 }
 
 /* One row of outputs of one channel; `x` at the window's first row. The last four may have been computed in part. */
-TN_FOLDED void tn_staged_row(const struct tn_depthwise_staged *layer, int32_t variant, int32_t doubled,
+TN_FOLDED void tn_staged_row(const struct tn_depthwise_staged *layer, int32_t variant, int32_t form,
                              const struct tn_staged_row *channel, const int8_t *x, int8_t *output)
 {
-    const int32_t step = layer->planes.out_column_step, stride = 2 * layer->stride_columns;
-    int32_t left = layer->planes.out_columns;
+    const int32_t step = channel->column_step, stride = 2 * layer->stride_columns, low = layer->low, high = layer->high;
+    int32_t left = channel->columns;
 
     while (left > 0) {
         uint32_t sums[4];
 
-        tn_staged_sums(layer, doubled, x, channel->weights, (uint32_t)channel->bias, sums);
+        tn_staged_sums(layer, form, channel, x, sums);
         TN_UNROLL_4
         for (int32_t i = 0; i < 4; i++) {
-            output[i * step] = tn_requantize(variant, (int32_t)(2 * sums[i]), channel->multiplier, channel->shift,
-                                             channel->addend, layer->low, layer->high);
+            output[i * step] = tn_requantize(variant, (int32_t)sums[i], channel->multiplier, channel->shift,
+                                             channel->addend, low, high);
         }
         left -= 4;
         const int32_t ahead = tn_min(left, 4);
@@ -156,45 +401,102 @@ static inline void tn_staged_band(const struct tn_depthwise_staged *layer, const
     }
 }
 
-/* scratch: 4 * height * taps words of weights, twice that where `doubled`, and the band's planes. */
-TN_FOLDED void tn_depthwise_staged(const struct tn_depthwise_staged *layer, int32_t variant, int32_t doubled,
+/* What requantises a channel, and its weights; returns where the next channel's go. */
+TN_FOLDED uint32_t *tn_staged_prepare(const struct tn_depthwise_staged *layer, int32_t form, const int8_t *weights,
+                                      int32_t bias, int32_t multiplier, int32_t shift, struct tn_staged_row *row,
+                                      uint32_t *to)
+{
+    row->bias = (int32_t)((uint32_t)bias << 1);
+    row->multiplier = multiplier;
+    row->addend = (int32_t)((uint32_t)layer->rounding << shift) >> 1;
+    row->shift = shift;
+    row->column_step = layer->planes.out_column_step;
+    row->columns = layer->planes.out_columns;
+    row->rows = layer->height;
+    row->advance = 16 * layer->pitch * layer->dilation_rows - 4 * (layer->taps + 1);
+    row->taps = layer->taps;
+    row->weights = to;
+    return tn_staged_weights(layer, form, weights, to);
+}
+
+/* The same where the weights are kept in registers. */
+TN_FOLDED struct tn_staged_narrow tn_staged_prepare_narrow(const struct tn_depthwise_staged *layer, const int8_t *weights,
+                                                           int32_t bias, int32_t multiplier, int32_t shift)
+{
+    const uint32_t w0 = tn_staged_weight(weights), w1 = tn_staged_weight(weights + 1);
+    const uint32_t w2 = tn_staged_weight(weights + 2), w3 = tn_staged_weight(weights + 3);
+
+    return (struct tn_staged_narrow){
+        .bias = (int32_t)((uint32_t)bias << 1),
+        .multiplier = multiplier,
+        .addend = (int32_t)((uint32_t)layer->rounding << shift) >> 1,
+        .shift = shift,
+        .column_step = layer->planes.out_column_step,
+        .columns = layer->planes.out_columns,
+        .weights = {tn_pack_low(w0, w1), tn_pack_low(w1, w2), tn_pack_low(w2, w3),
+                    tn_pack_low(w3, tn_staged_weight(weights + 4))},
+    };
+}
+
+/* The outputs of a channel in `count` rows; `x` at the first row of the first one's window. */
+TN_FOLDED void tn_staged_rows(const struct tn_depthwise_staged *layer, int32_t variant, int32_t form,
+                              const struct tn_staged_row *channel, const int8_t *x, int32_t count, int8_t *output)
+{
+    const int32_t down = 16 * layer->stride_rows * layer->pitch, row_step = layer->planes.out_row_step;
+
+    for (; count > 0; count--, x += down, output += row_step) {
+        if (form == TN_STAGED_DOUBLED && variant == TN_REQUANTIZE_SIGNED) {
+            tn_staged_row_signed(channel, x, output);
+        } else {
+            tn_staged_row(layer, variant, form, channel, x, output);
+        }
+    }
+}
+
+/* scratch: four channels' weights as tn_staged_weights gives them, and the band's planes. */
+TN_FOLDED void tn_depthwise_staged(const struct tn_depthwise_staged *layer, int32_t variant, int32_t form,
                                    const int8_t *input, int8_t *output, int8_t *scratch, const int8_t *weights,
                                    const int32_t *bias, const int32_t *multipliers, const int8_t *shifts)
 {
     const struct tn_planes *const planes = &layer->planes;
     const int32_t reach = (layer->height - 1) * layer->dilation_rows + 1, words = 4 * layer->pitch;
+    const int32_t kernel = layer->height * layer->width;
 
     for (int32_t group = 0; group < planes->channels; group += 4) {
         /* The last four channels may have been computed in part; then the output may lie over them already. */
-        const int32_t first = tn_min(group, planes->channels - 4), skip = group - first;
-        struct tn_staged_row rows[4];
+        const int32_t first = tn_min(group, planes->channels - 4), end = first + 4;
         uint32_t *staged = (uint32_t *)(void *)scratch;
+        struct tn_staged_row rows[4];
 
-        for (int32_t i = skip; i < 4; i++) {
-            const int32_t channel = first + i;
-
-            rows[i].bias = bias[channel];
-            rows[i].multiplier = multipliers[channel];
-            rows[i].shift = -shifts[channel];
-            rows[i].addend = (int32_t)((uint32_t)layer->rounding << rows[i].shift) >> 1;
-            rows[i].weights = staged;
-            staged = tn_staged_weights(layer, doubled, weights + channel * layer->height * layer->width, staged);
+        if (form != TN_STAGED_NARROW) {
+            for (int32_t c = group; c < end; c++) {
+                staged = tn_staged_prepare(layer, form, weights + c * kernel, bias[c], multipliers[c], -shifts[c],
+                                           &rows[c - first], staged);
+            }
         }
         for (int32_t y = 0; y < planes->out_rows; y += layer->band) {
             const int32_t count = tn_min(layer->band, planes->out_rows - y);
             const int32_t known = y > 0 ? tn_max(reach - layer->stride_rows, 0) : 0;
+            const int32_t gone = layer->band * layer->stride_rows * words;
 
             for (int32_t i = 0; i < known * words; i++) {
-                staged[i] = staged[i + layer->band * layer->stride_rows * words];
+                staged[i] = staged[i + gone];
             }
             tn_staged_band(layer, input + first, y * layer->stride_rows - planes->pad_rows,
                            (count - 1) * layer->stride_rows + reach, known, staged);
-            for (int32_t i = skip; i < 4; i++) {
-                const int8_t *x = (const int8_t *)(staged + i * layer->pitch);
-                int8_t *to = output + y * planes->out_row_step + first + i;
+            for (int32_t c = group; c < end; c++) {
+                const int8_t *x = (const int8_t *)(staged + (c - first) * layer->pitch);
+                int8_t *to = output + y * planes->out_row_step + c;
 
-                for (int32_t j = 0; j < count; j++, x += 4 * layer->stride_rows * words, to += planes->out_row_step) {
-                    tn_staged_row(layer, variant, doubled, &rows[i], x, to);
+                if (form == TN_STAGED_NARROW) {
+                    const struct tn_staged_narrow narrow =
+                        tn_staged_prepare_narrow(layer, weights + 5 * c, bias[c], multipliers[c], -shifts[c]);
+
+                    for (int32_t i = 0; i < count; i++, x += layer->stride_rows * words * 4, to += planes->out_row_step) {
+                        tn_staged_narrow_signed(&narrow, x, to);
+                    }
+                } else {
+                    tn_staged_rows(layer, variant, form, &rows[c - first], x, count, to);
                 }
             }
         }
@@ -202,16 +504,17 @@ TN_FOLDED void tn_depthwise_staged(const struct tn_depthwise_staged *layer, int3
 }
 
 /* One function for each form, shared by all layers that need it. */
-#define TN_DEPTHWISE_STAGED(name, variant, doubled)                                                                      \
+#define TN_DEPTHWISE_STAGED(name, variant, form)                                                                         \
     TN_APART void name(const struct tn_depthwise_staged *layer, const int8_t *input, int8_t *output, int8_t *scratch,    \
                        const int8_t *weights, const int32_t *bias, const int32_t *multipliers, const int8_t *shifts)     \
     {                                                                                                                    \
-        tn_depthwise_staged(layer, variant, doubled, input, output, scratch, weights, bias, multipliers, shifts);        \
+        tn_depthwise_staged(layer, variant, form, input, output, scratch, weights, bias, multipliers, shifts);           \
     }
 
-TN_DEPTHWISE_STAGED(tn_depthwise_staged_signed, TN_REQUANTIZE_SIGNED, 0)
-TN_DEPTHWISE_STAGED(tn_depthwise_staged_clamped, TN_REQUANTIZE_CLAMPED, 0)
-TN_DEPTHWISE_STAGED(tn_depthwise_doubled_signed, TN_REQUANTIZE_SIGNED, 1)
-TN_DEPTHWISE_STAGED(tn_depthwise_doubled_clamped, TN_REQUANTIZE_CLAMPED, 1)
+TN_DEPTHWISE_STAGED(tn_depthwise_staged_signed, TN_REQUANTIZE_SIGNED, TN_STAGED_ANY)
+TN_DEPTHWISE_STAGED(tn_depthwise_staged_clamped, TN_REQUANTIZE_CLAMPED, TN_STAGED_ANY)
+TN_DEPTHWISE_STAGED(tn_depthwise_doubled_signed, TN_REQUANTIZE_SIGNED, TN_STAGED_DOUBLED)
+TN_DEPTHWISE_STAGED(tn_depthwise_doubled_clamped, TN_REQUANTIZE_CLAMPED, TN_STAGED_DOUBLED)
+TN_DEPTHWISE_STAGED(tn_depthwise_narrow_signed, TN_REQUANTIZE_SIGNED, TN_STAGED_NARROW)
 
 #endif

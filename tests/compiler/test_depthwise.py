@@ -10,7 +10,7 @@ from tflite_writer import Operation, Tensor, write_model
 
 from tinynas.compiler import compile_network
 
-RELU = 1
+NONE, RELU = 0, 1
 Pair = tuple[int, int]
 
 
@@ -23,17 +23,19 @@ def depthwise(
     stride: Pair = (1, 1),
     same: bool = True,
     output_scale: float = 1.0,
+    activation: int = RELU,
+    zero_point: int = -128,
 ) -> bytes:
-    """One layer with RELU and zero point -128, as converters write it."""
+    """One layer, by default with RELU and zero point -128, as converters write it."""
     extents = [
         -(-size // step) if same else (size - reach) // step + 1
         for size, reach, step in zip(image, window, stride, strict=True)
     ]
     constants = weights_and_bias(rng, (1, *window, channels), 3, 0.05, True, True)
     source = Tensor([1, *image, channels], 0.05, int(rng.integers(-128, 128)))
-    output = Tensor([1, *extents, channels], output_scale, -128)
+    output = Tensor([1, *extents, channels], output_scale, zero_point)
     geometry = {"padding": 0 if same else 1, "stride_h": stride[0], "stride_w": stride[1]}
-    options = convolution_options(geometry | {"dilation_h": 1, "dilation_w": 1}, RELU) | {"depthMultiplier": 1}
+    options = convolution_options(geometry | {"dilation_h": 1, "dilation_w": 1}, activation) | {"depthMultiplier": 1}
     operation = Operation("DEPTHWISE_CONV_2D", range(3), [3], "DepthwiseConv2D", options)
     return write_model([source, *constants, output], [operation])
 
@@ -72,6 +74,31 @@ def test_every_shift_is_exact(tmp_path: Path, machine: Machine) -> None:
         for stride in (1, 2)
     ]
     cases = make_cases(models, "shifts", targets=["cortex-m4"], samples=2)
+    assert run_cases(machine, cases, tmp_path) == []
+
+
+FORMS = {b"narrow_signed", b"doubled_signed", b"doubled_clamped", b"staged_signed", b"staged_clamped"}
+WINDOWS = [(1, 3), (1, 5), (3, 1), (5, 1), (10, 1), (15, 1), (1, 4), (2, 2), (3, 3), (4, 6), (5, 5), (7, 7), (1, 1)]
+
+
+@pytest.mark.parametrize("machine", [HOST, CORTEX_M4])
+def test_windows_of_any_size(tmp_path: Path, machine: Machine) -> None:
+    """Signed and clamped outputs, over rows whose last outputs are one to four."""
+    if machine.missing():
+        pytest.skip(f"{machine.missing()} is not on PATH")
+    rng = np.random.default_rng(4)
+    models = []
+    for number, window in enumerate([*WINDOWS, *WINDOWS, *WINDOWS]):
+        image = tuple(size + 3 + int(rng.integers(0, 12)) if size > 1 else 1 + number % 2 for size in window)
+        options = {"activation": NONE, "zero_point": 3} if number % 3 else {"activation": RELU, "zero_point": -7}
+        stride = (1, 1) if number < 2 * len(WINDOWS) else (int(rng.integers(1, 4)), int(rng.integers(1, 4)))
+        channels, same = int(rng.integers(4, 10)), bool(rng.integers(0, 2))
+        models.append(
+            depthwise(rng, window=window, image=image, channels=channels, stride=stride, same=same, **options)
+        )
+    cases = make_cases(models, "staged", targets=["cortex-m4"], samples=2)
+    sources = b"".join(case.program.files[f"n{number}.c"] for number, case in enumerate(cases))
+    assert {form for form in FORMS if b"tn_depthwise_" + form in sources} == FORMS
     assert run_cases(machine, cases, tmp_path) == []
 
 

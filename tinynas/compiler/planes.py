@@ -24,6 +24,8 @@ _STRIP = 6
 # shifted left by up to 8 bits for it.
 _LITERAL, _NEAR = range(-16, -2), range(-9, -2)
 _LARGEST_SUM = (1 << 23) - 1
+# Weights in a row that stay in registers.
+_NARROW = 5
 # More rows at a time than fit here bring little.
 _BAND_BYTES = 2048
 
@@ -88,7 +90,7 @@ class Planes:
     def pitch(self) -> int:
         """`words`, and those that four outputs at a time load beyond them, to multiply them by 0."""
         if self.doubled:
-            columns = self.output[1] - 2 + 2 * self.taps
+            columns = max(self.output[1] - 2 + 2 * self.taps, self.output[1] + _NARROW)
         else:
             columns = (self.output[1] - 1) * self.stride[1] + (self.taps - 1) * max(2, self.dilation[1]) + 2
         return max(self.words, -(-columns // 2))
@@ -172,10 +174,14 @@ def _depthwise_staged(operator: Operator, window: Window, sums: Sums) -> Step | 
     band = planes.output[0] if planes is not upright else next(bands, planes.output[0])
     kernels = sums.rows.reshape(-1, *window.size)
     weights = kernels if planes is upright else kernels.transpose(0, 2, 1)
+    signed = sums.variant != "clamped"
+    form = "doubled" if planes.doubled else "staged"
     words = planes.size[0] * planes.taps * _LANES * (2 if planes.doubled else 1)
+    if signed and planes.doubled and planes.size[0] == 1 and planes.size[1] <= _NARROW:
+        form, words = "narrow", 0
+        weights = np.pad(weights, ((0, 0), (0, 0), (0, _NARROW - planes.size[1])))
     call = Call(
-        kernel=f"tn_depthwise_{'doubled' if planes.doubled else 'staged'}_"
-        f"{'clamped' if sums.variant == 'clamped' else 'signed'}",
+        kernel=f"tn_depthwise_{form}_{'signed' if signed else 'clamped'}",
         record="tn_depthwise_staged",
         parameters={
             **planes.parameters(operator.activation().zero_point),
