@@ -1,9 +1,10 @@
 """Compiled networks with inputs and the reference's outputs, as one program for the host or for an emulated CPU."""
 
 import os
+import re
 import shutil
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,15 +21,34 @@ WARNINGS = ("-std=c11", "-Wall", "-Wextra", "-Wconversion", "-Werror")
 _MACHINES = Path(__file__).with_name("machines")
 _SANITIZERS = ("-fsanitize=address,undefined", "-fno-sanitize-recover=all", "-fno-omit-frame-pointer", "-g1")
 _BARE = ("-mthumb", "-nostartfiles", "-static", f"-T{_MACHINES / 'mps2.ld'}")
+_NO_LIBRARY = (
+    "-ffreestanding",
+    "-isystem",
+    "/usr/include/newlib",
+    "-nostdlib",
+    "-Wl,--no-warn-rwx-segments",
+    f"-T{_MACHINES / 'riscv.ld'}",
+    "-lgcc",
+)
+_QUIET = ("-nographic", "-monitor", "none")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Machine:
-    """Where cases run. compiler: command and flags; port: the C file beside cases.c; runner: starts the program."""
+    """Where cases run.
+
+    compiler: command and flags; port: the C file beside cases.c; runner: starts the program; ram_bytes and
+    most_cases: what one program may hold, arena and constants counted as RAM.
+    """
 
     compiler: tuple[str, ...]
     port: str
     runner: tuple[str, ...] = ()
+    ram_bytes: int = 1 << 30
+    most_cases: int = 1 << 30
+
+    def holds(self, case: "Case") -> bool:
+        return case.ram_bytes <= self.ram_bytes
 
     def missing(self) -> str | None:
         """The tool that is not on PATH, if one is not."""
@@ -37,7 +57,7 @@ class Machine:
 
 
 def _qemu(machine: str) -> tuple[str, ...]:
-    return ("qemu-system-arm", "-M", machine, "-nographic", "-monitor", "none", "-semihosting", "-kernel")
+    return ("qemu-system-arm", "-M", machine, *_QUIET, "-semihosting", "-kernel")
 
 
 HOST = Machine(compiler=("cc", "-O1", *_SANITIZERS), port="host.c")
@@ -47,6 +67,20 @@ CORTEX_M4 = Machine(
 # The code of a Cortex-M0 on a Cortex-M3, whose instructions are a superset.
 CORTEX_M0 = Machine(
     compiler=("arm-none-eabi-gcc", "-mcpu=cortex-m0", "-O2", *_BARE), port="cortex_m.c", runner=_qemu("mps2-an385")
+)
+# The DSP instructions' portable twins and everything else on a CPU of another kind, with nothing but the kernels.
+RISCV = Machine(
+    compiler=("riscv64-unknown-elf-gcc", "-march=rv32imac", "-mabi=ilp32", "-O2", *_NO_LIBRARY),
+    port="riscv.c",
+    runner=("qemu-system-riscv32", "-M", "virt", "-bios", "none", *_QUIET, "-semihosting", "-kernel"),
+)
+# Here `int` has 16 bits. Constants lie in its 16 KB of RAM.
+AVR = Machine(
+    compiler=("avr-gcc", "-mmcu=atmega1284", "-Os", "-mrelax"),
+    port="avr.c",
+    runner=("simavr", "-m", "atmega1284", "-f", "20000000"),
+    ram_bytes=12_000,
+    most_cases=20,
 )
 
 
@@ -59,6 +93,11 @@ class Case:
     program: Program
     inputs: np.ndarray
     expected: np.ndarray
+
+    @property
+    def ram_bytes(self) -> int:
+        """What it takes where flash cannot be read as memory: constants and each layer's parameters lie in RAM."""
+        return self.program.arena_bytes + self.program.constants_bytes + 120 * len(self.program.layers)
 
 
 def reference_outputs(tflite: bytes, inputs: np.ndarray) -> np.ndarray:
@@ -102,6 +141,24 @@ def run_cases(machine: Machine, cases: Sequence[Case], folder: Path, timeout_s: 
     Raises:
         subprocess.CalledProcessError: the code does not compile without a warning.
     """
+    complaints: list[str] = []
+    for first, group in _groups(machine, cases):
+        complaints += _run_group(machine, group, first, folder, timeout_s)
+    return complaints
+
+
+def _groups(machine: Machine, cases: Sequence[Case]) -> Iterator[tuple[int, Sequence[Case]]]:
+    """Cases that fit into one program, with the number of the first of them."""
+    first, used = 0, 0
+    for number, case in enumerate(cases):
+        if number > first and (used + case.ram_bytes > machine.ram_bytes or number - first == machine.most_cases):
+            yield first, cases[first:number]
+            first, used = number, 0
+        used += case.ram_bytes
+    yield first, cases[first:]
+
+
+def _run_group(machine: Machine, cases: Sequence[Case], first: int, folder: Path, timeout_s: float) -> list[str]:
     _write(cases, folder)
     sources = ["all.c", "vectors.S", str(_MACHINES / "cases.c"), str(_MACHINES / machine.port)]
     command = [*machine.compiler, *WARNINGS, f"-I{KERNELS}", f"-I{_MACHINES}", "-I.", "-o", "cases.elf", *sources]
@@ -111,17 +168,17 @@ def run_cases(machine: Machine, cases: Sequence[Case], folder: Path, timeout_s: 
     output: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
     options = os.environ | {"UBSAN_OPTIONS": "print_stacktrace=1"}
     done = subprocess.run(runner, cwd=folder, env=options, timeout=timeout_s, check=False, **output)
-    lines = done.stdout.split("\n")
-    complaints = [_explain(line, cases) for line in lines if line.startswith("wrong ")]
-    if done.returncode or f"done {len(cases)}" not in lines:
+    # simavr writes each line in colours, with a dot at its end.
+    complaints = [_explain(cases, first, *each) for each in re.findall(r"wrong (\d+) (\d+)\b", done.stdout)]
+    if done.returncode or re.findall(r"done (\d+)\b", done.stdout) != [str(len(cases))]:
         complaints.append(f"exit status {done.returncode}: {done.stdout[-4000:]}")
     return complaints
 
 
-def _explain(line: str, cases: Sequence[Case]) -> str:
-    number, sample = (int(word) for word in line.split()[1:])
-    layers = "; ".join(f"{layer.op} {layer.comment}" for layer in cases[number].program.layers)
-    return f"{cases[number].title}, case {number}, input {sample}: {layers}"
+def _explain(cases: Sequence[Case], first: int, number: str, sample: str) -> str:
+    case = cases[int(number)]
+    layers = "; ".join(f"{layer.op} {layer.comment}" for layer in case.program.layers)
+    return f"{case.title}, case {first + int(number)}, input {sample}: {layers}"
 
 
 def _write(cases: Sequence[Case], folder: Path) -> None:
@@ -142,6 +199,7 @@ def _write(cases: Sequence[Case], folder: Path) -> None:
     (folder / "all.c").write_text("".join(['#include "cases.h"\n', *includes, *table, count]))
     (folder / "vectors.bin").write_bytes(vectors)
     (folder / "vectors.S").write_text(
-        '.section .rodata, "a", %progbits\n.global tn_vectors\ntn_vectors:\n.incbin "vectors.bin"\n'
+        '#ifdef __AVR__\n.section .progmem.data, "a", @progbits\n#else\n.section .rodata, "a", %progbits\n#endif\n'
+        '.global tn_vectors\ntn_vectors:\n.incbin "vectors.bin"\n'
         '#ifdef __linux__\n.section .note.GNU-stack, "", %progbits\n#endif\n'
     )

@@ -15,9 +15,10 @@ from random_models import MODELS, draw_models
 from tinynas.compiler import TARGETS, compile_network
 
 ARM = ("arm-none-eabi-gcc", "-mthumb")
-# The headers of newlib, as Debian installs them.
-CLANG = ("clang", "--target=arm-none-eabi", "-mthumb", "-ffreestanding", "-isystem", "/usr/include/newlib")
-RISCV = ("riscv64-unknown-elf-gcc", "--specs=picolibc.specs")
+# <string.h> for compilers that come without one: newlib's, as Debian installs it.
+NEWLIB = ("-isystem", "/usr/include/newlib")
+CLANG = ("clang", "--target=arm-none-eabi", "-mthumb", "-ffreestanding", *NEWLIB)
+RISCV = ("riscv64-unknown-elf-gcc", "-ffreestanding", *NEWLIB)
 COMPILERS = {
     "gcc": ("cc",),
     "gcc-cortex-m0": (*ARM, "-mcpu=cortex-m0"),

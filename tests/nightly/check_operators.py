@@ -1,9 +1,9 @@
 """Compare ever new random models with TensorFlow Lite Micro: `python tests/nightly/check_operators.py [--cases N]`.
 
 --machine host runs the code of every target with address and undefined-behaviour sanitizers; cortex-m4 and cortex-m0
-run the code for that target in QEMU. Models are drawn in batches, each known by its operator and number: a run that was
-interrupted goes on with --start, and `--operator CONV_2D --start N --cases 1` repeats one batch. The models whose
-outputs differ are kept in --keep. Exit status 1 if there are any.
+run the code for that target in QEMU, risc-v and avr portable code in QEMU and simavr. Models are drawn in batches, each
+known by its operator and number: a run that was interrupted goes on with --start, and `--operator CONV_2D --start N
+--cases 1` repeats one batch. The models whose outputs differ are kept in --keep. Exit status 1 if there are any.
 """
 
 import argparse
@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "compiler"))
-from cases import CORTEX_M0, CORTEX_M4, HOST, Machine, make_cases, run_cases
+from cases import AVR, CORTEX_M0, CORTEX_M4, HOST, RISCV, Machine, make_cases, run_cases
 from pebble import ProcessPool
 from random_models import MODELS, draw_models
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
@@ -26,6 +26,8 @@ MACHINES: dict[str, tuple[Machine, tuple[Target, ...]]] = {
     "host": (HOST, TARGETS),
     "cortex-m4": (CORTEX_M4, ("cortex-m4",)),
     "cortex-m0": (CORTEX_M0, ("cortex-m0",)),
+    "risc-v": (RISCV, ("portable", "cortex-m4")),
+    "avr": (AVR, ("portable",)),
 }
 # Models of one operator per call of the C compiler. The tests of every day take the batches 0 and 1.
 BATCH, FIRST_BATCH = 50, 1000
@@ -34,7 +36,8 @@ BATCH, FIRST_BATCH = 50, 1000
 def check_batch(machine: str, operator: str, number: int, keep: Path) -> tuple[int, list[str]]:
     """How many cases were run, and what is wrong with them."""
     place, targets = MACHINES[machine]
-    cases = make_cases(draw_models(operator, BATCH, start=number), f"{operator} batch {number}", targets=targets)
+    models = draw_models(operator, BATCH, start=number)
+    cases = [case for case in make_cases(models, f"{operator} batch {number}", targets=targets) if place.holds(case)]
     with tempfile.TemporaryDirectory() as folder:
         complaints = run_cases(place, cases, Path(folder))
     for index, case in enumerate(cases):

@@ -1,7 +1,19 @@
 /* Runs compiled networks over recorded inputs and names every output that is not the expected one. */
 #include "cases.h"
 
-#include <string.h>
+#ifdef __AVR__
+#include <avr/pgmspace.h>
+#endif
+
+/* AVR reads its flash with instructions of their own. */
+static int8_t vector_at(uint32_t index)
+{
+#ifdef __AVR__
+    return (int8_t)pgm_read_byte_far(pgm_get_far_address(tn_vectors) + index);
+#else
+    return tn_vectors[index];
+#endif
+}
 
 static void say_number(uint32_t number)
 {
@@ -15,31 +27,45 @@ static void say_number(uint32_t number)
     tn_say(first);
 }
 
-static void check(const struct tn_case *each, uint32_t number, const int8_t *vectors)
+static int8_t matches(const int8_t *output, uint32_t size, uint32_t at)
+{
+    for (uint32_t i = 0; i < size; i++) {
+        if (output[i] != vector_at(at + i)) {
+            return 0;
+        }
+    }
+    return 1;
+}
+
+/* Returns where the next case's vectors start. */
+static uint32_t check(const struct tn_case *each, uint32_t number, uint32_t at)
 {
     for (uint32_t sample = 0; sample < each->samples; sample++) {
-        const int8_t *const expected = vectors + each->input_bytes;
+        int8_t *const input = each->input();
 
-        memcpy(each->input(), vectors, each->input_bytes);
+        for (uint32_t i = 0; i < each->input_bytes; i++) {
+            input[i] = vector_at(at + i);
+        }
         each->invoke();
-        if (memcmp(each->output(), expected, each->output_bytes) != 0) {
+        at += each->input_bytes;
+        if (!matches(each->output(), each->output_bytes, at)) {
             tn_say("wrong ");
             say_number(number);
             tn_say(" ");
             say_number(sample);
             tn_say("\n");
         }
-        vectors = expected + each->output_bytes;
+        at += each->output_bytes;
     }
+    return at;
 }
 
 void tn_check_cases(void)
 {
-    const int8_t *vectors = tn_vectors;
+    uint32_t at = 0;
 
     for (uint32_t i = 0; i < tn_case_count; i++) {
-        check(&tn_cases[i], i, vectors);
-        vectors += tn_cases[i].samples * (tn_cases[i].input_bytes + tn_cases[i].output_bytes);
+        at = check(&tn_cases[i], i, at);
     }
     tn_say("done ");
     say_number(tn_case_count);

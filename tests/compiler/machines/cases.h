@@ -9,8 +9,8 @@ struct tn_case {
     int8_t *(*input)(void);
     const int8_t *(*output)(void);
     void (*invoke)(void);
-    size_t input_bytes;
-    size_t output_bytes;
+    uint32_t input_bytes;
+    uint32_t output_bytes;
     uint32_t samples;
 };
 
