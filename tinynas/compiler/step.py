@@ -37,11 +37,21 @@ class Call:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Trail:
+    """An input that its step's output may trail behind: wherever the output starts, `lag` bytes on, it is only written
+    once the input was read up to there. They may overlap if offset(output) + lag <= offset(input); lag may be negative.
+    """
+
+    tensor: Tensor
+    lag: int
+
+
+@dataclass(frozen=True, kw_only=True)
 class Step:
     """One operator, lowered. A step without calls is free: its output is its input under another shape.
 
-    overwrites: inputs whose memory the output may take over; macs: multiply-accumulates of one inference;
-    detail: what a reader wants to know beyond the shapes.
+    overwrites: inputs whose memory the output may take over, from the same address on; trails: inputs that it may
+    trail behind; macs: multiply-accumulates of one inference; detail: what a reader wants to know beyond the shapes.
     """
 
     operator: Operator
@@ -49,6 +59,7 @@ class Step:
     macs: int = 0
     detail: str = ""
     overwrites: tuple[Tensor, ...] = field(default=())
+    trails: tuple[Trail, ...] = field(default=())
 
     @property
     def constants(self) -> tuple[Constant, ...]:

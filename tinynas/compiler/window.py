@@ -1,6 +1,9 @@
 """The geometry of a sliding window: strides, dilation, padding, and whether the shapes of a model agree with them."""
 
+import math
 from dataclasses import dataclass, replace
+
+import numpy as np
 
 from tinynas.compiler.graph import Operator
 
@@ -61,6 +64,26 @@ class Window:
     def __str__(self) -> str:
         text = f"window {self.size[0]}x{self.size[1]}, stride {self.stride[0]}x{self.stride[1]}, {self.padding}"
         return text + (f", dilation {self.dilation[0]}x{self.dilation[1]}" if self.dilation != (1, 1) else "")
+
+
+def trailing_lag(window: Window, channels: int, *, block: int, staged: bool) -> int:
+    """How far the output must stay behind the input for a kernel that goes through the output's pixels in order [B].
+
+    It works on `block` pixels of `channels` values at a time and writes them after it has read their windows whole,
+    where it stages them, or while it reads them. The output may then lie at this distance before the input or more.
+    """
+    rows = np.maximum(np.arange(window.output[0]) * window.stride[0] - window.before[0], 0)
+    columns = np.maximum(np.arange(window.output[1]) * window.stride[1] - window.before[1], 0)
+    reads = ((rows[:, None] * window.input[1] + columns) * window.channels).reshape(-1)
+    # What no later pixel reads may be overwritten: the least address from each pixel on.
+    needed = np.minimum.accumulate(reads[::-1])[::-1]
+    ends = np.arange(block, len(reads) + block, block)
+    first = ends if staged else ends - block
+    written = np.minimum(ends, len(reads)) * channels
+    later = first < len(reads)
+    if not later.any():
+        return -math.prod(window.input) * window.channels
+    return int((written[later] - needed[first[later]]).max())
 
 
 def read_window(

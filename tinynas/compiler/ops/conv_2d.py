@@ -18,9 +18,9 @@ from tinynas.compiler.layout import (
     rescale_parameters,
 )
 from tinynas.compiler.packing import Sums, pair_constants, pair_form, pair_parameters
-from tinynas.compiler.step import Call, Scratch, Step
+from tinynas.compiler.step import Call, Scratch, Step, Trail
 from tinynas.compiler.target import Target
-from tinynas.compiler.window import Window, read_window
+from tinynas.compiler.window import Window, read_window, trailing_lag
 
 
 def lower(operator: Operator, target: Target) -> Step:
@@ -90,49 +90,67 @@ def convolution(
         parameters=parameters,
         arguments=(plain, source, operator.output, scratch, *constants),
     )
-    return Step(operator=operator, calls=(call,), macs=pixels * depth * channels, detail=f"{window}, {limits.name}")
+    return Step(
+        operator=operator,
+        calls=(call,),
+        macs=pixels * depth * channels,
+        detail=f"{window}, {limits.name}",
+        trails=(Trail(tensor=source, lag=trailing_lag(window, channels, block=2, staged=not window.contiguous)),),
+    )
 
 
 def _paired(operator: Operator, window: Window, sums: Sums) -> Step:
     """The step for a CPU with DSP instructions."""
-    channels, depth = sums.rows.shape
     pixels = math.prod(window.output)
     if pixels == 1 and window.contiguous:
-        calls = (pair_fully_connected(operator, sums),)
-    else:
-        padded = -(-depth // 4) * 4
-        patches = _patches(window)
-        call = Call(
-            kernel=f"tn_pair_conv_{patches}_{pair_form(sums)}",
-            record="tn_pair_conv",
-            parameters={
-                **window.parameters,
-                "padding": operator.activation().zero_point,
-                **{f"matmul.{key}": value for key, value in pair_parameters(sums, padded).items()},
-            },
-            arguments=(
-                operator.activation(),
-                operator.output,
-                Scratch(size=_scratch(patches, window.channels, padded)),
-                *pair_constants(sums, 4),
-            ),
-        )
-        calls = (call,)
-    detail = f"{window}, {sums.limits.name}"
-    return Step(operator=operator, calls=calls, macs=pixels * depth * channels, detail=detail)
+        return pair_fully_connected(operator, sums, detail=f"{window}, {sums.limits.name}")
+    source = operator.activation()
+    channels, depth = sums.rows.shape
+    padded = -(-depth // 4) * 4
+    patches = _patches(window)
+    call = Call(
+        kernel=f"tn_pair_conv_{patches}_{pair_form(sums)}",
+        record="tn_pair_conv",
+        parameters={
+            **window.parameters,
+            "padding": source.zero_point,
+            **{f"matmul.{key}": value for key, value in pair_parameters(sums, padded).items()},
+        },
+        arguments=(
+            source,
+            operator.output,
+            Scratch(size=_scratch(patches, window.channels, padded)),
+            *pair_constants(sums, 4),
+        ),
+    )
+    return Step(
+        operator=operator,
+        calls=(call,),
+        macs=pixels * sums.rows.size,
+        detail=f"{window}, {sums.limits.name}",
+        trails=(Trail(tensor=source, lag=trailing_lag(window, channels, block=3, staged=True)),),
+    )
 
 
-def pair_fully_connected(operator: Operator, sums: Sums) -> Call:
-    """The call for one vector of inputs."""
+def pair_fully_connected(operator: Operator, sums: Sums, *, detail: str) -> Step:
+    """The step for one vector of inputs, which is staged before the first output is written."""
+    source = operator.activation()
     padded = -(-sums.rows.shape[1] // 8) * 8
-    return Call(
+    call = Call(
         kernel=f"tn_pair_fully_connected_{pair_form(sums)}",
         record="tn_pair_fully_connected",
         parameters={
             "count": sums.rows.shape[1],
             **{f"matmul.{key}": value for key, value in pair_parameters(sums, padded).items()},
         },
-        arguments=(operator.activation(), operator.output, Scratch(size=2 * padded), *pair_constants(sums, 8)),
+        arguments=(source, operator.output, Scratch(size=2 * padded), *pair_constants(sums, 8)),
+    )
+    return Step(
+        operator=operator,
+        calls=(call,),
+        macs=sums.rows.size,
+        detail=detail,
+        trails=(Trail(tensor=source, lag=-source.elements),),
     )
 
 

@@ -56,8 +56,7 @@ def lower(operator: Operator, target: Target) -> Step:
             rows=values.astype(np.int8), bias=bias, multipliers=factors, zero_point=zero_point, limits=limits
         ).tamed()
         if sums.bounded and sums.pairable:
-            call = pair_fully_connected(operator, sums)
-            return Step(operator=operator, calls=(call,), macs=values.size, detail=limits.name)
+            return pair_fully_connected(operator, sums, detail=limits.name)
     plain = int(is_plain(values, bias, multipliers))
     constants = matmul_constants(interleave(values), bias, multipliers)
     call = Call(
