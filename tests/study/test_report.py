@@ -77,7 +77,9 @@ def cost_of(latency_us, scale, source="emulated"):
         latency_source=source,
         latency_iqr_us=0.4,
         repeats=3,
-        instructions=int(latency_us * 168),
+        instructions=int(latency_us * 120),
+        cycles=int(latency_us * 150),
+        wait_cycles=int(latency_us * 18),
         sram=Sram(static=96, arena=int(9000 * scale), stack=320),
         sram_source=source,
         flash=Flash(code=5200, constants=int(14_000 * scale), image=31_000),
@@ -182,6 +184,11 @@ def test_a_report_tells_board_task_sources_and_the_front(make, tmp_path):
     for point in points:
         assert f'<a href="#trial-{point.trial.number}">' in page
         assert f"<b>{100 * point.accuracy_int8_test:.1f} %</b>" in page
+        for part in ("instructions", "cycles", "wait cycles"):
+            figure = getattr(point.cost, part.replace(" ", "_"))
+            assert re.search(
+                rf'<th scope="row">{part}</th>(<td class="number">[0-9,–]+</td>)*<td [^>]*>{figure:,}</td>', page
+            )
 
 
 def test_every_refused_candidate_stands_there_with_its_reason(make, tmp_path):

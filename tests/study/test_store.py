@@ -22,6 +22,8 @@ COST = Cost(
     latency_iqr_us=0.5,
     repeats=3,
     instructions=207_396,
+    cycles=180_000,
+    wait_cycles=27_396,
     sram=Sram(static=0, arena=4096, stack=312),
     sram_source="emulated",
     flash=Flash(code=8000, constants=20_000, image=34_000),
