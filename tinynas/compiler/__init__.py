@@ -1,7 +1,7 @@
 """`.tflite` bytes -> C. Pure and deterministic: the same bytes give the same files.
 
-graph.py reads and checks the model, ops/ lowers each operator to calls of the kernels in firmware/lib, memory.py plans
-the arena, emit.py writes the sources.
+graph.py reads and checks the model, passes/ make it smaller, ops/ lowers each operator to calls of the kernels in
+firmware/lib, memory.py plans the arena, emit.py writes the sources.
 """
 
 import re
@@ -11,6 +11,7 @@ from tinynas.compiler.emit import emit
 from tinynas.compiler.graph import read_graph
 from tinynas.compiler.memory import plan_memory
 from tinynas.compiler.ops import SUPPORTED, lower
+from tinynas.compiler.passes import drop_constant_channels
 from tinynas.compiler.program import ArenaBlock, LayerInfo, Program, TensorInfo
 from tinynas.compiler.step import Step
 from tinynas.compiler.target import TARGETS, Target
@@ -28,12 +29,15 @@ def compile_network(
     name: str = "network",
     constants: Literal["incbin", "arrays"] = "incbin",
     target: Target = "portable",
+    keep_constant_channels: bool = False,
 ) -> Program:
     """Compile an int8 model to C11, equal to TensorFlow Lite Micro's reference kernels byte for byte.
 
     name: prefix of files and symbols (`tn_<name>_invoke`), a C identifier in lower case. constants: "incbin" puts them
     into <name>_constants.bin, which <name>_constants.S takes in without anything reading it as text; "arrays" writes C
     arrays, for builds without an assembler. target: the kind of CPU that the code is to be fast on.
+    keep_constant_channels: compute channels, too, that are the same for every input or that nothing reads; the outputs
+    are the same, and so is then the cost of networks that differ in their weights alone.
 
     Raises:
         MalformedModelError: the bytes are no valid model.
@@ -43,6 +47,8 @@ def compile_network(
     if not re.fullmatch(r"[a-z][a-z0-9_]{0,40}", name):
         raise ConfigError(f"{name!r} cannot name a network: use lower-case letters, digits and _, 41 at most")
     graph = read_graph(tflite)
+    if not keep_constant_channels:
+        graph = drop_constant_channels(graph)
     steps: list[Step] = []
     size = 0
     for operator in graph.operators:

@@ -92,7 +92,7 @@ def _describe(step: Step) -> LayerInfo:
         macs=step.macs,
         constants_bytes=sum(_padded(constant) for constant in step.constants),
         output_bytes=operator.output.elements,
-        comment=f"{sources} -> {_shape(operator.output.shape)}; {step.detail}",
+        comment="; ".join([f"{sources} -> {_shape(operator.output.shape)}", step.detail, *operator.remarks]),
     )
 
 

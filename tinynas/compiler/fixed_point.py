@@ -5,9 +5,11 @@ tensorflow/lite/kernels/kernel_util.cc (activation ranges). The C twins are in f
 """
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 
 from tinynas.errors import UnsupportedError
 
@@ -78,3 +80,30 @@ def quantized(real: float, scale: float, zero_point: int) -> int:
     if not abs(quotient) < 1 << 31:
         raise UnsupportedError(f"{real:g} at scale {scale:g} does not fit int32")
     return zero_point + int(math.copysign(math.floor(abs(quotient) + 0.5), quotient))
+
+
+def within_int32(numbers: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:
+    """Which of the numbers an int32 holds."""
+    return (numbers >= -INT32_MAX - 1) & (numbers <= INT32_MAX)
+
+
+def can_apply(multipliers: Sequence[Multiplier], numbers: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:
+    """Which of the numbers, as for `apply_each`, stay inside int32 when shifted to the left: there, and only there, a
+    product never decreases when the number grows.
+    """
+    left = np.array([max(each.shift, 0) for each in multipliers], np.int64)
+    return within_int32(numbers) & within_int32(np.clip(numbers, -INT32_MAX - 1, INT32_MAX) << left)
+
+
+def apply_each(multipliers: Sequence[Multiplier], numbers: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+    """`Multiplier.apply` on many numbers, for each of which `can_apply` holds.
+
+    multipliers: one for each number, or one for all; numbers: (count,).
+    """
+    values = np.array([each.value for each in multipliers], np.int64)
+    shifts = np.array([each.shift for each in multipliers], np.int64)
+    left, right = np.maximum(shifts, 0), np.maximum(-shifts, 0)
+    products = np.minimum(((numbers << left) * values + (1 << 30)) >> 31, INT32_MAX)
+    mask = (np.int64(1) << right) - 1
+    halves = (mask >> 1) + (products < 0)
+    return np.asarray((products >> right) + ((products & mask) > halves), np.int64)

@@ -60,13 +60,17 @@ class Tensor:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Operator:
-    """One operator. inputs and outputs are tensors in the schema's order, None for an omitted optional input."""
+    """One operator. inputs and outputs are tensors in the schema's order, None for an omitted optional input.
+
+    remarks: what passes have done to it, for the reader of the generated code.
+    """
 
     index: int
     name: str
     inputs: tuple[Tensor | None, ...]
     outputs: tuple[Tensor, ...]
     options: Table | None
+    remarks: tuple[str, ...] = ()
 
     @property
     def label(self) -> str:

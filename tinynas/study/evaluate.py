@@ -93,7 +93,7 @@ def judge(lab: Lab, number: int, genome: Genome, notify: Callable[[str], None]) 
         with watch.stage("convert"):
             untrained = _in_child(lab, "converting", work.convert_untrained, candidate)
         with watch.stage("compile"):
-            program = compile_network(untrained, target=lab.board.target)
+            program = compile_network(untrained, target=lab.board.target, keep_constant_channels=True)
         trial = replace(trial, estimate=planned(estimate, program), layers=describe_layers(program))
         _require_within(lab, planned(estimate, program))
         measured = measure_program(lab, untrained, program, watch)
@@ -207,7 +207,7 @@ def finish(lab: Lab, trial: Trial, notify: Callable[[str], None]) -> tuple[Final
         train, samples = lab.config.train, lab.config.board.samples
         trained = _in_child(lab, "final training", work.finish_candidate, candidate, train, lab.config.final, samples)
     with watch.stage("compile"):
-        program = compile_network(trained.tflite, target=lab.board.target)
+        program = compile_network(trained.tflite, target=lab.board.target, keep_constant_channels=True)
     measured = measure_program(lab, trained.tflite, program, watch)
     _require_within(lab, measured.cost)
     finalist = Finalist(

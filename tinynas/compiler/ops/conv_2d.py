@@ -32,18 +32,24 @@ def lower(operator: Operator, target: Target) -> Step:
     """
     operator.require_operands(2, 3)
     weights, values = read_weights(operator, axis=0)
-    if values.ndim != 4:
-        operator.malformed(f"weights of shape {list(values.shape)}, needs out, height, width, in")
+    window = convolution_window(operator, values.shape)
+    rows = values.reshape(len(values), -1)
+    return convolution(operator, window, rows, weights, target, activation_slot=3)
+
+
+def convolution_window(operator: Operator, shape: tuple[int, ...]) -> Window:
+    """The window for weights of this shape."""
+    if len(shape) != 4:
+        operator.malformed(f"weights of shape {list(shape)}, needs out, height, width, in")
     window = read_window(
         operator,
-        size=(values.shape[1], values.shape[2]),
+        size=(shape[1], shape[2]),
         stride=(operator.option(2, "i"), operator.option(1, "i")),
         dilation=(operator.option(5, "i", 1), operator.option(4, "i", 1)),
     )
-    if values.shape[3] != window.channels:
-        operator.refuse(f"{values.shape[3]} input channels per group of {window.channels}; supported is one group")
-    rows = values.reshape(len(values), -1)
-    return convolution(operator, window, rows, weights, target, activation_slot=3)
+    if shape[3] != window.channels:
+        operator.refuse(f"{shape[3]} input channels per group of {window.channels}; supported is one group")
+    return window
 
 
 def convolution(

@@ -31,7 +31,7 @@ def lower(operator: Operator, target: Target) -> Step:
     """
     operator.require_operands(2, 3)
     weights, values = read_weights(operator, axis=3)
-    window = _window(operator, values.shape)
+    window = depthwise_window(operator, values.shape)
     channels = values.shape[3]
     multiplier = _depth_multiplier(operator, window, channels)
     rows = values.reshape(-1, channels).T
@@ -80,7 +80,7 @@ def _depth_multiplier(operator: Operator, window: Window, channels: int) -> int:
     return multiplier
 
 
-def _window(operator: Operator, shape: tuple[int, ...]) -> Window:
+def depthwise_window(operator: Operator, shape: tuple[int, ...]) -> Window:
     """The window for weights of this shape."""
     if len(shape) != 4 or shape[0] != 1:
         operator.malformed(f"weights of shape {list(shape)}, needs 1, height, width, out")

@@ -41,7 +41,7 @@ def lower(operator: Operator, target: Target) -> Step:
     if rows * depth != source.elements or operator.output.elements != rows * channels:
         operator.malformed(f"{list(source.shape)} x {list(values.shape)} -> {list(operator.output.shape)}")
     limits = fused_range(operator, 0)
-    multipliers = _multipliers(operator, weights)
+    multipliers = output_multipliers(operator, weights)
     matmul = {
         "depth": depth,
         "channels": channels,
@@ -68,7 +68,7 @@ def lower(operator: Operator, target: Target) -> Step:
     return Step(operator=operator, calls=(call,), macs=rows * values.size, detail=limits.name)
 
 
-def _multipliers(operator: Operator, weights: Tensor) -> list[Multiplier]:
+def output_multipliers(operator: Operator, weights: Tensor) -> list[Multiplier]:
     """With one scale, TensorFlow Lite multiplies the scales in float32 here, unlike in convolutions."""
     if len(weights.scales) > 1:
         return channel_multipliers(operator, weights)
