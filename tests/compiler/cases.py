@@ -5,9 +5,9 @@ import re
 import shutil
 import subprocess
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 from tflite_micro.python.tflite_micro import runtime
@@ -18,16 +18,16 @@ from tinynas.paths import FIRMWARE
 
 KERNELS = FIRMWARE / "lib"
 WARNINGS = ("-std=c11", "-Wall", "-Wextra", "-Wconversion", "-Werror")
-_MACHINES = Path(__file__).with_name("machines")
+MACHINES = Path(__file__).with_name("machines")
 _SANITIZERS = ("-fsanitize=address,undefined", "-fno-sanitize-recover=all", "-fno-omit-frame-pointer", "-g1")
-_BARE = ("-mthumb", "-nostartfiles", "-static", f"-T{_MACHINES / 'mps2.ld'}")
+_BARE = ("-mthumb", "-nostartfiles", "-static", f"-T{MACHINES / 'mps2.ld'}")
 _NO_LIBRARY = (
     "-ffreestanding",
     "-isystem",
     "/usr/include/newlib",
     "-nostdlib",
     "-Wl,--no-warn-rwx-segments",
-    f"-T{_MACHINES / 'riscv.ld'}",
+    f"-T{MACHINES / 'riscv.ld'}",
     "-lgcc",
 )
 _QUIET = ("-nographic", "-monitor", "none")
@@ -50,6 +50,10 @@ class Machine:
     def holds(self, case: "Case") -> bool:
         return case.ram_bytes <= self.ram_bytes
 
+    def at(self, level: str) -> Self:
+        """The same machine under another level of optimisation."""
+        return replace(self, compiler=tuple(level if flag == "-O2" else flag for flag in self.compiler))
+
     def missing(self) -> str | None:
         """The tool that is not on PATH, if one is not."""
         tools = (self.compiler[0], *self.runner[:1])
@@ -63,6 +67,9 @@ def _qemu(machine: str) -> tuple[str, ...]:
 HOST = Machine(compiler=("cc", "-O1", *_SANITIZERS), port="host.c")
 CORTEX_M4 = Machine(
     compiler=("arm-none-eabi-gcc", "-mcpu=cortex-m4", "-O2", *_BARE), port="cortex_m.c", runner=_qemu("mps2-an386")
+)
+CORTEX_M7 = Machine(
+    compiler=("arm-none-eabi-gcc", "-mcpu=cortex-m7", "-O2", *_BARE), port="cortex_m.c", runner=_qemu("mps2-an500")
 )
 # The code of a Cortex-M0 on a Cortex-M3, whose instructions are a superset.
 CORTEX_M0 = Machine(
@@ -160,8 +167,8 @@ def _groups(machine: Machine, cases: Sequence[Case]) -> Iterator[tuple[int, Sequ
 
 def _run_group(machine: Machine, cases: Sequence[Case], first: int, folder: Path, timeout_s: float) -> list[str]:
     _write(cases, folder)
-    sources = ["all.c", "vectors.S", str(_MACHINES / "cases.c"), str(_MACHINES / machine.port)]
-    command = [*machine.compiler, *WARNINGS, f"-I{KERNELS}", f"-I{_MACHINES}", "-I.", "-o", "cases.elf", *sources]
+    sources = ["all.c", "vectors.S", str(MACHINES / "cases.c"), str(MACHINES / machine.port)]
+    command = [*machine.compiler, *WARNINGS, f"-I{KERNELS}", f"-I{MACHINES}", "-I.", "-o", "cases.elf", *sources]
     subprocess.run(command, cwd=folder, check=True)
     runner = [*machine.runner, str(folder / "cases.elf")]
     # QEMU writes what comes through semihosting to its stderr.

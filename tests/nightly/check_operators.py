@@ -1,7 +1,7 @@
 """Compare ever new random models with TensorFlow Lite Micro: `python tests/nightly/check_operators.py [--cases N]`.
 
---machine host runs the code of every target with address and undefined-behaviour sanitizers; cortex-m4 and cortex-m0
-run the code for that target in QEMU, risc-v and avr portable code in QEMU and simavr. Models are drawn in batches, each
+--machine host runs the code of every target with address and undefined-behaviour sanitizers; cortex-m4, -m7
+and -m0 run the code for that target in QEMU, risc-v and avr portable code in QEMU and simavr. Models are drawn in batches, each
 known by its operator and number: a run that was interrupted goes on with --start, and `--operator CONV_2D --start N
 --cases 1` repeats one batch. The models whose outputs differ are kept in --keep. Exit status 1 if there are any.
 """
@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "compiler"))
-from cases import AVR, CORTEX_M0, CORTEX_M4, HOST, RISCV, Machine, make_cases, run_cases
+from cases import AVR, CORTEX_M0, CORTEX_M4, CORTEX_M7, HOST, RISCV, Machine, make_cases, run_cases
 from pebble import ProcessPool
 from random_models import MODELS, draw_models
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
@@ -25,6 +25,7 @@ from tinynas.compiler.target import Target
 MACHINES: dict[str, tuple[Machine, tuple[Target, ...]]] = {
     "host": (HOST, TARGETS),
     "cortex-m4": (CORTEX_M4, ("cortex-m4",)),
+    "cortex-m7": (CORTEX_M7, ("cortex-m4",)),
     "cortex-m0": (CORTEX_M0, ("cortex-m0",)),
     "risc-v": (RISCV, ("portable", "cortex-m4")),
     "avr": (AVR, ("portable",)),
