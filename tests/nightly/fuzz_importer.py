@@ -10,11 +10,13 @@ import argparse
 import collections
 import resource
 import signal
+import subprocess
 import sys
 import tempfile
 import time
 import warnings
 from concurrent.futures import TimeoutError as FutureTimeoutError
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import FrameType
 from typing import Any, NoReturn
@@ -82,25 +84,45 @@ def compile_case(number: int) -> Program | CandidateError:
         return error
 
 
-def check_chunk(numbers: range, keep: Path) -> tuple[collections.Counter[str], float, list[str]]:
-    """Outcomes by kind, the slowest case [s], and the failures."""
-    outcomes: collections.Counter[str] = collections.Counter()
-    failures, slowest = [], 0.0
+@dataclass
+class Tally:
+    """What became of cases: how many of each kind, the slowest [s], the largest process [B], and what failed."""
+
+    outcomes: collections.Counter[str] = field(default_factory=collections.Counter)
+    slowest_s: float = 0.0
+    peak_bytes: int = 0
+    failures: list[str] = field(default_factory=list)
+
+    def add(self, other: "Tally") -> None:
+        self.outcomes += other.outcomes
+        self.slowest_s = max(self.slowest_s, other.slowest_s)
+        self.peak_bytes = max(self.peak_bytes, other.peak_bytes)
+        self.failures += other.failures
+
+
+def peak_bytes() -> int:
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+
+
+def check_chunk(numbers: range, keep: Path) -> Tally:
+    """Compiles every case."""
+    tally = Tally()
     for number in numbers:
         begin = time.perf_counter()
         signal.setitimer(signal.ITIMER_REAL, CASE_S)
         try:
-            outcomes[type(compile_case(number)).__name__] += 1
+            tally.outcomes[type(compile_case(number)).__name__] += 1
         except (Exception, SlowError) as error:
-            failures.append(f"case {number}: {type(error).__name__}: {error}")
+            tally.failures.append(f"case {number}: {type(error).__name__}: {error}")
             (keep / f"{number}.tflite").write_bytes(make_case(number))
         finally:
             signal.setitimer(signal.ITIMER_REAL, 0)
-        slowest = max(slowest, time.perf_counter() - begin)
-    return outcomes, slowest, failures
+        tally.slowest_s = max(tally.slowest_s, time.perf_counter() - begin)
+    tally.peak_bytes = peak_bytes()
+    return tally
 
 
-def execute_chunk(numbers: range, keep: Path) -> tuple[collections.Counter[str], float, list[str]]:
+def execute_chunk(numbers: range, keep: Path) -> Tally:
     """Builds what compiles with sanitizers and runs it on random inputs; there are no outputs to compare with."""
     begin, cases = time.perf_counter(), []
     for number in numbers:
@@ -113,16 +135,23 @@ def execute_chunk(numbers: range, keep: Path) -> tuple[collections.Counter[str],
             cases.append(Case(title=title, model=b"", program=program, inputs=inputs, expected=expected))
     # The address sanitizer maps terabytes that it never uses.
     limit_memory(resource.RLIM_INFINITY)
-    found = [each for each in run_in_folder(cases) if not each.startswith("case ")]
+    failures = [f"one of cases {numbers.start} to {numbers.stop - 1}: {each}" for each in run_in_folder(cases)]
     limit_memory(MEMORY_BYTES)
-    failures = [f"one of cases {numbers.start} to {numbers.stop - 1}: {each}" for each in found]
-    (keep / f"run_{numbers.start}.txt").write_text("\n".join(failures)) if failures else None
-    return collections.Counter({"executed": len(cases)}), time.perf_counter() - begin, failures
+    if failures:
+        (keep / f"run_{numbers.start}.txt").write_text("\n".join(failures))
+    executed = collections.Counter({"executed": len(cases)})
+    return Tally(outcomes=executed, slowest_s=time.perf_counter() - begin, peak_bytes=peak_bytes(), failures=failures)
 
 
 def run_in_folder(cases: list[Case]) -> list[str]:
-    with tempfile.TemporaryDirectory() as folder:
-        return run_cases(HOST, cases, Path(folder)) if cases else []
+    """What the compiler and the sanitizers say; that outputs differ from nothing at all is no news."""
+    if not cases:
+        return []
+    try:
+        with tempfile.TemporaryDirectory() as folder:
+            return [each for each in run_cases(HOST, cases, Path(folder)) if not each.startswith("case ")]
+    except (subprocess.CalledProcessError, subprocess.TimeoutExpired) as error:
+        return [str(error)]
 
 
 def is_small(program: Program) -> bool:
@@ -131,15 +160,11 @@ def is_small(program: Program) -> bool:
     return macs <= MOST_MACS and program.arena_bytes <= MOST_ARENA_BYTES and text <= MOST_SOURCE_BYTES
 
 
-def fuzz(options: argparse.Namespace) -> int:
-    chunks = [
-        range(first, min(first + CHUNK, options.start + options.cases))
-        for first in range(options.start, options.start + options.cases, CHUNK)
-    ]
+def fuzz(options: argparse.Namespace) -> Tally:
+    end, total = options.start + options.cases, Tally()
+    chunks = [range(first, min(first + CHUNK, end)) for first in range(options.start, end, CHUNK)]
     work: Any = execute_chunk if options.run else check_chunk
     limit_s = 600.0 if options.run else CHUNK * CASE_S + 60
-    outcomes: collections.Counter[str] = collections.Counter()
-    slowest, failed = 0.0, 0
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with (
         ProcessPool(max_workers=options.jobs, initializer=start_worker) as pool,
@@ -149,21 +174,15 @@ def fuzz(options: argparse.Namespace) -> int:
         futures = [pool.schedule(work, args=(chunk, options.keep), timeout=limit_s) for chunk in chunks]
         for chunk, future in zip(chunks, futures, strict=True):
             try:
-                counted, seconds, failures = future.result()
-                outcomes += counted
-                slowest = max(slowest, seconds)
+                tally = future.result()
             except (ProcessExpired, FutureTimeoutError) as error:
-                failures = [f"a process died in cases {chunk.start} to {chunk.stop - 1}: {error!r}"]
-            for each in failures:
+                tally = Tally(failures=[f"a process died in cases {chunk.start} to {chunk.stop - 1}: {error!r}"])
+            for each in tally.failures:
                 progress.console.print(each, markup=False, highlight=False)
-            failed += len(failures)
-            progress.update(bar, advance=len(chunk), description=f"{failed} failed, next --start {chunk.stop}")
-    total = ", ".join(f"{count:,} {kind}" for kind, count in outcomes.most_common())
-    what = "chunk" if options.run else "case"
-    print(
-        f"{options.cases:,} cases from {options.start:,} on: {total}; {failed} failed; slowest {what} {slowest:.2f} s"
-    )
-    return 1 if failed else 0
+            total.add(tally)
+            status = f"{len(total.failures)} failed, next --start {chunk.stop}"
+            progress.update(bar, advance=len(chunk), description=status)
+    return total
 
 
 def main() -> int:
@@ -175,7 +194,15 @@ def main() -> int:
     parser.add_argument("--keep", type=Path, default=Path(tempfile.gettempdir()) / "tinynas-fuzz")
     options = parser.parse_args()
     options.keep.mkdir(parents=True, exist_ok=True)
-    return fuzz(options)
+    total = fuzz(options)
+    outcomes = ", ".join(f"{count:,} {kind}" for kind, count in total.outcomes.most_common())
+    slowest = f"slowest {'chunk' if options.run else 'case'} {total.slowest_s:.2f} s"
+    print(
+        f"{options.cases:,} cases from {options.start:,} on: {outcomes}; {len(total.failures)} failed; {slowest}, ",
+        end="",
+    )
+    print(f"largest process {total.peak_bytes / 1e6:,.0f} MB")
+    return 1 if total.failures else 0
 
 
 if __name__ == "__main__":
