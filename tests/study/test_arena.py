@@ -57,6 +57,13 @@ def test_memory_that_two_blocks_share_counts_once(program):
     assert moments(overlapping)[1].used == 90
 
 
+def test_an_output_that_trails_behind_its_input_is_named_with_it(program):
+    trailing = replace(program, arena=(block(0, 60, -1, 0, "image"), block(20, 60, 0, 3, "features")))
+    assert text_picture(trailing, width=40).splitlines()[2] == (
+        "0 CONV_2D          ├input──├0+input───────────────┤                80 B  peak"
+    )
+
+
 def test_the_text_draws_blocks_to_scale_and_marks_the_peak(program):
     assert text_picture(program, width=22).splitlines() == [
         "                   0                100 B    in use",

@@ -4,7 +4,7 @@ A moment is a layer, or the time before all layers, when the input is written, o
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
@@ -105,13 +105,29 @@ def text_picture(program: Program, width: int = 60) -> str:
 
 
 def _bar(moment: Moment, arena_bytes: int, width: int) -> str:
-    """Free memory is blank. Small pieces are drawn last and one character wide at least, so that none disappears."""
+    """Free memory is blank. Small pieces are drawn last and one character wide at least, so that none disappears.
+
+    Where an output trails behind its input in the same memory, the one drawn last names both.
+    """
     cells = [" "] * width
-    for piece in sorted(moment.pieces, key=lambda each: -each.bytes):
+    drawn: list[Piece] = []
+    for each in sorted(moment.pieces, key=lambda each: -each.bytes):
+        below = [other for other in drawn if _share_memory(each, other)]
+        piece = replace(each, label="+".join(_number(other) for other in (each, *below))) if below else each
+        drawn.append(each)
         start = min(round(piece.offset * width / arena_bytes), width - 1)
         end = max(start + 1, round((piece.offset + piece.bytes) * width / arena_bytes))
         cells[start:end] = _drawn(piece, end - start)
     return "".join(cells)
+
+
+def _share_memory(first: Piece, second: Piece) -> bool:
+    return first.offset < second.offset + second.bytes and second.offset < first.offset + first.bytes
+
+
+def _number(piece: Piece) -> str:
+    """Its layer's, or what stands for it."""
+    return piece.label.split()[0]
 
 
 def _drawn(piece: Piece, width: int) -> str:
@@ -120,7 +136,7 @@ def _drawn(piece: Piece, width: int) -> str:
     if width == 1:
         return "│"
     inside = width - 2
-    label = next((each for each in (piece.label, piece.label.split()[0]) if len(each) <= inside), "")
+    label = next((each for each in (piece.label, _number(piece)) if len(each) <= inside), "")
     return f"├{label:─<{inside}}┤"
 
 
