@@ -20,7 +20,7 @@ _Address = Annotated[str, Field(pattern=r"^0x[0-9A-Fa-f]{8}$")]
 
 
 class Emulator(_Record):
-    """How QEMU stands in for the board. `instructions_per_second` is the rate of its virtual clock under -icount.
+    """How QEMU stands in for the board. Its virtual clock advances by 2^icount_shift ns for each instruction.
 
     sync_address: the register that the firmware writes to right before and right after an inference.
     """
@@ -28,7 +28,6 @@ class Emulator(_Record):
     machine: str
     sync_address: _Address
     icount_shift: int = Field(ge=0, le=10)
-    instructions_per_second: int = Field(gt=0)
 
 
 class FlashTiming(_Record):

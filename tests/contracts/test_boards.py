@@ -153,6 +153,15 @@ def test_a_measurement_repeats_to_the_instruction(flashed, inputs):
     assert first.stack_bytes == second.stack_bytes
 
 
+def test_the_timer_and_the_cycle_counter_agree_on_what_was_executed(built, board, inputs, tmp_path):
+    with open_bench(board, directory=tmp_path) as bench:
+        measurement = flash_and_measure(bench, built, inputs, repeats=2)
+    # A nanosecond of the emulator's time for each instruction; what starts and stops the timer lies outside the pulse.
+    nanoseconds = measurement.ticks.ravel() / measurement.ticks_hz * 1e9
+    instructions = [sum(each.instructions for each in parts) for parts in measurement.intervals]
+    assert ((nanoseconds > instructions) & (nanoseconds < np.add(instructions, 100))).all(), nanoseconds - instructions
+
+
 def test_more_repeats_than_the_board_stores_are_run_one_by_one(flashed, inputs):
     measurement = measure(*flashed, inputs[:1], repeats=258)
     assert measurement.ticks.shape == (1, 258)

@@ -48,9 +48,7 @@ def emulated() -> Board:
         flash_bytes=1048576,
         clock_hz=168_000_000,
         power=Power(run_ma=100.0, supply_v=3.0, source="a datasheet"),
-        emulator=Emulator(
-            machine="netduinoplus2", icount_shift=0, instructions_per_second=1_000_000_000, sync_address="0x40020418"
-        ),
+        emulator=Emulator(machine="netduinoplus2", icount_shift=0, sync_address="0x40020418"),
     )
 
 

@@ -106,6 +106,18 @@ def test_a_missing_qemu_is_named_with_the_command_that_installs_it(board, monkey
         board.power_on()
 
 
+def test_a_qemu_that_does_not_take_the_cycle_counter_is_named(board, monkeypatch, tmp_path):
+    old = tmp_path / "qemu-system-arm"
+    old.write_text(
+        "#!/bin/sh\necho 'Could not load plugin x: requires API version 1, minimum version of 2' >&2\nexit 1\n"
+    )
+    old.chmod(0o755)
+    monkeypatch.setattr("tinynas.device.emulator.qemu", lambda: str(old))
+    with pytest.raises(ToolchainError, match=r"up to QEMU 8\.2.*minimum version of 2"):
+        board.power_on()
+    assert board.pid is None
+
+
 def test_a_board_outlives_the_thread_that_turned_it_on(board):
     thread = threading.Thread(target=board.power_on)
     thread.start()

@@ -66,7 +66,7 @@ class EmulatedBoard:
 
         Raises:
             BenchError: the flash memory is empty, or QEMU ended early (with what it said).
-            ToolchainError: QEMU is not installed, or no C compiler for its cycle counter.
+            ToolchainError: QEMU is not installed or does not take the cycle counter, or no C compiler builds that.
         """
         if self._process is not None:
             return
@@ -122,6 +122,8 @@ class EmulatedBoard:
                 status = self._process.wait(timeout=1.0)
         self.power_off()
         said = self.log.read_text(encoding="utf-8", errors="backslashreplace")[-2000:].strip()
+        if "Could not load plugin" in said:
+            raise ToolchainError(f"QEMU takes plugins of version 1 up to QEMU 8.2, and not this one: {said}")
         ending = "" if status is None else f" (exit status {status})"
         return BenchError(f"emulated board {self.folder.name}: {why}{ending}: {said or 'it said nothing'}")
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from tinynas import paths
 from tinynas.boards import Board, board_names, load_board
 from tinynas.deploy.store import prepare_core
+from tinynas.device.plugin import plugin
 from tinynas.errors import TinynasError
 
 _LEAST_FREE_BYTES = 500 * 1024**2
@@ -31,6 +32,8 @@ def examine() -> list[Finding]:
         *(_package(name) for name in _PACKAGES),
         _tool("arm-none-eabi-gcc", "gcc-arm-none-eabi libnewlib-arm-none-eabi", "gcc-arm-embedded"),
         _tool("qemu-system-arm", "qemu-system-arm", "qemu"),
+        _tool("cc", "gcc libc6-dev", "gcc"),
+        _cycle_counter(),
         _package_store(),
         *(_board(name) for name in board_names()),
         _disk(),
@@ -57,6 +60,14 @@ def _tool(name: str, debian: str, brew: str) -> Finding:
     first = (answer.stdout.splitlines() or ["it prints no version"])[0]
     mend = None if answer.returncode == 0 else f"{path} --version fails with status {answer.returncode}: reinstall it"
     return Finding(what=name, found=first, mend=mend)
+
+
+def _cycle_counter() -> Finding:
+    """QEMU's plugin, which the C compiler of this machine builds."""
+    try:
+        return Finding(what="cycle counter of emulated boards", found=str(plugin()))
+    except TinynasError as error:
+        return Finding(what="cycle counter of emulated boards", found="not built", mend=str(error))
 
 
 def _package_store() -> Finding:
