@@ -60,7 +60,7 @@ def test_memory_that_two_blocks_share_counts_once(program):
 def test_an_output_that_trails_behind_its_input_is_named_with_it(program):
     trailing = replace(program, arena=(block(0, 60, -1, 0, "image"), block(20, 60, 0, 3, "features")))
     assert text_picture(trailing, width=40).splitlines()[2] == (
-        "0 CONV_2D          ├input──├0+input───────────────┤                80 B  peak"
+        "0 CONV_2D          ├input──├input+0───────────────┤                80 B  peak"
     )
 
 

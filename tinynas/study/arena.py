@@ -113,7 +113,7 @@ def _bar(moment: Moment, arena_bytes: int, width: int) -> str:
     drawn: list[Piece] = []
     for each in sorted(moment.pieces, key=lambda each: -each.bytes):
         below = [other for other in drawn if _share_memory(each, other)]
-        piece = replace(each, label="+".join(_number(other) for other in (each, *below))) if below else each
+        piece = replace(each, label=_joined([each, *below])) if below else each
         drawn.append(each)
         start = min(round(piece.offset * width / arena_bytes), width - 1)
         end = max(start + 1, round((piece.offset + piece.bytes) * width / arena_bytes))
@@ -123,6 +123,11 @@ def _bar(moment: Moment, arena_bytes: int, width: int) -> str:
 
 def _share_memory(first: Piece, second: Piece) -> bool:
     return first.offset < second.offset + second.bytes and second.offset < first.offset + first.bytes
+
+
+def _joined(pieces: Sequence[Piece]) -> str:
+    numbers = [_number(piece) for piece in pieces]
+    return "+".join(sorted(numbers, key=lambda number: int(number) if number.isdigit() else -1))
 
 
 def _number(piece: Piece) -> str:
