@@ -5,8 +5,7 @@
  * each SMLAD. An odd last tap is paired with a weight of 0, and so is every tap where the columns are dilated.
  *
  * With stride 1, every second output needs its taps in pairs that begin at an odd column. Instead of loading inputs from
- * there, the weights are kept a second time, shifted by one tap: outputs in even and odd columns read the same words. A
- * single row of up to five weights even stays in registers.
+ * there, the weights are kept a second time, shifted by one tap: outputs in even and odd columns read the same words.
  */
 #ifndef TN_DEPTHWISE_STAGED_H
 #define TN_DEPTHWISE_STAGED_H
@@ -20,7 +19,6 @@
 enum tn_staged_form {
     TN_STAGED_ANY = 0,     /* any stride and dilation */
     TN_STAGED_DOUBLED = 1, /* stride 1, no dilation: every word of weights in two positions */
-    TN_STAGED_NARROW = 2,  /* that, and a window of 1 x 5, filled up with zeros */
 };
 
 /* Four outputs in a row at least. */
@@ -53,17 +51,6 @@ struct tn_staged_row {
     int32_t advance; /* from the last word read in a row of the window to the next row [B] */
     int32_t taps;
     const uint32_t *weights;
-};
-
-/* What TN_STAGED_NARROW has in place of it, up to `columns` the same. weights: w0 w1, w1 w2, w2 w3, w3 w4. */
-struct tn_staged_narrow {
-    int32_t bias;
-    int32_t multiplier;
-    int32_t addend;
-    int32_t shift;
-    int32_t column_step;
-    int32_t columns;
-    uint32_t weights[4];
 };
 
 /* A weight doubled. */
@@ -111,8 +98,7 @@ TN_FOLDED uint32_t *tn_staged_weights(const struct tn_depthwise_staged *layer, i
 
 #if defined(__ARM_FEATURE_DSP) && defined(__thumb2__) && defined(TN_ASSEMBLY)
 
-_Static_assert(offsetof(struct tn_staged_row, weights) == 36 && offsetof(struct tn_staged_narrow, weights) == 24,
-               "the assembly knows where the fields lie");
+_Static_assert(offsetof(struct tn_staged_row, weights) == 36, "the assembly knows where the fields lie");
 
 /* Registers: r0 inputs, r1 weights, r2:r3 a word of weights in two positions, r4-r7 sums, r8 and r9 words of inputs,
  * r10 taps left, r11 rows left, r12 output, lr inputs of the first output. Stack: struct tn_staged_row. */
@@ -220,59 +206,6 @@ TN_ASSEMBLY void tn_staged_row_signed(const struct tn_staged_row *channel __attr
             "pop {r4-r11, pc}\n\t");
 }
 
-/* Registers: r0 inputs, r1 output, r2, r8 and lr words of inputs, r3 bias, r4 and r5 sums, r6 shift, r7 column step,
- * r9-r12 weights. Stack: 0 multiplier, 4 addend, 8 where the last whole pair of outputs has its end, 12 columns.
- * An odd last output is computed with one that does not exist, and written over it. */
-TN_ASSEMBLY void tn_staged_narrow_signed(const struct tn_staged_narrow *channel __attribute__((unused)),
-                                         const int8_t *x __attribute__((unused)),
-                                         int8_t *output __attribute__((unused)))
-{
-    __asm__("push {r4-r11, lr}\n\t"
-            "ldm r0, {r3-r12}\n\t"
-            "mov r0, r1\n\t"
-            "mov r1, r2\n\t"
-            "lsr r2, r8, #1\n\t"
-            "add r2, r0, r2, lsl #2\n\t"
-            "sub sp, #16\n\t"
-            "strd r4, r5, [sp]\n\t"
-            "strd r2, r8, [sp, #8]\n"
-
-            "1:\n\t"
-            "ldr r2, [r0], #4\n\t"
-            "ldrd r8, lr, [r0]\n\t"
-            "smlad r4, r2, r9, r3\n\t"
-            "smlatb r5, r2, r9, r3\n\t"
-            "smlad r4, r8, r11, r4\n\t"
-            "smlad r5, r8, r10, r5\n\t"
-            "smlabt r4, lr, r12, r4\n\t"
-            "smlad r5, lr, r12, r5\n\t"
-            "ldrd r2, r8, [sp]\n\t"
-            "smmlar lr, r4, r2, r8\n\t"
-            "smmlar r2, r5, r2, r8\n\t"
-            "add lr, lr, r4, asr #31\n\t"
-            "add r2, r2, r5, asr #31\n\t"
-            "asr lr, r6\n\t"
-            "asrs r2, r6\n\t"
-            "ssat lr, #8, lr\n\t"
-            "ssat r2, #8, r2\n\t"
-            "strb r2, [r1, r7]\n\t"
-            "strb lr, [r1]\n\t"
-            "add r1, r1, r7, lsl #1\n\t"
-            "ldr r2, [sp, #8]\n\t"
-            "cmp r0, r2\n\t"
-            "blo 1b\n\t"
-            "bne 2f\n\t"
-            "ldr r2, [sp, #12]\n\t"
-            "lsrs r2, #1\n\t"
-            "bcc 2f\n\t"
-            "movs r7, #0\n\t"
-            "b 1b\n"
-
-            "2:\n\t"
-            "add sp, #16\n\t"
-            "pop {r4-r11, pc}\n\t");
-}
-
 #else
 
 static inline void tn_staged_row_signed(const struct tn_staged_row *channel, const int8_t *x, int8_t *output)
@@ -287,21 +220,6 @@ static inline void tn_staged_row_signed(const struct tn_staged_row *channel, con
                 sum = tn_smlad(tn_load4(at), *weights, sum);
             }
         }
-        output[column * channel->column_step] = tn_requantize(TN_REQUANTIZE_SIGNED, (int32_t)sum, channel->multiplier,
-                                                              channel->shift, channel->addend, -128, 127);
-    }
-}
-
-static inline void tn_staged_narrow_signed(const struct tn_staged_narrow *channel, const int8_t *x, int8_t *output)
-{
-    const uint32_t *const weights = channel->weights;
-
-    for (int32_t column = 0; column < channel->columns; column++, x += 2) {
-        uint32_t sum = (uint32_t)channel->bias;
-
-        sum = tn_smlad(tn_load4(x), weights[0], sum);
-        sum = tn_smlad(tn_load4(x + 4), weights[2], sum);
-        sum = tn_smlad(tn_load4(x + 8) & 0xFFFFu, weights[3] >> 16, sum);
         output[column * channel->column_step] = tn_requantize(TN_REQUANTIZE_SIGNED, (int32_t)sum, channel->multiplier,
                                                               channel->shift, channel->addend, -128, 127);
     }
@@ -419,25 +337,6 @@ TN_FOLDED uint32_t *tn_staged_prepare(const struct tn_depthwise_staged *layer, i
     return tn_staged_weights(layer, form, weights, to);
 }
 
-/* The same where the weights are kept in registers. */
-TN_FOLDED struct tn_staged_narrow tn_staged_prepare_narrow(const struct tn_depthwise_staged *layer, const int8_t *weights,
-                                                           int32_t bias, int32_t multiplier, int32_t shift)
-{
-    const uint32_t w0 = tn_staged_weight(weights), w1 = tn_staged_weight(weights + 1);
-    const uint32_t w2 = tn_staged_weight(weights + 2), w3 = tn_staged_weight(weights + 3);
-
-    return (struct tn_staged_narrow){
-        .bias = (int32_t)((uint32_t)bias << 1),
-        .multiplier = multiplier,
-        .addend = (int32_t)((uint32_t)layer->rounding << shift) >> 1,
-        .shift = shift,
-        .column_step = layer->planes.out_column_step,
-        .columns = layer->planes.out_columns,
-        .weights = {tn_pack_low(w0, w1), tn_pack_low(w1, w2), tn_pack_low(w2, w3),
-                    tn_pack_low(w3, tn_staged_weight(weights + 4))},
-    };
-}
-
 /* The outputs of a channel in `count` rows; `x` at the first row of the first one's window. */
 TN_FOLDED void tn_staged_rows(const struct tn_depthwise_staged *layer, int32_t variant, int32_t form,
                               const struct tn_staged_row *channel, const int8_t *x, int32_t count, int8_t *output)
@@ -468,11 +367,9 @@ TN_FOLDED void tn_depthwise_staged(const struct tn_depthwise_staged *layer, int3
         uint32_t *staged = (uint32_t *)(void *)scratch;
         struct tn_staged_row rows[4];
 
-        if (form != TN_STAGED_NARROW) {
-            for (int32_t c = group; c < end; c++) {
-                staged = tn_staged_prepare(layer, form, weights + c * kernel, bias[c], multipliers[c], -shifts[c],
-                                           &rows[c - first], staged);
-            }
+        for (int32_t c = group; c < end; c++) {
+            staged = tn_staged_prepare(layer, form, weights + c * kernel, bias[c], multipliers[c], -shifts[c],
+                                       &rows[c - first], staged);
         }
         for (int32_t y = 0; y < planes->out_rows; y += layer->band) {
             const int32_t count = tn_min(layer->band, planes->out_rows - y);
@@ -488,16 +385,7 @@ TN_FOLDED void tn_depthwise_staged(const struct tn_depthwise_staged *layer, int3
                 const int8_t *x = (const int8_t *)(staged + (c - first) * layer->pitch);
                 int8_t *to = output + y * planes->out_row_step + c;
 
-                if (form == TN_STAGED_NARROW) {
-                    const struct tn_staged_narrow narrow =
-                        tn_staged_prepare_narrow(layer, weights + 5 * c, bias[c], multipliers[c], -shifts[c]);
-
-                    for (int32_t i = 0; i < count; i++, x += layer->stride_rows * words * 4, to += planes->out_row_step) {
-                        tn_staged_narrow_signed(&narrow, x, to);
-                    }
-                } else {
-                    tn_staged_rows(layer, variant, form, &rows[c - first], x, count, to);
-                }
+                tn_staged_rows(layer, variant, form, &rows[c - first], x, count, to);
             }
         }
     }
@@ -515,6 +403,5 @@ TN_DEPTHWISE_STAGED(tn_depthwise_staged_signed, TN_REQUANTIZE_SIGNED, TN_STAGED_
 TN_DEPTHWISE_STAGED(tn_depthwise_staged_clamped, TN_REQUANTIZE_CLAMPED, TN_STAGED_ANY)
 TN_DEPTHWISE_STAGED(tn_depthwise_doubled_signed, TN_REQUANTIZE_SIGNED, TN_STAGED_DOUBLED)
 TN_DEPTHWISE_STAGED(tn_depthwise_doubled_clamped, TN_REQUANTIZE_CLAMPED, TN_STAGED_DOUBLED)
-TN_DEPTHWISE_STAGED(tn_depthwise_narrow_signed, TN_REQUANTIZE_SIGNED, TN_STAGED_NARROW)
 
 #endif

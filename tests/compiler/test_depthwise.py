@@ -77,7 +77,7 @@ def test_every_shift_is_exact(tmp_path: Path, machine: Machine) -> None:
     assert run_cases(machine, cases, tmp_path) == []
 
 
-FORMS = {b"narrow_signed", b"doubled_signed", b"doubled_clamped", b"staged_signed", b"staged_clamped"}
+FORMS = {b"line_5", b"line_10", b"doubled_signed", b"doubled_clamped", b"staged_signed", b"staged_clamped"}
 WINDOWS = [(1, 3), (1, 5), (3, 1), (5, 1), (10, 1), (15, 1), (1, 4), (2, 2), (3, 3), (4, 6), (5, 5), (7, 7), (1, 1)]
 
 

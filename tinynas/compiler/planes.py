@@ -1,6 +1,6 @@
 """DEPTHWISE_CONV_2D on CPUs with DSP instructions: four channels at a time, staged as planes of int16.
 
-firmware/lib/tn_planes.h, tn_depthwise_3x3.h and tn_depthwise_staged.h say how.
+firmware/lib/tn_planes.h and the kernels beside it say how.
 """
 
 import math
@@ -24,8 +24,8 @@ _STRIP = 6
 # shifted left by up to 8 bits for it.
 _LITERAL, _NEAR = range(-16, -2), range(-9, -2)
 _LARGEST_SUM = (1 << 23) - 1
-# Weights in a row that stay in registers.
-_NARROW = 5
+# The taps for which tn_depthwise_line.h has a form.
+_LINES = (5, 10)
 # More rows at a time than fit here bring little.
 _BAND_BYTES = 2048
 
@@ -90,7 +90,7 @@ class Planes:
     def pitch(self) -> int:
         """`words`, and those that four outputs at a time load beyond them, to multiply them by 0."""
         if self.doubled:
-            columns = max(self.output[1] - 2 + 2 * self.taps, self.output[1] + _NARROW)
+            columns = self.output[1] - 2 + 2 * self.taps
         else:
             columns = (self.output[1] - 1) * self.stride[1] + (self.taps - 1) * max(2, self.dilation[1]) + 2
         return max(self.words, -(-columns // 2))
@@ -126,7 +126,11 @@ def depthwise(operator: Operator, window: Window, sums: Sums) -> Step | None:
     """The step for sums whose rows are (channels, height * width), or None where no kernel is made for the layer."""
     if window.channels < _LANES:
         return None
-    return _depthwise_3x3(operator, window, sums) or _depthwise_staged(operator, window, sums)
+    return (
+        _depthwise_3x3(operator, window, sums)
+        or _depthwise_line(operator, window, sums)
+        or _depthwise_staged(operator, window, sums)
+    )
 
 
 def _depthwise_3x3(operator: Operator, window: Window, sums: Sums) -> Step | None:
@@ -159,6 +163,37 @@ def _exact(sums: Sums) -> bool:
     )
 
 
+def _depthwise_line(operator: Operator, window: Window, sums: Sums) -> Step | None:
+    upright = Planes.of(window)
+    planes = upright if upright.size[0] == 1 else upright.transposed
+    if planes.input[0] != 1 or planes.size[0] != 1 or not planes.doubled or planes.output[1] < 2:
+        return None
+    if planes.size[1] > _LINES[-1] or sums.variant == "clamped" or not sums.bounded:
+        return None
+    taps = next(each for each in _LINES if planes.size[1] <= each)
+    # What the image gives, or what the last two outputs load: a column more than their taps have.
+    columns = planes.before[1] + planes.input[1], (planes.output[1] - 1) // 2 * 2 + taps + 1
+    pitch = -(-max(columns) // 2)
+    call = Call(
+        kernel=f"tn_depthwise_line_{taps}",
+        record="tn_depthwise_line",
+        parameters={
+            **planes.parameters(operator.activation().zero_point),
+            "line.column_step": planes.out_step[1],
+            "line.columns": planes.output[1],
+            "line.rounding": 2 * sums.zero_point + 1,
+            "pitch": pitch,
+        },
+        arguments=(
+            operator.activation(),
+            operator.output,
+            Scratch(size=4 * _LANES * pitch),
+            *_constants(sums, np.pad(sums.rows, ((0, 0), (0, taps - planes.size[1])))),
+        ),
+    )
+    return _step(operator, window, sums, call, in_place=True)
+
+
 def _depthwise_staged(operator: Operator, window: Window, sums: Sums) -> Step | None:
     upright = Planes.of(window)
     choices = [
@@ -175,13 +210,9 @@ def _depthwise_staged(operator: Operator, window: Window, sums: Sums) -> Step | 
     kernels = sums.rows.reshape(-1, *window.size)
     weights = kernels if planes is upright else kernels.transpose(0, 2, 1)
     signed = sums.variant != "clamped"
-    form = "doubled" if planes.doubled else "staged"
     words = planes.size[0] * planes.taps * _LANES * (2 if planes.doubled else 1)
-    if signed and planes.doubled and planes.size[0] == 1 and planes.size[1] <= _NARROW:
-        form, words = "narrow", 0
-        weights = np.pad(weights, ((0, 0), (0, 0), (0, _NARROW - planes.size[1])))
     call = Call(
-        kernel=f"tn_depthwise_{form}_{'signed' if signed else 'clamped'}",
+        kernel=f"tn_depthwise_{'doubled' if planes.doubled else 'staged'}_{'signed' if signed else 'clamped'}",
         record="tn_depthwise_staged",
         parameters={
             **planes.parameters(operator.activation().zero_point),
