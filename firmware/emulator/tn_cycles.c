@@ -18,8 +18,9 @@
  *   - a load from an unaligned address costs 1 more for a halfword, 1 or 2 for a word; a store does not;
  *   - IT costs nothing after an instruction of 2 bytes; a load or store that its condition skips costs 1.
  * Each interval starts with empty buffers and caches, so that it depends on nothing before it.
- * Not modelled: entry to exceptions and return, which an inference has none of; what instructions at both sides of a
- * 1 KB boundary of straight code save each other, because QEMU translates them apart; VDIV beside integer instructions.
+ * Not modelled: entry to exceptions and return, which an inference has none of; an IT block across a 1 KB boundary,
+ * where QEMU translates its parts apart: what is skipped there costs as if it were not; VDIV beside integer
+ * instructions.
  *
  * The prototypes are those of QEMU's plugin interface, version 1 (qemu-plugin.h, which Debian does not ship).
  */
@@ -72,9 +73,8 @@ struct kind {
 /* What QEMU translated in one piece: it is entered at its start, and only its last instruction branches. */
 struct block {
     uint32_t start, end;
-    enum tn_flow flow;
-    bool conditional;
-    bool is_straddled; /* starts with 4 bytes that are not aligned to 4 */
+    struct tn_insn first, tail;
+    unsigned first_cycles; /* as if nothing came before it */
 };
 
 static struct kind kinds[MAX_KINDS];
@@ -119,9 +119,27 @@ static void append_interval(void)
     dynamic_cycles = dynamic_loads = dynamic_stores = wait_cycles = 0;
 }
 
+static unsigned cost(const struct tn_insn *insn, const struct tn_insn *before)
+{
+    unsigned cycles = insn->cycles;
+
+    if (insn->is_it) {
+        return before->bytes == 2 ? 0 : 1;
+    }
+    if (insn->pipelines && before->single_load && !(insn->address & before->loaded)) {
+        cycles--;
+    }
+    if (insn->address & before->computed || insn->fp_reads & before->fp_computed) {
+        cycles++;
+    }
+    return cycles;
+}
+
 static unsigned refill_cycles(enum tn_flow flow, const struct block *target)
 {
-    return flow == TN_LOADED ? 3 : (unsigned)flow + target->is_straddled;
+    const bool is_straddled = target->first.bytes == 4 && target->start % 4 != 0;
+
+    return flow == TN_LOADED ? 3 : (unsigned)flow + is_straddled;
 }
 _Static_assert(TN_DIRECT == 1 && TN_INDIRECT == 2, "the least of P is the flow");
 
@@ -130,8 +148,14 @@ static void enter_block(unsigned cpu, void *data)
     const struct block *const block = data;
 
     (void)cpu;
-    if (last && last->flow != TN_NEXT && !(last->conditional && block->start == last->end)) {
-        dynamic_cycles += refill_cycles(last->flow, block);
+    if (last) {
+        const struct tn_insn *const before = &last->tail;
+
+        if (block->start == last->end && (before->flow == TN_NEXT || before->conditional)) {
+            dynamic_cycles += (uint64_t)cost(&block->first, before) - block->first_cycles;
+        } else if (before->flow != TN_NEXT) {
+            dynamic_cycles += refill_cycles(before->flow, block);
+        }
     }
     if (flash.wait_states) {
         wait_cycles += tn_flash_fetch(block->start, block->end);
@@ -167,22 +191,6 @@ static void load(unsigned cpu, uint32_t info, uint64_t address, void *data)
     if (flash.wait_states) {
         wait_cycles += tn_flash_read(at);
     }
-}
-
-static unsigned cost(const struct tn_insn *insn, const struct tn_insn *before)
-{
-    unsigned cycles = insn->cycles;
-
-    if (insn->is_it) {
-        return before->bytes == 2 ? 0 : 1;
-    }
-    if (insn->pipelines && before->single_load && !(insn->address & before->loaded)) {
-        cycles--;
-    }
-    if (insn->address & before->computed || insn->fp_reads & before->fp_computed) {
-        cycles++;
-    }
-    return cycles;
 }
 
 static struct tn_insn decode(const struct qemu_plugin_insn *insn)
@@ -263,13 +271,14 @@ static void translate(uint64_t id, struct qemu_plugin_tb *tb)
         struct tn_insn insn = decode(each);
         const bool skippable = conditional > 0;
 
+        insn.conditional |= skippable;
         if (i == 0) {
             block->start = address;
-            block->is_straddled = insn.bytes == 4 && address % 4 != 0;
+            block->first = insn;
+            block->first_cycles = cost(&insn, &before);
         }
         block->end = address + insn.bytes;
-        block->flow = insn.flow;
-        block->conditional = insn.conditional || skippable;
+        block->tail = insn;
         count(each, &insn, skippable && insn.words ? 1 : cost(&insn, &before), skippable);
         watch(each, &insn);
         conditional = insn.is_it ? it_length(each) : conditional - (conditional > 0);

@@ -123,6 +123,10 @@ SNIPPETS = {
     "bl 1f; b 2f; .balign 4; 1: push {r4, lr}; pop {r4, pc}; .balign 4; 2: nop": 2 + 3 + (1 + 2 + 3) + 2 + 1,
     "tbb [pc, r0]; .byte 1, 1; 1: nop": 6 + 1,
     "ldr pc, =1f + 1; .balign 4; 1: nop": 5 + 1,
+    # QEMU translates code at both sides of a 1 KB boundary apart.
+    "b 1f; .balign 1024; .space 1020; 1: ldr.w r0, [r7]; ldr.w r1, [r9]": 1 + 1 + 3,
+    "b 1f; .balign 1024; .space 1020; 1: add.w r0, r7, #4; ldr.w r1, [r0]": 1 + 1 + 4,
+    "b 1f; .balign 1024; .space 1020; 1: cmp r0, r0; bne 1b; it eq; addeq r0, #1": 1 + 1 + 3,
     # IT is folded into an instruction of 2 bytes before it; what it skips takes a cycle.
     "movs r0, #0; it eq; addeq r0, #1": 2,
     "movs.w r0, #0; it eq; addeq r0, #1": 3,
