@@ -66,6 +66,13 @@ def search(path: str | Path, config: str | Path | None = None, **sections: Mappi
     return study
 
 
-def measure(model: str | Path, *, board: str = "netduinoplus2", inputs: str | Path | None = None) -> dict[str, Any]:
+def measure(
+    model: str | Path,
+    *,
+    board: str = "netduinoplus2",
+    inputs: str | Path | None = None,
+    keep_constant_channels: bool = False,
+) -> dict[str, Any]:
     """Measure a .tflite file; `inputs` is a raw int8 file. Raises as `study.single.measure_file`."""
-    return single.measure_file(Path(model), board, None if inputs is None else Path(inputs))
+    source = None if inputs is None else Path(inputs)
+    return single.measure_file(Path(model), board, source, keep_constant_channels=keep_constant_channels)

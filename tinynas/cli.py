@@ -27,6 +27,9 @@ app = typer.Typer(
 StudyArgument = Annotated[Path, typer.Argument(help="The study's file.", metavar="STUDY")]
 BoardOption = Annotated[str, typer.Option("--board", help="Board of a .tflite file: see tinynas boards.")]
 PortOption = Annotated[str | None, typer.Option(help="Serial port or URL of a physical board.")]
+KeepOption = Annotated[
+    bool, typer.Option("--keep-constant-channels", help="Compute channels, too, that cannot influence the output.")
+]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object to stdout.")]
 
 INTERRUPTED = 130
@@ -213,12 +216,13 @@ def export(
 def compile_(
     model: Annotated[Path, typer.Argument(help="An int8 .tflite file.")],
     output: Annotated[Path, typer.Option(help="Folder to write.")] = Path("generated"),
+    keep_constant_channels: KeepOption = False,
     as_json: JsonOption = False,
 ) -> None:
     """Compile an int8 .tflite file to C."""
     from tinynas.study.single import compile_file
 
-    _print(compile_file(model, output), as_json=as_json)
+    _print(compile_file(model, output, keep_constant_channels=keep_constant_channels), as_json=as_json)
 
 
 @app.command(epilog="Example: tinynas measure model.tflite --board netduinoplus2 --input input.bin --json")
@@ -230,12 +234,15 @@ def measure(
     ] = None,
     port: PortOption = None,
     repeats: Annotated[int, typer.Option(min=1, max=1000, help="Timed inferences for each input.")] = 3,
+    keep_constant_channels: KeepOption = False,
     as_json: JsonOption = False,
 ) -> None:
     """Measure an int8 .tflite file on a board; its outputs must equal tflite-micro's byte for byte."""
     from tinynas.study.single import measure_file
 
-    found = measure_file(model, board, input_, port=port, repeats=repeats)
+    found = measure_file(
+        model, board, input_, port=port, repeats=repeats, keep_constant_channels=keep_constant_channels
+    )
     if not as_json:
         found["outputs"] = f"{len(found['outputs'])} equal to tflite-micro's, byte for byte (--json prints them)"
     _print(found, as_json=as_json)
@@ -249,6 +256,7 @@ def profile(
         Path | None, typer.Option("--input", help="Raw int8 file; its first input is run. [default: a random one]")
     ] = None,
     picture: Annotated[Path | None, typer.Option(help="Draw the arena over time to this .svg file.")] = None,
+    keep_constant_channels: KeepOption = False,
     as_json: JsonOption = False,
 ) -> None:
     """Show where a network's time and memory go, layer by layer, on an emulated board."""
@@ -258,7 +266,7 @@ def profile(
     if picture is not None:
         require_svg(picture)
     with stages_shown() as notify:
-        found = profile_file(model, board, input_, notify=notify)
+        found = profile_file(model, board, input_, keep_constant_channels=keep_constant_channels, notify=notify)
     if picture is not None:
         write_picture(found, picture)
     if as_json:

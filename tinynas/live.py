@@ -250,6 +250,12 @@ def profile_table(found: Profile) -> None:
         console.print(f"RAM   {sram.total:,} B: {parts}", highlight=False)
         parts = f"code {flash.code or 0:,}, constants {flash.constants:,}"
         console.print(f"flash {flash.total:,} B: {parts}", highlight=False)
+    if found.program.channels_left_out:
+        console.print(
+            f"{found.program.channels_left_out:,} channels that cannot influence the output are left out:"
+            " --keep-constant-channels computes them.",
+            highlight=False,
+        )
     picture = text_picture(found.program, width=max(20, min(60, console.width - 45)))
     console.print(f"\n{picture}", markup=False, highlight=False, soft_wrap=True)
 

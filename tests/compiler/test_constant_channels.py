@@ -90,3 +90,15 @@ def test_half_the_work_of_vww_goes_away(check_equal: Callable[..., None]) -> Non
     # Far above what it takes, 0.03 s.
     assert time.process_time() - started < 1
     check_equal([tflite], samples=10)
+
+
+@needs_references
+def test_the_generated_code_tells_what_was_left_out() -> None:
+    program = compile_network((MODELS / "vww.tflite").read_bytes())
+    assert program.channels_left_out > 2000
+    assert f" * Left out {program.channels_left_out:,} channels" in program.files["network.h"].decode()
+    source = program.files["network.c"].decode().replace("\n *", "")
+    assert "68 of 128 input channels and 96 of 128 output channels left out: constant or unread. 69,120 MAC" in source
+    whole = compile_network((MODELS / "vww.tflite").read_bytes(), keep_constant_channels=True)
+    assert whole.channels_left_out == 0
+    assert b"left out" not in b"".join(whole.files.values())

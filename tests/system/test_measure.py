@@ -50,6 +50,16 @@ def test_a_measurement_repeats_to_the_instruction_and_takes_several_inputs(tmp_p
 
 
 @needs_models
+def test_constant_channels_cost_time_and_flash_and_change_no_output(tmp_path):
+    given = (MODELS / "vww.tflite", "--input", MODELS / "vww.in.bin", "--repeats", 1)
+    slim, whole = measure(*given), measure(*given, "--keep-constant-channels")
+    assert slim["outputs"] == whole["outputs"]
+    assert slim["channels_left_out"] > whole["channels_left_out"] == 0
+    assert slim["instructions"] < 0.7 * whole["instructions"]
+    assert slim["flash_bytes"]["constants"] < 0.25 * whole["flash_bytes"]["constants"]
+
+
+@needs_models
 def test_an_input_of_another_size_is_refused_with_both_numbers(tmp_path):
     (tmp_path / "short.bin").write_bytes(bytes(639))
     result = subprocess.run(

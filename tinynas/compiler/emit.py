@@ -44,6 +44,7 @@ def emit(
         outputs=(_tensor_info(graph.output),),
         layers=layers,
         kernels=kernels,
+        channels_left_out=graph.channels_left_out,
     )
     symbols = {id(constant): symbol for symbol, constant in tables.items()}
     body = [
@@ -206,6 +207,8 @@ def _write_summary(program: Program, name: str) -> str:
     """The header's opening comment: what the network is, what it needs, how it is used."""
     guard, source, result = f"TN_{name.upper()}", program.inputs[0], program.outputs[0]
     macs = sum(layer.macs for layer in program.layers)
+    channels = program.channels_left_out
+    left_out = f"\n * Left out {channels:,} channels that are constant or that nothing reads" if channels else ""
     return f"""/* {name}: an int8 network, compiled by tinynas. Do not edit.
  *
  * Model    SHA-256 {program.sha256}
@@ -213,7 +216,7 @@ def _write_summary(program: Program, name: str) -> str:
  * Output   {result.name}: {_shape(result.shape)}; value = {result.scale:.9g} * (int8 - {result.zero_point})
  * RAM      {program.arena_bytes:,} B arena (input and output included; at least {program.arena_lower_bound_bytes:,})
  * Flash    {program.constants_bytes:,} B of constants, and the code
- * Work     {macs:,} multiply-accumulates per inference, {len(program.layers)} layers
+ * Work     {macs:,} multiply-accumulates per inference, {len(program.layers)} layers{left_out}
  *
  * Use, in one thread at a time:
  *

@@ -142,12 +142,16 @@ class Operator:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Graph:
-    """A network with one int8 input and one int8 output; operators in an order in which each finds its inputs done."""
+    """A network with one int8 input and one int8 output; operators in an order in which each finds its inputs done.
+
+    channels_left_out: over all activations, by passes.
+    """
 
     operators: tuple[Operator, ...]
     input: Tensor
     output: Tensor
     sha256: str
+    channels_left_out: int = 0
 
 
 def read_graph(tflite: bytes) -> Graph:

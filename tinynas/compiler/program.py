@@ -56,7 +56,8 @@ class Program:
     activations, input and output included; arena_lower_bound_bytes: below which no plan for these steps can go;
     arena: what lies where and when, by offset; constants_bytes: weights and tables in flash; inputs, outputs: one each;
     layers: one per operator, in order; kernels: the headers of firmware/lib that the sources include, those they
-    include themselves not among them.
+    include themselves not among them; channels_left_out: over all activations, those that are constant or that
+    nothing reads.
     """
 
     files: dict[str, bytes]
@@ -69,3 +70,4 @@ class Program:
     outputs: tuple[TensorInfo, ...]
     layers: tuple[LayerInfo, ...]
     kernels: tuple[str, ...]
+    channels_left_out: int = 0

@@ -91,6 +91,7 @@ class Profile:
             **self.whole.to_json(),
             "sram_bytes": cost["sram_bytes"],
             "flash_bytes": cost["flash_bytes"],
+            "channels_left_out": self.program.channels_left_out,
             "layers": [
                 {**_described(layer), **work.to_json()}
                 for layer, work in zip(self.program.layers, self.layers, strict=True)
@@ -111,7 +112,12 @@ def _described(layer: LayerInfo) -> dict[str, Any]:
 
 
 def profile_file(
-    path: Path, board_name: str, input_path: Path | None = None, *, notify: Callable[[str], None] = lambda stage: None
+    path: Path,
+    board_name: str,
+    input_path: Path | None = None,
+    *,
+    keep_constant_channels: bool = False,
+    notify: Callable[[str], None] = lambda stage: None,
 ) -> Profile:
     """Run a .tflite file on an emulated board and count each layer's work in one inference.
 
@@ -127,7 +133,7 @@ def profile_file(
     require_emulated(board)
     tflite = read_model(path)
     notify("compile")
-    program = compile_network(tflite, target=board.target)
+    program = compile_network(tflite, target=board.target, keep_constant_channels=keep_constant_channels)
     inputs = read_inputs(input_path, program, samples=1)[:1]
     notify("build")
     with held_desk() as desk:

