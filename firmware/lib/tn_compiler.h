@@ -23,10 +23,12 @@
 #define TN_ASSEMBLY __attribute__((naked, noipa, unused)) static
 #endif
 
-/* Before a loop: repeats its body four times in a row. */
+/* Before a loop: repeats its body two or four times in a row. */
 #if defined __clang__ || (defined __GNUC__ && __GNUC__ >= 8)
+#define TN_UNROLL_2 _Pragma("GCC unroll 2")
 #define TN_UNROLL_4 _Pragma("GCC unroll 4")
 #else
+#define TN_UNROLL_2
 #define TN_UNROLL_4
 #endif
 

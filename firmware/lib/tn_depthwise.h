@@ -7,6 +7,7 @@
 #ifndef TN_DEPTHWISE_H
 #define TN_DEPTHWISE_H
 
+#include "tn_dsp.h"
 #include "tn_fixed_point.h"
 #include "tn_window.h"
 
@@ -19,6 +20,25 @@ struct tn_depthwise {
     struct tn_rescale rescale;
 };
 
+/* Adds one tap of four channels. */
+TN_FOLDED void tn_depthwise_taps(const int8_t *x, const int8_t *weights, uint32_t *sums)
+{
+#ifdef __ARM_FEATURE_DSP
+    const uint32_t even = tn_sxtb16(tn_load4(x)), odd = tn_sxtb16_odd(tn_load4(x));
+    const uint32_t even_weights = tn_sxtb16(tn_load4(weights)), odd_weights = tn_sxtb16_odd(tn_load4(weights));
+
+    sums[0] = tn_smlabb(even, even_weights, sums[0]);
+    sums[1] = tn_smlabb(odd, odd_weights, sums[1]);
+    sums[2] = tn_smlatt(even, even_weights, sums[2]);
+    sums[3] = tn_smlatt(odd, odd_weights, sums[3]);
+#else
+    sums[0] += (uint32_t)(x[0] * weights[0]);
+    sums[1] += (uint32_t)(x[1] * weights[1]);
+    sums[2] += (uint32_t)(x[2] * weights[2]);
+    sums[3] += (uint32_t)(x[3] * weights[3]);
+#endif
+}
+
 /* Adds the taps of four channels; `input` is the window's first pixel at the first channel. Inlined with literal
  * sizes for the usual windows, so that their taps are unrolled. */
 TN_FOLDED void tn_depthwise_inside(const struct tn_window *w, int32_t height, int32_t width, const int8_t *input,
@@ -26,20 +46,17 @@ TN_FOLDED void tn_depthwise_inside(const struct tn_window *w, int32_t height, in
 {
     const int32_t step_x = w->dilation_x * w->channels;
     const int32_t step_y = w->dilation_y * w->in_width * w->channels;
-    uint32_t s0 = sums[0], s1 = sums[1], s2 = sums[2], s3 = sums[3];
+    uint32_t found[4] = {sums[0], sums[1], sums[2], sums[3]};
 
     for (int32_t i = 0; i < height; i++, input += step_y) {
         const int8_t *x = input;
 
         TN_UNROLL_4
         for (int32_t j = 0; j < width; j++, x += step_x, weights += 4) {
-            s0 += (uint32_t)(x[0] * weights[0]);
-            s1 += (uint32_t)(x[1] * weights[1]);
-            s2 += (uint32_t)(x[2] * weights[2]);
-            s3 += (uint32_t)(x[3] * weights[3]);
+            tn_depthwise_taps(x, weights, found);
         }
     }
-    sums[0] = s0, sums[1] = s1, sums[2] = s2, sums[3] = s3;
+    sums[0] = found[0], sums[1] = found[1], sums[2] = found[2], sums[3] = found[3];
 }
 
 /* Where the window's tap in column `x` lies: in the row, which is `columns` pixels long, or outside. */
@@ -56,7 +73,7 @@ TN_FOLDED void tn_depthwise_edge(const struct tn_depthwise *layer, const int8_t 
     const struct tn_window *const w = &layer->window;
     const int8_t padding = (int8_t)layer->padding;
     const int8_t outside[4] = {padding, padding, padding, padding};
-    uint32_t s0 = sums[0], s1 = sums[1], s2 = sums[2], s3 = sums[3];
+    uint32_t found[4] = {sums[0], sums[1], sums[2], sums[3]};
 
     for (int32_t i = 0, y = y0; i < w->height; i++, y += w->dilation_y) {
         /* No column lies inside where the row does not. */
@@ -68,13 +85,10 @@ TN_FOLDED void tn_depthwise_edge(const struct tn_depthwise *layer, const int8_t 
         for (int32_t j = 0; j < w->width; j++, x += w->dilation_x, weights += 4) {
             const int8_t *const tap = tn_depthwise_tap(row, x, columns, w->channels, outside);
 
-            s0 += (uint32_t)(tap[0] * weights[0]);
-            s1 += (uint32_t)(tap[1] * weights[1]);
-            s2 += (uint32_t)(tap[2] * weights[2]);
-            s3 += (uint32_t)(tap[3] * weights[3]);
+            tn_depthwise_taps(tap, weights, found);
         }
     }
-    sums[0] = s0, sums[1] = s1, sums[2] = s2, sums[3] = s3;
+    sums[0] = found[0], sums[1] = found[1], sums[2] = found[2], sums[3] = found[3];
 }
 
 /* The taps of one channel, inside or outside, added to `sum`. */

@@ -1,23 +1,14 @@
 /* DEPTHWISE_CONV_2D with a window of 3x3 and stride 1 or 2, on a CPU with DSP instructions.
  *
- * Four channels at a time, a strip of six (stride 1) or three (stride 2) columns of outputs after another: the strip's
- * inputs are staged as planes (tn_planes.h), then each channel is computed with its nine weights in registers. A strip
- * hands its last column pair on to the next, so nothing is read from the image after outputs may lie there: the output
- * may overwrite the input.
- *
- * Requantisation takes two instructions. For halves rounded up, TensorFlow Lite's two roundings of
- * t = accumulator * multiplier / 2^31 are one floor, floor((t + 1/2 + 2^(shift-1)) / 2^shift). The weights and the bias
- * are shifted left by 2 <= k <= 8 in advance, so that every channel shifts right by the same literal, 10 (where
- * 3 <= shift <= 9) or 17 (10 <= shift <= 16): SSAT(SMMLA(accumulator << k, multiplier, addend), 8, ASR 10). That halves
- * are rounded up does not show where negative values are clamped to the zero point anyway.
+ * Four channels at a time, one strip of columns after another: the strip's inputs, 8 columns in the narrow form and 16 in
+ * the wide one, are staged as planes (tn_planes.h), then each channel is computed with its weights in registers. A strip
+ * hands its last pair of columns on to the next, so nothing is read from the image after outputs may lie there: the
+ * output may overwrite the input.
  */
 #ifndef TN_DEPTHWISE_3X3_H
 #define TN_DEPTHWISE_3X3_H
 
-#include <stddef.h>
-
-#include "tn_fixed_point.h"
-#include "tn_planes.h"
+#include "tn_strip_3x3.h"
 
 /* The output's zero point and lower clamp are -128, the upper clamp is 127; there are two rows of outputs at least. */
 struct tn_depthwise_3x3 {
@@ -25,428 +16,128 @@ struct tn_depthwise_3x3 {
     int32_t stride;
 };
 
-/* Words in a row of a plane, and in a row of the four planes. */
-enum { TN_3X3_PITCH = 4, TN_3X3_ROW = 4 * TN_3X3_PITCH };
-
-/* What a strip's channels have in common. */
-struct tn_strip_3x3 {
-    int32_t column_step; /* of the output [B] */
-    int32_t row_step;
-    int32_t rows; /* of outputs */
-    int32_t columns;
-};
-
-#if defined(__ARM_FEATURE_DSP) && defined(__thumb2__)
-
-_Static_assert(offsetof(struct tn_strip_3x3, column_step) == 0 && offsetof(struct tn_strip_3x3, row_step) == 4 &&
-                   offsetof(struct tn_strip_3x3, rows) == 8 && offsetof(struct tn_strip_3x3, columns) == 12,
-               "the assembly loads them in this order");
-
-/* Registers: r0 plane, r1 output, r2:r3 two words of a row of the plane, r4-r7 sums, r8-r12 and lr the weights:
- * (w0, w1) and (w1, w2) for each row of the window.
- * Stack: 0 bias, 4 multiplier, 8 addend, 12 column step, 16 row step, 20 the plane's last row of windows, 24 columns
- * left, 28 plane and 32 output at this column's top; the caller's arguments are behind the saved registers.
- * After SXTB16 and the shift left by k, what spills from the low half into the high half is cleared. */
-#define TN_3X3_ENTER(row_shift, row_bytes, addend) \
-    "push {r4-r11, lr}\n\t"                        \
-    "ldm r0, {r7-r10}\n\t"                         \
-    "ldrd r4, r5, [sp, #36]\n\t"                   \
-    "ldr r0, [sp, #44]\n\t"                        \
-    "sub sp, #36\n\t"                              \
-    "lsls r4, r0\n\t"                              \
-    "movs r6, #1\n\t"                              \
-    "lsls r6, r0\n\t"                              \
-    "lsrs r6, #2\n\t"                              \
-    "sub r6, r6, #" addend "\n\t"                  \
-    "add r9, r1, r9, lsl #" row_shift "\n\t"       \
-    "sub r9, r9, #" row_bytes "\n\t"               \
-    "mov r11, r1\n\t"                              \
-    "mov r12, r2\n\t"                              \
-    "stm sp, {r4-r12}\n\t"                         \
-    "mov r4, #0x10000\n\t"                         \
-    "lsl r5, r4, r0\n\t"                           \
-    "subs r4, r5, r4\n\t"                          \
-    "ldr r5, [r3]\n\t"                             \
-    "sxtb16 r6, r5\n\t"                            \
-    "sxtb16 r7, r5, ror #8\n\t"                    \
-    "lsls r6, r0\n\t"                              \
-    "lsls r7, r0\n\t"                              \
-    "pkhbt r8, r6, r7, lsl #16\n\t"                \
-    "bics r6, r4\n\t"                              \
-    "pkhbt r9, r7, r6\n\t"                         \
-    "ldr r5, [r3, #3]\n\t"                         \
-    "sxtb16 r6, r5\n\t"                            \
-    "sxtb16 r7, r5, ror #8\n\t"                    \
-    "lsls r6, r0\n\t"                              \
-    "lsls r7, r0\n\t"                              \
-    "pkhbt r10, r6, r7, lsl #16\n\t"               \
-    "bics r6, r4\n\t"                              \
-    "pkhbt r11, r7, r6\n\t"                        \
-    "ldr r5, [r3, #5]\n\t"                         \
-    "sxtb16 r6, r5\n\t"                            \
-    "sxtb16 r7, r5, ror #8\n\t"                    \
-    "lsls r6, r0\n\t"                              \
-    "lsls r7, r0\n\t"                              \
-    "bics r6, r4\n\t"                              \
-    "bics r7, r4\n\t"                              \
-    "pkhbt r12, r7, r6\n\t"                        \
-    "pkhtb lr, r7, r6, asr #16\n\t"                \
-    "mov r0, r1\n\t"                               \
-    "mov r1, r2\n\t"
-
-#define TN_3X3_ARGUMENTS                                                                                             \
-    const struct tn_strip_3x3 *strip __attribute__((unused)), const uint32_t *plane __attribute__((unused)),         \
-        int8_t *output __attribute__((unused)), const int8_t *weights __attribute__((unused)),                       \
-        int32_t bias __attribute__((unused)), int32_t multiplier __attribute__((unused)),                            \
-        int32_t scale __attribute__((unused))
-
-#define TN_3X3_LEAVE       \
-    "add sp, #36\n\t"      \
-    "pop {r4-r11, pc}\n\t"
-
-#define TN_3X3_STRIDE_1(name, shift, addend)                                                                          \
-TN_ASSEMBLY void name(TN_3X3_ARGUMENTS)                                                                               \
-{                                                                                                                     \
-    __asm__(TN_3X3_ENTER("6", "64", addend)                                                                           \
-            "ldr r2, [sp, #24]\n\t"                                                                                   \
-            "subs r2, #2\n\t"                                                                                         \
-            "blo 4f\n"                                                                                                \
-                                                                                                                      \
-            "1:\n\t"                                                                                                  \
-            "str r2, [sp, #24]\n"                                                                                     \
-                                                                                                                      \
-            "2:\n\t"                                                                                                  \
-            "ldrd r2, r3, [r0, #64]\n\t"                                                                              \
-            "ldr r6, [sp]\n\t"                                                                                        \
-            "smlad r4, r2, r10, r6\n\t"                                                                               \
-            "smlatb r5, r2, r10, r6\n\t"                                                                              \
-            "smlatb r7, r2, r8, r6\n\t"                                                                               \
-            "smlad r6, r2, r8, r6\n\t"                                                                                \
-            "smlabt r4, r3, r11, r4\n\t"                                                                              \
-            "smlad r5, r3, r11, r5\n\t"                                                                               \
-            "smlabt r6, r3, r9, r6\n\t"                                                                               \
-            "smlad r7, r3, r9, r7\n\t"                                                                                \
-            "ldrd r2, r3, [r0, #128]\n\t"                                                                             \
-            "smlad r4, r2, r12, r4\n\t"                                                                               \
-            "smlatb r5, r2, r12, r5\n\t"                                                                              \
-            "smlad r6, r2, r10, r6\n\t"                                                                               \
-            "smlatb r7, r2, r10, r7\n\t"                                                                              \
-            "smlabt r4, r3, lr, r4\n\t"                                                                               \
-            "smlad r5, r3, lr, r5\n\t"                                                                                \
-            "smlabt r6, r3, r11, r6\n\t"                                                                              \
-            "smlad r7, r3, r11, r7\n\t"                                                                               \
-            "ldrd r2, r3, [r0, #192]\n\t"                                                                             \
-            "smlad r6, r2, r12, r6\n\t"                                                                               \
-            "smlatb r7, r2, r12, r7\n\t"                                                                              \
-            "smlabt r6, r3, lr, r6\n\t"                                                                               \
-            "smlad r7, r3, lr, r7\n\t"                                                                                \
-            "ldrd r2, r3, [r0], #128\n\t"                                                                             \
-            "smlad r4, r2, r8, r4\n\t"                                                                                \
-            "smlatb r5, r2, r8, r5\n\t"                                                                               \
-            "smlabt r4, r3, r9, r4\n\t"                                                                               \
-            "smlad r5, r3, r9, r5\n\t"                                                                                \
-            "ldrd r2, r3, [sp, #4]\n\t"                                                                               \
-            "smmla r4, r4, r2, r3\n\t"                                                                                \
-            "smmla r5, r5, r2, r3\n\t"                                                                                \
-            "smmla r6, r6, r2, r3\n\t"                                                                                \
-            "smmla r7, r7, r2, r3\n\t"                                                                                \
-            "ldrd r2, r3, [sp, #12]\n\t"                                                                              \
-            "ssat r4, #8, r4, asr #" shift "\n\t"                                                                     \
-            "ssat r5, #8, r5, asr #" shift "\n\t"                                                                     \
-            "ssat r6, #8, r6, asr #" shift "\n\t"                                                                     \
-            "ssat r7, #8, r7, asr #" shift "\n\t"                                                                     \
-            "strb r4, [r1]\n\t"                                                                                       \
-            "strb r5, [r1, r2]\n\t"                                                                                   \
-            "add r1, r3\n\t"                                                                                          \
-            "strb r6, [r1]\n\t"                                                                                       \
-            "strb r7, [r1, r2]\n\t"                                                                                   \
-            "add r1, r3\n\t"                                                                                          \
-            "ldr r2, [sp, #20]\n\t"                                                                                   \
-            "cmp r0, r2\n\t"                                                                                          \
-            "blo 2b\n\t"                                                                                              \
-            "bne 3f\n\t"                                                                                              \
-            "subs r0, #64\n\t"                                                                                        \
-            "subs r1, r1, r3\n\t"                                                                                     \
-            "b 2b\n"                                                                                                  \
-                                                                                                                      \
-            "3:\n\t"                                                                                                  \
-            "adds r2, #4\n\t"                                                                                         \
-            "str r2, [sp, #20]\n\t"                                                                                   \
-            "ldrd r0, r1, [sp, #28]\n\t"                                                                              \
-            "ldr r2, [sp, #12]\n\t"                                                                                   \
-            "adds r0, #4\n\t"                                                                                         \
-            "add r1, r1, r2, lsl #1\n\t"                                                                              \
-            "strd r0, r1, [sp, #28]\n\t"                                                                              \
-            "ldr r2, [sp, #24]\n\t"                                                                                   \
-            "subs r2, #2\n\t"                                                                                         \
-            "bhs 1b\n"                                                                                                \
-                                                                                                                      \
-            "4:\n\t"                                                                                                  \
-            "adds r2, #1\n\t"                                                                                         \
-            "bne 6f\n"                                                                                                \
-                                                                                                                      \
-            "5:\n\t"                                                                                                  \
-            "ldrd r2, r3, [r0, #64]\n\t"                                                                              \
-            "ldr r6, [sp]\n\t"                                                                                        \
-            "smlad r4, r2, r10, r6\n\t"                                                                               \
-            "smlad r6, r2, r8, r6\n\t"                                                                                \
-            "smlabt r4, r3, r11, r4\n\t"                                                                              \
-            "smlabt r6, r3, r9, r6\n\t"                                                                               \
-            "ldrd r2, r3, [r0, #128]\n\t"                                                                             \
-            "smlad r4, r2, r12, r4\n\t"                                                                               \
-            "smlad r6, r2, r10, r6\n\t"                                                                               \
-            "smlabt r4, r3, lr, r4\n\t"                                                                               \
-            "smlabt r6, r3, r11, r6\n\t"                                                                              \
-            "ldrd r2, r3, [r0, #192]\n\t"                                                                             \
-            "smlad r6, r2, r12, r6\n\t"                                                                               \
-            "smlabt r6, r3, lr, r6\n\t"                                                                               \
-            "ldrd r2, r3, [r0], #128\n\t"                                                                             \
-            "smlad r4, r2, r8, r4\n\t"                                                                                \
-            "smlabt r4, r3, r9, r4\n\t"                                                                               \
-            "ldrd r2, r3, [sp, #4]\n\t"                                                                               \
-            "smmla r4, r4, r2, r3\n\t"                                                                                \
-            "smmla r6, r6, r2, r3\n\t"                                                                                \
-            "ldrd r2, r3, [sp, #16]\n\t"                                                                              \
-            "ssat r4, #8, r4, asr #" shift "\n\t"                                                                     \
-            "ssat r6, #8, r6, asr #" shift "\n\t"                                                                     \
-            "strb r4, [r1]\n\t"                                                                                       \
-            "strb r6, [r1, r2]\n\t"                                                                                   \
-            "add r1, r1, r2, lsl #1\n\t"                                                                              \
-            "cmp r0, r3\n\t"                                                                                          \
-            "blo 5b\n\t"                                                                                              \
-            "bne 6f\n\t"                                                                                              \
-            "subs r0, #64\n\t"                                                                                        \
-            "subs r1, r1, r2\n\t"                                                                                     \
-            "b 5b\n"                                                                                                  \
-                                                                                                                      \
-            "6:\n\t" TN_3X3_LEAVE);                                                                                   \
-}
-
-/* One column by two rows of outputs at a time: they share the middle one of five rows. */
-#define TN_3X3_STRIDE_2(name, shift, addend)                                                                          \
-TN_ASSEMBLY void name(TN_3X3_ARGUMENTS)                                                                               \
-{                                                                                                                     \
-    __asm__(TN_3X3_ENTER("7", "128", addend)                                                                          \
-            "1:\n\t"                                                                                                  \
-            "strd r0, r1, [sp, #28]\n"                                                                                \
-                                                                                                                      \
-            "2:\n\t"                                                                                                  \
-            "ldrd r2, r3, [r0, #128]\n\t"                                                                             \
-            "ldr r6, [sp]\n\t"                                                                                        \
-            "smlad r4, r2, r12, r6\n\t"                                                                               \
-            "smlad r6, r2, r8, r6\n\t"                                                                                \
-            "smlabt r4, r3, lr, r4\n\t"                                                                               \
-            "smlabt r6, r3, r9, r6\n\t"                                                                               \
-            "ldrd r2, r3, [r0, #64]\n\t"                                                                              \
-            "smlad r4, r2, r10, r4\n\t"                                                                               \
-            "smlabt r4, r3, r11, r4\n\t"                                                                              \
-            "ldrd r2, r3, [r0, #192]\n\t"                                                                             \
-            "smlad r6, r2, r10, r6\n\t"                                                                               \
-            "smlabt r6, r3, r11, r6\n\t"                                                                              \
-            "ldrd r2, r3, [r0, #256]\n\t"                                                                             \
-            "smlad r6, r2, r12, r6\n\t"                                                                               \
-            "smlabt r6, r3, lr, r6\n\t"                                                                               \
-            "ldrd r2, r3, [r0], #256\n\t"                                                                             \
-            "smlad r4, r2, r8, r4\n\t"                                                                                \
-            "smlabt r4, r3, r9, r4\n\t"                                                                               \
-            "ldrd r2, r3, [sp, #4]\n\t"                                                                               \
-            "smmla r4, r4, r2, r3\n\t"                                                                                \
-            "smmla r6, r6, r2, r3\n\t"                                                                                \
-            "ldrd r2, r3, [sp, #16]\n\t"                                                                              \
-            "ssat r4, #8, r4, asr #" shift "\n\t"                                                                     \
-            "ssat r6, #8, r6, asr #" shift "\n\t"                                                                     \
-            "strb r4, [r1]\n\t"                                                                                       \
-            "strb r6, [r1, r2]\n\t"                                                                                   \
-            "add r1, r1, r2, lsl #1\n\t"                                                                              \
-            "cmp r0, r3\n\t"                                                                                          \
-            "blo 2b\n\t"                                                                                              \
-            "bne 3f\n\t"                                                                                              \
-            "subs r0, #128\n\t"                                                                                       \
-            "subs r1, r1, r2\n\t"                                                                                     \
-            "b 2b\n"                                                                                                  \
-                                                                                                                      \
-            "3:\n\t"                                                                                                  \
-            "adds r3, #4\n\t"                                                                                         \
-            "str r3, [sp, #20]\n\t"                                                                                   \
-            "ldrd r0, r1, [sp, #28]\n\t"                                                                              \
-            "ldr r2, [sp, #12]\n\t"                                                                                   \
-            "adds r0, #4\n\t"                                                                                         \
-            "add r1, r2\n\t"                                                                                          \
-            "ldr r2, [sp, #24]\n\t"                                                                                   \
-            "subs r2, #1\n\t"                                                                                         \
-            "str r2, [sp, #24]\n\t"                                                                                   \
-            "bhi 1b\n\t" TN_3X3_LEAVE);                                                                               \
-}
-
-TN_3X3_STRIDE_1(tn_strip_3x3_stride_1, "10", "130560")
-TN_3X3_STRIDE_2(tn_strip_3x3_stride_2, "10", "130560")
-TN_3X3_STRIDE_1(tn_strip_3x3_stride_1_far, "17", "16711680")
-TN_3X3_STRIDE_2(tn_strip_3x3_stride_2_far, "17", "16711680")
-
-#else
-
-#define TN_3X3_TWIN(name, stride, shift)                                                                             \
-    static inline void name(const struct tn_strip_3x3 *strip, const uint32_t *plane, int8_t *output,                 \
-                            const int8_t *weights, int32_t bias, int32_t multiplier, int32_t scale)                  \
-    {                                                                                                                \
-        tn_strip_3x3(strip, stride, shift, plane, output, weights, bias, multiplier, scale);                         \
-    }
-
-/* scale: the shift left k. */
-TN_FOLDED void tn_strip_3x3(const struct tn_strip_3x3 *strip, int32_t stride, int32_t shift, const uint32_t *plane,
-                            int8_t *output, const int8_t *weights, int32_t bias, int32_t multiplier, int32_t scale)
-{
-    const int32_t addend = (1 << scale >> 2) + (1 << (shift - 1)) - 128 * (1 << shift);
-
-    for (int32_t y = 0; y < strip->rows; y++) {
-        for (int32_t x = 0; x < strip->columns; x++) {
-            uint32_t sum = (uint32_t)bias << scale;
-
-            for (int32_t i = 0; i < 9; i++) {
-                const uint32_t *const row = plane + (y * stride + i / 3) * TN_3X3_ROW;
-
-                sum += (uint32_t)(tn_planes_value(row, x * stride + i % 3) * (weights[i] * (1 << scale)));
-            }
-            const int32_t high = (int32_t)(((int64_t)(int32_t)sum * multiplier) >> 32);
-
-            output[y * strip->row_step + x * strip->column_step] = (int8_t)tn_ssat8((high + addend) >> shift);
-        }
-    }
-}
-
-TN_3X3_TWIN(tn_strip_3x3_stride_1, 1, 10)
-TN_3X3_TWIN(tn_strip_3x3_stride_2, 2, 10)
-TN_3X3_TWIN(tn_strip_3x3_stride_1_far, 1, 17)
-TN_3X3_TWIN(tn_strip_3x3_stride_2_far, 2, 17)
-
-#endif
-
-/* A channel whose factor no literal shift suits: rare, so small rather than fast. */
-TN_APART void tn_strip_3x3_exact(const struct tn_strip_3x3 *strip, int32_t stride, const uint32_t *plane, int8_t *output,
-                                 const int8_t *weights, int32_t bias, int32_t multiplier, int32_t shift)
-{
-    static const struct tn_rescale rescale = {.zero_point = -128, .low = -128, .high = 127};
-
-    for (int32_t y = 0; y < strip->rows; y++) {
-        for (int32_t x = 0; x < strip->columns; x++) {
-            uint32_t sum = (uint32_t)bias;
-
-            for (int32_t i = 0; i < 9; i++) {
-                const uint32_t *const row = plane + (y * stride + i / 3) * TN_3X3_ROW;
-
-                sum += (uint32_t)(tn_planes_value(row, x * stride + i % 3) * weights[i]);
-            }
-            output[y * strip->row_step + x * strip->column_step] = tn_rescale(&rescale, 1, sum, multiplier, -shift);
-        }
-    }
-}
-
 /* A pair of columns of `count` rows. `left`, `right`: literals, whether that column is inside the image. */
-TN_FOLDED void tn_stage_3x3(const int8_t *from, const struct tn_planes *planes, int32_t count, int32_t left,
-                            int32_t right, uint32_t *to)
+TN_FOLDED void tn_stage_3x3(const int8_t *from, const struct tn_planes *planes, int32_t pitch, int32_t count,
+                            int32_t left, int32_t right, uint32_t *to)
 {
     const uint32_t outside = (uint32_t)(uint8_t)planes->padding * 0x01010101u;
     const int32_t row_step = planes->row_step, column_step = planes->column_step;
 
-#pragma GCC unroll 2
-    for (; count > 0; count--, from += row_step, to += TN_3X3_ROW) {
-        tn_planes_store(left ? tn_load4(from) : outside, right ? tn_load4(from + column_step) : outside, to,
-                        TN_3X3_PITCH);
+    TN_UNROLL_2
+    for (; count > 0; count--, from += row_step, to += 4 * pitch) {
+        tn_planes_store(left ? tn_load4(from) : outside, right ? tn_load4(from + column_step) : outside, to, pitch);
     }
 }
 
-/* `words` pairs of columns from `column` on, of the image's first `count` rows; pairs outside are not written. */
-TN_APART void tn_stage_strip_3x3(const struct tn_planes *planes, const int8_t *input, int32_t count, int32_t column,
-                                 int32_t words, uint32_t *to)
+/* `words` pairs of columns from `column` on, of the image's first `count` rows. */
+TN_FOLDED void tn_stage_strip(const struct tn_planes *planes, int32_t pitch, const int8_t *input, int32_t count,
+                              int32_t column, int32_t words, uint32_t *to)
 {
     input += column * planes->column_step;
     for (; words > 0; words--, column += 2, input += 2 * planes->column_step, to++) {
         if (column < 0) {
-            tn_stage_3x3(input, planes, count, 0, 1, to);
+            tn_stage_3x3(input, planes, pitch, count, 0, 1, to);
         } else if (column + 1 < planes->columns) {
-            tn_stage_3x3(input, planes, count, 1, 1, to);
+            tn_stage_3x3(input, planes, pitch, count, 1, 1, to);
         } else if (column < planes->columns) {
-            tn_stage_3x3(input, planes, count, 1, 0, to);
+            tn_stage_3x3(input, planes, pitch, count, 1, 0, to);
         } else {
-            for (int32_t i = 0; i < count * TN_3X3_ROW; i += TN_3X3_PITCH) {
+            for (int32_t i = 0; i < 4 * pitch * count; i += pitch) {
                 to[i] = tn_planes_padding(planes);
             }
         }
     }
 }
 
-/* The strip's last pair of columns becomes the first of the next strip. */
-static inline void tn_carry_3x3(uint32_t *staged, int32_t rows)
+TN_APART void tn_stage_strip_4(const struct tn_planes *planes, const int8_t *input, int32_t count, int32_t column,
+                               int32_t words, uint32_t *to)
 {
-    for (; rows > 0; rows--, staged += TN_3X3_ROW) {
-        staged[0 * TN_3X3_PITCH] = staged[1 * TN_3X3_PITCH - 1];
-        staged[1 * TN_3X3_PITCH] = staged[2 * TN_3X3_PITCH - 1];
-        staged[2 * TN_3X3_PITCH] = staged[3 * TN_3X3_PITCH - 1];
-        staged[3 * TN_3X3_PITCH] = staged[4 * TN_3X3_PITCH - 1];
+    tn_stage_strip(planes, 4, input, count, column, words, to);
+}
+
+TN_APART void tn_stage_strip_8(const struct tn_planes *planes, const int8_t *input, int32_t count, int32_t column,
+                               int32_t words, uint32_t *to)
+{
+    tn_stage_strip(planes, 8, input, count, column, words, to);
+}
+
+/* The strip's last pair of columns becomes the first of the next strip. */
+TN_FOLDED void tn_carry_3x3(uint32_t *staged, int32_t pitch, int32_t rows)
+{
+    for (; rows > 0; rows--, staged += 4 * pitch) {
+        staged[0 * pitch] = staged[1 * pitch - 1];
+        staged[1 * pitch] = staged[2 * pitch - 1];
+        staged[2 * pitch] = staged[3 * pitch - 1];
+        staged[3 * pitch] = staged[4 * pitch - 1];
     }
 }
 
-/* every_shift: a literal; 0 where all channels have shifts from 3 to 9. */
-TN_FOLDED void tn_depthwise_3x3_layer(const struct tn_depthwise_3x3 *layer, int32_t every_shift, const int8_t *input,
-                                      int8_t *output, int8_t *scratch, const int8_t *weights, const int32_t *bias,
-                                      const int32_t *multipliers, const int8_t *shifts)
+typedef void tn_strip_function(const struct tn_strip_3x3 *strip, const uint32_t *plane, int8_t *output,
+                               const int8_t *weights, int32_t bias, int32_t multiplier, int32_t scale);
+
+/* pitch, every_shift: literals. pitch: words in a row of a plane, 4 or 8. every_shift: 0 where all channels have shifts
+ * from 3 to 9. */
+TN_FOLDED void tn_depthwise_strips(const struct tn_depthwise_3x3 *layer, int32_t pitch, int32_t every_shift,
+                                   const int8_t *input, int8_t *output, int8_t *scratch, const int8_t *weights,
+                                   const int32_t *bias, const int32_t *multipliers, const int8_t *shifts)
 {
     const struct tn_planes *const planes = &layer->planes;
     uint32_t *const staged = (uint32_t *)(void *)scratch;
-    const int32_t stride = layer->stride, rows = (planes->out_rows - 1) * stride + 3, width = stride == 1 ? 6 : 3;
-    const int32_t inside = tn_min(planes->rows, rows - planes->pad_rows), channels = planes->channels;
+    const int32_t stride = layer->stride, rows = (planes->out_rows - 1) * stride + 3, channels = planes->channels;
+    const int32_t width = stride == 1 ? 2 * pitch - 2 : pitch - 1, inside = tn_min(planes->rows, rows - planes->pad_rows);
     struct tn_strip_3x3 strip = {planes->out_column_step, planes->out_row_step, planes->out_rows, 0};
+    tn_strip_function *const near = stride == 1 ? (pitch == 4 ? tn_strip_4_stride_1 : tn_strip_8_stride_1)
+                                                : (pitch == 4 ? tn_strip_4_stride_2 : tn_strip_8_stride_2);
+    tn_strip_function *const far = stride == 1 ? (pitch == 4 ? tn_strip_4_stride_1_far : tn_strip_8_stride_1_far)
+                                               : (pitch == 4 ? tn_strip_4_stride_2_far : tn_strip_8_stride_2_far);
 
     /* Rows outside the image stay as they are from here on, and so do words that the only strip leaves out. */
-    tn_planes_fill(planes, staged, rows * TN_3X3_ROW);
+    tn_planes_fill(planes, staged, 4 * pitch * rows);
     for (int32_t group = 0; group < channels; group += 4) {
         /* The last four channels may have been computed in part; then the output may lie over them already. */
         const int32_t first = tn_min(group, channels - 4);
 
         for (int32_t x = 0; x < planes->out_columns; x += width) {
             const int32_t again = x > 0, column = x * stride - planes->pad_columns + 2 * again;
+            uint32_t *const top = staged + planes->pad_rows * 4 * pitch + again;
             int32_t words;
 
             strip.columns = tn_min(width, planes->out_columns - x);
             words = (stride * (strip.columns - 1) + 4) / 2 - again;
             if (again) {
-                tn_carry_3x3(staged, rows);
+                tn_carry_3x3(staged, pitch, rows);
             } else {
                 words = tn_min(words, (planes->columns - column + 1) / 2);
             }
-            tn_stage_strip_3x3(planes, input + first, inside, column, words,
-                               staged + planes->pad_rows * TN_3X3_ROW + again);
+            (pitch == 4 ? tn_stage_strip_4 : tn_stage_strip_8)(planes, input + first, inside, column, words, top);
             for (int32_t c = group; c < first + 4; c++) {
-                const uint32_t *const plane = staged + (c - first) * TN_3X3_PITCH;
+                const uint32_t *const plane = staged + (c - first) * pitch;
                 int8_t *const to = output + x * planes->out_column_step + c;
                 const int32_t shift = -shifts[c];
 
                 if (!every_shift || (shift >= 3 && shift <= 9)) {
-                    (stride == 1 ? tn_strip_3x3_stride_1 : tn_strip_3x3_stride_2)(&strip, plane, to, weights + 9 * c,
-                                                                                  bias[c], multipliers[c], 11 - shift);
+                    near(&strip, plane, to, weights + 9 * c, bias[c], multipliers[c], 11 - shift);
                 } else if (shift >= 10 && shift <= 16) {
-                    (stride == 1 ? tn_strip_3x3_stride_1_far : tn_strip_3x3_stride_2_far)(
-                        &strip, plane, to, weights + 9 * c, bias[c], multipliers[c], 18 - shift);
+                    far(&strip, plane, to, weights + 9 * c, bias[c], multipliers[c], 18 - shift);
                 } else {
-                    tn_strip_3x3_exact(&strip, stride, plane, to, weights + 9 * c, bias[c], multipliers[c], shift);
+                    tn_strip_exact(&strip, pitch, stride, plane, to, weights + 9 * c, bias[c], multipliers[c], shift);
                 }
             }
         }
     }
 }
 
-TN_APART void tn_depthwise_3x3(const struct tn_depthwise_3x3 *layer, const int8_t *input, int8_t *output, int8_t *scratch,
-                               const int8_t *weights, const int32_t *bias, const int32_t *multipliers,
-                               const int8_t *shifts)
-{
-    tn_depthwise_3x3_layer(layer, 0, input, output, scratch, weights, bias, multipliers, shifts);
-}
+/* One function for each form, shared by all layers that need it. */
+#define TN_DEPTHWISE_3X3(name, pitch, every_shift)                                                                     \
+    TN_APART void name(const struct tn_depthwise_3x3 *layer, const int8_t *input, int8_t *output, int8_t *scratch,     \
+                       const int8_t *weights, const int32_t *bias, const int32_t *multipliers, const int8_t *shifts)   \
+    {                                                                                                                  \
+        tn_depthwise_strips(layer, pitch, every_shift, input, output, scratch, weights, bias, multipliers, shifts);    \
+    }
 
-TN_APART void tn_depthwise_3x3_every_shift(const struct tn_depthwise_3x3 *layer, const int8_t *input, int8_t *output,
-                                           int8_t *scratch, const int8_t *weights, const int32_t *bias,
-                                           const int32_t *multipliers, const int8_t *shifts)
-{
-    tn_depthwise_3x3_layer(layer, 1, input, output, scratch, weights, bias, multipliers, shifts);
-}
+TN_DEPTHWISE_3X3(tn_depthwise_3x3_narrow, 4, 0)
+TN_DEPTHWISE_3X3(tn_depthwise_3x3_narrow_every_shift, 4, 1)
+TN_DEPTHWISE_3X3(tn_depthwise_3x3_wide, 8, 0)
+TN_DEPTHWISE_3X3(tn_depthwise_3x3_wide_every_shift, 8, 1)
 
 #endif

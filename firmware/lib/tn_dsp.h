@@ -20,6 +20,24 @@ TN_FOLDED uint32_t tn_smlad(uint32_t x, uint32_t y, uint32_t sum)
     return (uint32_t)__smlad((int16x2_t)x, (int16x2_t)y, (int32_t)sum);
 }
 
+/* sum + the product of the low halves. */
+TN_FOLDED uint32_t tn_smlabb(uint32_t x, uint32_t y, uint32_t sum)
+{
+    uint32_t result;
+
+    __asm__("smlabb %0, %1, %2, %3" : "=r"(result) : "r"(x), "r"(y), "r"(sum));
+    return result;
+}
+
+/* sum + the product of the high halves. */
+TN_FOLDED uint32_t tn_smlatt(uint32_t x, uint32_t y, uint32_t sum)
+{
+    uint32_t result;
+
+    __asm__("smlatt %0, %1, %2, %3" : "=r"(result) : "r"(x), "r"(y), "r"(sum));
+    return result;
+}
+
 /* Bytes 0 and 2 as halves. */
 TN_FOLDED uint32_t tn_sxtb16(uint32_t bytes)
 {
@@ -90,6 +108,16 @@ TN_FOLDED int32_t tn_half(uint32_t word, int32_t high)
 TN_FOLDED uint32_t tn_smlad(uint32_t x, uint32_t y, uint32_t sum)
 {
     return sum + (uint32_t)(tn_half(x, 0) * tn_half(y, 0)) + (uint32_t)(tn_half(x, 1) * tn_half(y, 1));
+}
+
+TN_FOLDED uint32_t tn_smlabb(uint32_t x, uint32_t y, uint32_t sum)
+{
+    return sum + (uint32_t)(tn_half(x, 0) * tn_half(y, 0));
+}
+
+TN_FOLDED uint32_t tn_smlatt(uint32_t x, uint32_t y, uint32_t sum)
+{
+    return sum + (uint32_t)(tn_half(x, 1) * tn_half(y, 1));
 }
 
 TN_FOLDED uint32_t tn_sxtb16(uint32_t bytes)

@@ -18,8 +18,8 @@ from tinynas.compiler.window import Window
 
 # Channels staged together, and outputs of a row computed together.
 _LANES = 4
-# Columns that a strip of tn_depthwise_3x3.h consumes.
-_STRIP = 6
+# Words in a row of tn_depthwise_3x3.h's strips, and the form's name. A strip consumes all of their columns but two.
+_PITCHES = {4: "narrow", 8: "wide"}
 # The shifts of multipliers for which tn_depthwise_3x3.h has a literal one, and the first literal's alone. Sums are
 # shifted left by up to 8 bits for it.
 _LITERAL, _NEAR = range(-16, -2), range(-9, -2)
@@ -140,16 +140,22 @@ def _depthwise_3x3(operator: Operator, window: Window, sums: Sums) -> Step | Non
     if window.output[0] < 2 or sums.variant != "relu" or not _exact(sums):
         return None
     planes = Planes.of(window)
+    pitch = next((each for each in _PITCHES if planes.output[1] * stride <= 2 * each - 2), max(_PITCHES))
     rows = (planes.output[0] - 1) * stride + 3
     near = all(each.shift in _NEAR for each in sums.multipliers)
     call = Call(
-        kernel="tn_depthwise_3x3" + ("" if near else "_every_shift"),
+        kernel=f"tn_depthwise_3x3_{_PITCHES[pitch]}{'' if near else '_every_shift'}",
         record="tn_depthwise_3x3",
         parameters={**planes.parameters(operator.activation().zero_point), "stride": stride},
-        arguments=(operator.activation(), operator.output, Scratch(size=64 * rows), *_constants(sums, sums.rows)),
+        arguments=(
+            operator.activation(),
+            operator.output,
+            Scratch(size=4 * _LANES * pitch * rows),
+            *_constants(sums, sums.rows),
+        ),
     )
     # An output has to lie on its own input, or else on inputs that all were staged before.
-    in_place = planes.output == planes.input or planes.output[1] * stride <= _STRIP
+    in_place = planes.output == planes.input or planes.output[1] * stride <= 2 * pitch - 2
     return _step(operator, window, sums, call, in_place=in_place)
 
 

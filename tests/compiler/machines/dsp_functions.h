@@ -5,7 +5,8 @@
 #include <stdint.h>
 
 #define DSP_FUNCTIONS(each)                                                                       \
-    each(tn_smlad, 3) each(tn_sxtb16, 1) each(tn_sxtb16_odd, 1) each(tn_pack_low, 2)              \
+    each(tn_smlad, 3) each(tn_smlabb, 3) each(tn_smlatt, 3) each(tn_sxtb16, 1)                    \
+    each(tn_sxtb16_odd, 1) each(tn_pack_low, 2)                                                   \
     each(tn_pack_high, 2) each(tn_smmlar, 3) each(tn_smmla, 3) each(tn_ssat8, 1)
 
 typedef uint32_t (*dsp_function)(uint32_t, uint32_t, uint32_t);

@@ -50,7 +50,7 @@ REQUANTIZE(dsp_clamped, TN_REQUANTIZE_CLAMPED)
     WAY(name)                                                                                                        \
     {                                                                                                                \
         static const int8_t weights[9];                                                                              \
-        static const uint32_t plane[3 * TN_3X3_ROW];                                                                 \
+        static const uint32_t plane[3 * 16];                                                                 \
         static const struct tn_strip_3x3 strip = {.rows = 1, .columns = 1};                                          \
                                                                                                                      \
         for (int32_t i = 0; i < count; i++) {                                                                        \
@@ -58,5 +58,5 @@ REQUANTIZE(dsp_clamped, TN_REQUANTIZE_CLAMPED)
         }                                                                                                            \
     }
 
-WINDOW(dsp_3x3, tn_strip_3x3_stride_1, 11)
-WINDOW(dsp_3x3_far, tn_strip_3x3_stride_1_far, 18)
+WINDOW(dsp_3x3, tn_strip_4_stride_1, 11)
+WINDOW(dsp_3x3_far, tn_strip_4_stride_1_far, 18)
