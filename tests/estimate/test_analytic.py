@@ -43,20 +43,22 @@ def test_no_random_genome_undercuts_the_smallest_cost(name):
 
 @pytest.mark.parametrize("name", space_names())
 def test_the_compiler_never_plans_less_than_the_estimate(name):
-    from tinynas.compiler import compile_network
+    from tinynas.compiler import TARGETS, compile_network
     from tinynas.model.build import build
     from tinynas.model.process import configure_process
     from tinynas.model.quantize import quantize
 
     configure_process()
-    space, rng, inputs = load_space(name), random.Random(3), np.random.default_rng(0)
+    space, rng, inputs = load_space(name), random.Random(7), np.random.default_rng(0)
     samples = inputs.normal(size=(4, *SHAPES[name])).astype(np.float32)
-    for _ in range(2):
+    for _ in range(3):
         network = space.decode(random_genome(space, rng), SHAPES[name], 10)
-        program = compile_network(quantize(build(network, 1), samples), keep_constant_channels=True)
-        assert 0 < network.peak_activation_bytes <= program.arena_bytes
-        assert 0 < network.constants_bytes <= program.constants_bytes
-        assert network.macs <= sum(layer.macs for layer in program.layers)
+        tflite = quantize(build(network, 1), samples)
+        for target in TARGETS:
+            program = compile_network(tflite, target=target, keep_constant_channels=True)
+            assert 0 < network.peak_activation_bytes <= program.arena_bytes
+            assert 0 < network.constants_bytes <= program.constants_bytes
+            assert network.macs <= sum(layer.macs for layer in program.layers)
 
 
 def test_the_reason_has_both_numbers_and_the_setting():

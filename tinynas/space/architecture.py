@@ -83,14 +83,15 @@ class Architecture:
 
     @property
     def peak_activation_bytes(self) -> int:
-        """A lower bound on any arena [B]: the largest sum of a layer's inputs and output that must live together.
+        """A lower bound on any arena [B]: the largest layer's inputs or output, whichever are larger.
 
-        Layers that can run in place (depthwise, add, pools, flatten) need only the larger of the two.
+        A dense layer needs both, because each output depends on every input; elsewhere the output can trail behind the
+        input in the same memory.
         """
         most = 0
         for layer in self.layers:
             sources = [self.layers[index].bytes for index in layer.inputs]
-            if layer.op in ("conv", "dense"):
+            if layer.op == "dense":
                 most = max(most, sum(sources) + layer.bytes)
             else:
                 most = max(most, layer.bytes, sum(sources))
