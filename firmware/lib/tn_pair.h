@@ -23,8 +23,7 @@ struct tn_pair {
     int32_t high;
 };
 
-/* What one pair of channels needs beside its weights. shifts: from the lowest byte, the first channel's, the second's,
- * and how far the second one's output lies from the first's: 0 where there is no second channel. */
+/* What one pair of channels needs beside its weights. shifts: the first channel's in the lowest byte, then the second's. */
 struct tn_pair_record {
     int32_t both; /* 256 * second bias + first bias */
     int32_t first;
@@ -33,18 +32,32 @@ struct tn_pair_record {
     int32_t shifts;
 };
 
-/* Inputs times all channels. With three pixels, the second's and the third's outputs lie at `second` and `third` from
- * the first's; where they are no pixels of their own, they repeat the one before and are written to the same place. */
-struct tn_pair_job {
+/* Three inputs times all channels. The second's and the third's outputs lie at `second` and `third` from the first's;
+ * where they are no pixels of their own, they repeat the one before and are written to the same place. */
+struct tn_pair_job_3 {
     const int8_t *staged;
-    const int8_t *end;
     uint32_t skip; /* bytes of the loop's code that its first round leaves out */
+    const int8_t *end;
     int32_t low;
     int32_t high;
     int8_t *output;
     int32_t second;
     int32_t third;
-    const struct tn_pair_record *last; /* behind the last one */
+    const struct tn_pair_record *last; /* behind the last pair of two channels */
+    int32_t odd;                       /* 1 where a channel without a second one follows */
+    const int8_t *weights;
+    const struct tn_pair_record *records;
+};
+
+/* One input times all channels, four at a time: their weights lie together, four words of one pair, four of the other. */
+struct tn_pair_job_1 {
+    const int8_t *staged;
+    uint32_t skip;
+    const int8_t *end;
+    int32_t low;
+    int32_t high;
+    int8_t *output;
+    int32_t left; /* channels to go */
     const int8_t *weights;
     const struct tn_pair_record *records;
 };
@@ -56,72 +69,100 @@ struct tn_pair_job {
 /* The shift that all channels share in tn_pair_3_relu and tn_pair_1_relu. */
 enum { TN_PAIR_SHIFT = 12 };
 
+struct tn_pair_limits {
+    int32_t low;
+    int32_t high;
+};
+
 /* The outputs of the sums `both` and `first`, for every form that the assembly has. */
-TN_FOLDED void tn_pair_finish(const struct tn_pair_job *job, const struct tn_pair_record *record, int32_t variant,
-                              uint32_t both, uint32_t first, int8_t *output)
+TN_FOLDED void tn_pair_finish(const struct tn_pair_record *record, int32_t variant, struct tn_pair_limits limits,
+                              uint32_t both, uint32_t first, int8_t *outputs)
 {
-    const uint32_t shifts = (uint32_t)record->shifts, low_shift = shifts & 0xFFu, high_shift = shifts >> 8 & 0xFFu;
+    const uint32_t shift = (uint32_t)record->shifts & 0xFFu, other = (uint32_t)record->shifts >> 8;
     const int32_t second = (int32_t)(both - first);
 
     if (variant == TN_REQUANTIZE_RELU) {
-        output[shifts >> 16] = (int8_t)tn_ssat8(
-            tn_smmla(second >> high_shift, record->multipliers[1], record->addends[1]) >> TN_PAIR_SHIFT);
-        *output = (int8_t)tn_ssat8(
-            tn_smmla((int32_t)(first << low_shift), record->multipliers[0], record->addends[0]) >> TN_PAIR_SHIFT);
+        outputs[0] = (int8_t)tn_ssat8(
+            tn_smmla((int32_t)(first << shift), record->multipliers[0], record->addends[0]) >> TN_PAIR_SHIFT);
+        outputs[1] =
+            (int8_t)tn_ssat8(tn_smmla(second >> other, record->multipliers[1], record->addends[1]) >> TN_PAIR_SHIFT);
         return;
     }
-    output[shifts >> 16] = tn_requantize(variant, second >> 7, record->multipliers[1], (int32_t)high_shift,
-                                         record->addends[1], job->low, job->high);
-    *output = tn_requantize(variant, (int32_t)(2u * first), record->multipliers[0], (int32_t)low_shift,
-                            record->addends[0], job->low, job->high);
+    outputs[0] = tn_requantize(variant, (int32_t)(2u * first), record->multipliers[0], (int32_t)shift,
+                               record->addends[0], limits.low, limits.high);
+    outputs[1] = tn_requantize(variant, second >> 7, record->multipliers[1], (int32_t)other, record->addends[1],
+                               limits.low, limits.high);
 }
 
-TN_FOLDED void tn_pair_3(struct tn_pair_job job, int32_t variant)
+TN_FOLDED void tn_pair_3(const struct tn_pair_job_3 *job, int32_t variant)
 {
-    const int32_t outputs[3] = {0, job.second, job.third};
+    const int32_t places[3] = {0, job->second, job->third};
+    const struct tn_pair_limits limits = {job->low, job->high};
+    const int8_t *weights = job->weights;
+    int8_t *output = job->output;
 
-    for (; job.records != job.last; job.records++, job.output += 2) {
+    for (const struct tn_pair_record *record = job->records; record != job->last + job->odd; record++, output += 2) {
         uint32_t both[3], first[3];
 
         for (int32_t i = 0; i < 3; i++) {
-            both[i] = (uint32_t)job.records->both;
-            first[i] = (uint32_t)job.records->first;
+            both[i] = (uint32_t)record->both;
+            first[i] = (uint32_t)record->first;
         }
-        for (const int8_t *x = job.staged; x != job.end; x += 12, job.weights += 4) {
-            const uint32_t weights = tn_load4(job.weights);
+        for (const int8_t *x = job->staged; x != job->end; x += 12, weights += 4) {
+            const uint32_t pair = tn_load4(weights);
 
             for (int32_t i = 0; i < 3; i++) {
-                both[i] = tn_smlad(tn_load4(x + 4 * i), weights, both[i]);
-                first[i] = tn_smlad(tn_load4(x + 4 * i), tn_sxtb16(weights), first[i]);
+                both[i] = tn_smlad(tn_load4(x + 4 * i), pair, both[i]);
+                first[i] = tn_smlad(tn_load4(x + 4 * i), tn_sxtb16(pair), first[i]);
             }
         }
         for (int32_t i = 0; i < 3; i++) {
-            tn_pair_finish(&job, job.records, variant, both[i], first[i], job.output + outputs[i]);
+            int8_t outputs[2];
+
+            tn_pair_finish(record, variant, limits, both[i], first[i], outputs);
+            tn_copy_bytes(output + places[i], outputs, record < job->last ? 2 : 1);
         }
     }
 }
 
-TN_FOLDED void tn_pair_1(struct tn_pair_job job, int32_t variant)
+TN_FOLDED void tn_pair_1(const struct tn_pair_job_1 *job, int32_t variant)
 {
-    for (; job.records != job.last; job.records++, job.output += 2) {
-        uint32_t both = (uint32_t)job.records->both, first = (uint32_t)job.records->first;
+    const struct tn_pair_limits limits = {job->low, job->high};
+    const struct tn_pair_record *record = job->records;
+    const int8_t *weights = job->weights;
+    int8_t *output = job->output;
 
-        for (const int8_t *x = job.staged; x != job.end; x += 4, job.weights += 4) {
-            both = tn_smlad(tn_load4(x), tn_load4(job.weights), both);
-            first = tn_smlad(tn_load4(x), tn_sxtb16(tn_load4(job.weights)), first);
+    for (int32_t left = job->left; left > 0; left -= 4, record += 2, output += 4) {
+        uint32_t both[2], first[2];
+        int8_t outputs[4];
+
+        for (int32_t pair = 0; pair < 2; pair++) {
+            both[pair] = (uint32_t)record[pair].both;
+            first[pair] = (uint32_t)record[pair].first;
         }
-        tn_pair_finish(&job, job.records, variant, both, first, job.output);
+        for (const int8_t *x = job->staged; x != job->end; x += 16) {
+            for (int32_t i = 0; i < 8; i++, weights += 4) {
+                const uint32_t halves = tn_load4(weights), values = tn_load4(x + i % 4 * 4);
+
+                both[i / 4] = tn_smlad(values, halves, both[i / 4]);
+                first[i / 4] = tn_smlad(values, tn_sxtb16(halves), first[i / 4]);
+            }
+        }
+        for (int32_t pair = 0; pair < 2; pair++) {
+            tn_pair_finish(record + pair, variant, limits, both[pair], first[pair], outputs + 2 * pair);
+        }
+        tn_copy_bytes(output, outputs, left < 4 ? left : 4);
     }
 }
 
-#define TN_PAIR(form, variant)                                   \
-    static inline void tn_pair_3_##form(const struct tn_pair_job *job)  \
-    {                                                            \
-        tn_pair_3(*job, variant);                                 \
-    }                                                            \
-    static inline void tn_pair_1_##form(const struct tn_pair_job *job)  \
-    {                                                            \
-        tn_pair_1(*job, variant);                                 \
+#define TN_PAIR(form, variant)                                          \
+    static inline void tn_pair_3_##form(const struct tn_pair_job_3 *job) \
+    {                                                                   \
+        tn_pair_3(job, variant);                                        \
+    }                                                                   \
+    static inline void tn_pair_1_##form(const struct tn_pair_job_1 *job) \
+    {                                                                   \
+        tn_pair_1(job, variant);                                        \
     }
 
 TN_PAIR(relu, TN_REQUANTIZE_RELU)
@@ -144,37 +185,40 @@ static inline int8_t *tn_stage_3(const int8_t *a, const int8_t *b, const int8_t 
 
 #endif
 
-/* The loops over a staged input are written out four times and entered where the first round's share is left.
- * bytes: of staged input in each of the four; code: bytes of code for them. */
-TN_FOLDED struct tn_pair_job tn_pair_job(const struct tn_pair *layer, const int8_t *staged, int32_t size, int32_t bytes,
-                                         uint32_t code, const int8_t *weights, const int32_t *records)
+/* A job for three pixels. The loop is written out eight times, 68 bytes of code for each quad. */
+TN_FOLDED struct tn_pair_job_3 tn_pair_job_3(const struct tn_pair *layer, const int8_t *staged, const int8_t *weights,
+                                             const int32_t *records)
 {
     const struct tn_pair_record *const first = (const struct tn_pair_record *)records;
 
-    return (struct tn_pair_job){
+    return (struct tn_pair_job_3){
         .staged = staged,
-        .end = staged + size,
-        .skip = (uint32_t)(-(size / bytes) & 3) * code,
+        .skip = (uint32_t)(-layer->depth / 4 & 7) * 68u,
+        .end = staged + 6 * layer->depth,
         .low = layer->low,
         .high = layer->high,
+        .last = first + layer->channels / 2,
+        .odd = layer->channels % 2,
         .weights = weights,
         .records = first,
-        .last = first + (layer->channels + 1) / 2,
     };
 }
 
-/* A job for three pixels: whole quads of 24 bytes. */
-TN_FOLDED struct tn_pair_job tn_pair_job_3(const struct tn_pair *layer, const int8_t *staged, const int8_t *weights,
-                                           const int32_t *records)
+/* A job for one pixel. The loop is written out four times, 108 bytes of code for two quads. */
+TN_FOLDED struct tn_pair_job_1 tn_pair_job_1(const struct tn_pair *layer, const int8_t *staged, int8_t *output,
+                                             const int8_t *weights, const int32_t *records)
 {
-    return tn_pair_job(layer, staged, 6 * layer->depth, 24, 68, weights, records);
-}
-
-/* A job for one pixel: two quads of 8 bytes at a time. */
-TN_FOLDED struct tn_pair_job tn_pair_job_1(const struct tn_pair *layer, const int8_t *staged, const int8_t *weights,
-                                           const int32_t *records)
-{
-    return tn_pair_job(layer, staged, 2 * layer->depth, 16, 56, weights, records);
+    return (struct tn_pair_job_1){
+        .staged = staged,
+        .skip = (uint32_t)(-layer->depth / 8 & 3) * 108u,
+        .end = staged + 2 * layer->depth,
+        .low = layer->low,
+        .high = layer->high,
+        .output = output,
+        .left = layer->channels,
+        .weights = weights,
+        .records = (const struct tn_pair_record *)records,
+    };
 }
 
 /* Stages `count` values of one pixel; a last quad that is not whole is filled up with 0. Returns where the next go. */

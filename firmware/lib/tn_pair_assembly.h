@@ -10,51 +10,57 @@
 
 #if defined __ARM_FEATURE_DSP && defined __thumb2__
 
-#define TN_PAIR_LAYOUT(field, offset) \
-    _Static_assert(offsetof(struct tn_pair_job, field) == (offset), "the assembly knows where " #field " lies")
-TN_PAIR_LAYOUT(staged, 0);
-TN_PAIR_LAYOUT(end, 4);
-TN_PAIR_LAYOUT(skip, 8);
-TN_PAIR_LAYOUT(low, 12);
-TN_PAIR_LAYOUT(output, 20);
-TN_PAIR_LAYOUT(second, 24);
-TN_PAIR_LAYOUT(third, 28);
-TN_PAIR_LAYOUT(last, 32);
-TN_PAIR_LAYOUT(weights, 36);
-TN_PAIR_LAYOUT(records, 40);
-_Static_assert(sizeof(struct tn_pair_job) == 44 && sizeof(struct tn_pair_record) == 28, "they are loaded at once");
+#define TN_PAIR_LAYOUT(job, field, offset) \
+    _Static_assert(offsetof(struct job, field) == (offset), "the assembly knows where " #field " lies")
+TN_PAIR_LAYOUT(tn_pair_job_3, staged, 0);
+TN_PAIR_LAYOUT(tn_pair_job_3, skip, 4);
+TN_PAIR_LAYOUT(tn_pair_job_3, end, 8);
+TN_PAIR_LAYOUT(tn_pair_job_3, low, 12);
+TN_PAIR_LAYOUT(tn_pair_job_3, output, 20);
+TN_PAIR_LAYOUT(tn_pair_job_3, second, 24);
+TN_PAIR_LAYOUT(tn_pair_job_3, third, 28);
+TN_PAIR_LAYOUT(tn_pair_job_3, last, 32);
+TN_PAIR_LAYOUT(tn_pair_job_3, odd, 36);
+TN_PAIR_LAYOUT(tn_pair_job_3, weights, 40);
+TN_PAIR_LAYOUT(tn_pair_job_3, records, 44);
+TN_PAIR_LAYOUT(tn_pair_job_1, staged, 0);
+TN_PAIR_LAYOUT(tn_pair_job_1, skip, 4);
+TN_PAIR_LAYOUT(tn_pair_job_1, end, 8);
+TN_PAIR_LAYOUT(tn_pair_job_1, low, 12);
+TN_PAIR_LAYOUT(tn_pair_job_1, output, 20);
+TN_PAIR_LAYOUT(tn_pair_job_1, left, 24);
+TN_PAIR_LAYOUT(tn_pair_job_1, weights, 28);
+TN_PAIR_LAYOUT(tn_pair_job_1, records, 32);
+_Static_assert(sizeof(struct tn_pair_job_3) == 48 && sizeof(struct tn_pair_job_1) == 36, "jobs are copied at once");
+_Static_assert(sizeof(struct tn_pair_record) == 28, "a record is loaded as two and five words");
 
-/* lr walks through the records. */
-#define TN_PAIR_STAGED "[sp, #0]"
-#define TN_PAIR_END "[sp, #4]"
-#define TN_PAIR_SKIP "[sp, #8]"
+/* In every job. */
+#define TN_PAIR_STAGED_SKIP "[sp, #0]"
+#define TN_PAIR_END "[sp, #8]"
 #define TN_PAIR_LIMITS "[sp, #12]"
 #define TN_PAIR_OUTPUT "[sp, #20]"
+
 #define TN_PAIR_THIRD "[sp, #28]"
 #define TN_PAIR_LAST "[sp, #32]"
-#define TN_PAIR_WEIGHTS "[sp, #36]"
+#define TN_PAIR_ODD "[sp, #36]"
+#define TN_PAIR_WEIGHTS "[sp, #40]"
 
-#define TN_PAIR_ENTER        \
-    "push {r4-r11, lr}\n"    \
-    "ldmia r0, {r1-r11}\n"   \
-    "push {r1-r11}\n"        \
-    "mov lr, r11\n"
-
-#define TN_PAIR_LEAVE       \
-    "add sp, #44\n"         \
-    "pop {r4-r11, pc}\n"
+#define TN_PAIR_RECORDS "[sp, #32]"
 
 /* A literal shift for all channels: see `relu` in tn_requantize.h. */
 #define TN_PAIR_SHIFT "12"
 
 /* r0-r2 inputs of three pixels, r3-r5 their sums of both channels, r6-r8 those of the first, r9 and r10 weights, r11
- * the staged input, r12 the weights. The jump lands 4 bytes on, at the loop, where there is nothing to skip. */
+ * the staged input, r12 the weights, lr the records. The jump lands 4 bytes on, at the loop, where nothing is skipped. */
 #define TN_PAIR_SUMS_3                       \
-    "ldr r12, " TN_PAIR_WEIGHTS "\n"         \
+    "push {r4-r11, lr}\n"                    \
+    "ldmia r0, {r1-r12}\n"                   \
+    "push {r1-r12}\n"                        \
+    "mov lr, r12\n"                          \
+    "mov r12, r11\n"                         \
     "1:\n"                                   \
     "ldmia lr!, {r3, r6}\n"                  \
-    "ldr r11, " TN_PAIR_STAGED "\n"          \
-    "ldr r0, " TN_PAIR_SKIP "\n"             \
+    "ldrd r11, r0, " TN_PAIR_STAGED_SKIP "\n" \
     "mov r4, r3\n"                           \
     "mov r5, r3\n"                           \
     "mov r7, r6\n"                           \
@@ -62,7 +68,7 @@ _Static_assert(sizeof(struct tn_pair_job) == 44 && sizeof(struct tn_pair_record)
     "add pc, r0\n"                           \
     "nop\n"                                  \
     "2:\n"                                   \
-    ".rept 4\n"                              \
+    ".rept 8\n"                              \
     "ldmia.w r11!, {r0, r1, r2}\n"           \
     "ldrd r9, r10, [r12], #8\n"              \
     "smlad r3, r0, r9, r3\n"                 \
@@ -93,67 +99,102 @@ _Static_assert(sizeof(struct tn_pair_job) == 44 && sizeof(struct tn_pair_record)
     "sub r5, r5, r8\n"                       \
     "lsr r11, r10, #8\n"
 
+/* Both channels' outputs side by side; a last channel without a second one goes through all of it once more. */
 #define TN_PAIR_STORE_3                      \
     "ldrd r0, r1, " TN_PAIR_OUTPUT "\n"      \
     "ldr r2, " TN_PAIR_THIRD "\n"            \
-    "add r11, r0, r10, lsr #16\n"            \
-    "strb r3, [r11]\n"                       \
-    "strb r4, [r11, r1]\n"                   \
-    "strb r5, [r11, r2]\n"                   \
-    "strb r6, [r0]\n"                        \
-    "strb r7, [r0, r1]\n"                    \
-    "strb r8, [r0, r2]\n"                    \
-    "add r0, #2\n"                           \
+    "ldr r11, " TN_PAIR_LAST "\n"            \
+    "bfi r6, r3, #8, #8\n"                   \
+    "cmp lr, r11\n"                          \
+    "bhi 3f\n"                               \
+    "bfi r7, r4, #8, #8\n"                   \
+    "bfi r8, r5, #8, #8\n"                   \
+    "strh r8, [r0, r2]\n"                    \
+    "strh r7, [r0, r1]\n"                    \
+    "strh r6, [r0], #2\n"                    \
     "str r0, " TN_PAIR_OUTPUT "\n"           \
-    "ldr r0, " TN_PAIR_LAST "\n"             \
-    "cmp lr, r0\n"                           \
-    "bne 1b\n"
+    "bne 1b\n"                               \
+    "ldr r0, " TN_PAIR_ODD "\n"              \
+    "cmp r0, #0\n"                           \
+    "bne 1b\n"                               \
+    "b 4f\n"                                 \
+    "3:\n"                                   \
+    "strb r8, [r0, r2]\n"                    \
+    "strb r7, [r0, r1]\n"                    \
+    "strb r6, [r0]\n"                        \
+    "4:\n"                                   \
+    "add sp, #48\n"                          \
+    "pop {r4-r11, pc}\n"
 
-/* The same for one pixel: r0-r3 its input, r4-r7 weights, r8 the sum of both channels, r9 that of the first. */
-#define TN_PAIR_SUMS_1                       \
-    "ldr r11, " TN_PAIR_WEIGHTS "\n"         \
-    "ldr r12, " TN_PAIR_END "\n"             \
-    "1:\n"                                   \
-    "ldmia lr!, {r8, r9}\n"                  \
-    "ldr r10, " TN_PAIR_STAGED "\n"          \
-    "ldr r0, " TN_PAIR_SKIP "\n"             \
-    "add pc, r0\n"                           \
-    "nop\n"                                  \
-    "2:\n"                                   \
-    ".rept 4\n"                              \
-    "ldmia.w r10!, {r0, r1, r2, r3}\n"       \
-    "ldmia.w r11!, {r4, r5, r6, r7}\n"       \
-    "smlad r8, r0, r4, r8\n"                 \
+/* Sixteen products of one pair: r0-r3 inputs of one pixel, r4-r7 weights. */
+#define TN_PAIR_PRODUCTS_1(both, first)      \
+    "ldmia.w lr!, {r4, r5, r6, r7}\n"        \
+    "smlad " both ", r0, r4, " both "\n"     \
     "sxtb16 r4, r4\n"                        \
-    "smlad r8, r1, r5, r8\n"                 \
+    "smlad " both ", r1, r5, " both "\n"     \
     "sxtb16 r5, r5\n"                        \
-    "smlad r8, r2, r6, r8\n"                 \
+    "smlad " both ", r2, r6, " both "\n"     \
     "sxtb16 r6, r6\n"                        \
-    "smlad r8, r3, r7, r8\n"                 \
+    "smlad " both ", r3, r7, " both "\n"     \
     "sxtb16 r7, r7\n"                        \
-    "smlad r9, r0, r4, r9\n"                 \
-    "smlad r9, r1, r5, r9\n"                 \
-    "smlad r9, r2, r6, r9\n"                 \
-    "smlad r9, r3, r7, r9\n"                 \
-    ".endr\n"                                \
-    "cmp r10, r12\n"                         \
-    "bne 2b\n"
+    "smlad " first ", r0, r4, " first "\n"   \
+    "smlad " first ", r1, r5, " first "\n"   \
+    "smlad " first ", r2, r6, " first "\n"   \
+    "smlad " first ", r3, r7, " first "\n"
 
-/* r0 and r1 multipliers, r2 and r3 addends, r4 shifts, r5 the second channel's shift; its sum times 256 in r8. */
-#define TN_PAIR_FINISH_1                     \
-    "ldmia lr!, {r0, r1, r2, r3, r4}\n"      \
-    "sub r8, r8, r9\n"                       \
-    "lsr r5, r4, #8\n"
+/* One pixel times two pairs of channels: r8 and r10 the sums of both channels, r9 and r11 those of the first, r12 the
+ * staged input, lr the weights. */
+#define TN_PAIR_SUMS_1                         \
+    "push {r4-r11, lr}\n"                      \
+    "ldmia r0, {r1-r9}\n"                      \
+    "push {r1-r9}\n"                           \
+    "mov lr, r8\n"                             \
+    "1:\n"                                     \
+    "ldr r0, " TN_PAIR_RECORDS "\n"            \
+    "ldrd r8, r9, [r0]\n"                      \
+    "ldrd r10, r11, [r0, #28]\n"               \
+    "ldrd r12, r0, " TN_PAIR_STAGED_SKIP "\n"  \
+    "add pc, r0\n"                             \
+    "nop\n"                                    \
+    "2:\n"                                     \
+    ".rept 4\n"                                \
+    "ldmia.w r12!, {r0, r1, r2, r3}\n"         \
+    TN_PAIR_PRODUCTS_1("r8", "r9")             \
+    TN_PAIR_PRODUCTS_1("r10", "r11")           \
+    ".endr\n"                                  \
+    "ldr r0, " TN_PAIR_END "\n"                \
+    "cmp r12, r0\n"                            \
+    "bne 2b\n"                                 \
+    "ldr r12, " TN_PAIR_RECORDS "\n"
+
+/* The rest of a pair's record: r0 and r1 multipliers, r2 and r3 addends, r4 shifts, r5 the second channel's shift; the
+ * second channel's sum times 256. `form` brings both to int8. */
+#define TN_PAIR_FINISH_1(both, first, form)  \
+    "add r12, #8\n"                          \
+    "ldmia r12!, {r0, r1, r2, r3, r4}\n"     \
+    "sub " both ", " both ", " first "\n"    \
+    "lsr r5, r4, #8\n"                       \
+    form(both, first)                        \
+    "bfi " first ", " both ", #8, #8\n"
 
 #define TN_PAIR_STORE_1                      \
-    "ldr r0, " TN_PAIR_OUTPUT "\n"           \
-    "add r1, r0, r4, lsr #16\n"              \
-    "strb r8, [r1]\n"                        \
-    "strb r9, [r0], #2\n"                    \
-    "str r0, " TN_PAIR_OUTPUT "\n"           \
-    "ldr r0, " TN_PAIR_LAST "\n"             \
-    "cmp lr, r0\n"                           \
-    "bne 1b\n"
+    "str r12, " TN_PAIR_RECORDS "\n"         \
+    "ldrd r0, r1, " TN_PAIR_OUTPUT "\n"      \
+    "pkhbt r9, r9, r11, lsl #16\n"           \
+    "subs r1, #4\n"                          \
+    "blo 3f\n"                               \
+    "str r9, [r0], #4\n"                     \
+    "strd r0, r1, " TN_PAIR_OUTPUT "\n"      \
+    "bne 1b\n"                               \
+    "b 4f\n"                                 \
+    "3:\n"                                   \
+    "strb r9, [r0], #1\n"                    \
+    "lsr r9, r9, #8\n"                       \
+    "adds r1, #1\n"                          \
+    "bne 3b\n"                               \
+    "4:\n"                                   \
+    "add sp, #36\n"                          \
+    "pop {r4-r11, pc}\n"
 
 /* `registers` to int8 by a shift of their own in `shift`; `sums` are twice the accumulators. */
 #define TN_PAIR_SIGNED(registers, multiplier, addend, shift, spare)                     \
@@ -192,12 +233,6 @@ _Static_assert(sizeof(struct tn_pair_job) == 44 && sizeof(struct tn_pair_record)
     TN_PAIR_SIGNED("r6, r7, r8", "r0", "r2", "r10", "r12")      \
     "ldr r12, " TN_PAIR_WEIGHTS "\n"
 
-#define TN_PAIR_SIGNED_1                                        \
-    "asr r8, r8, #7\n"                                          \
-    "lsl r9, r9, #1\n"                                          \
-    TN_PAIR_SIGNED("r8", "r1", "r3", "r5", "r6")                \
-    TN_PAIR_SIGNED("r9", "r0", "r2", "r4", "r6")
-
 /* Each sum is shifted so that all channels shift right by the same literal, which SSAT does in passing. */
 #define TN_PAIR_RELU(registers, shift, multiplier, addend)          \
     ".irp sum, " registers "\n"                                     \
@@ -206,28 +241,41 @@ _Static_assert(sizeof(struct tn_pair_job) == 44 && sizeof(struct tn_pair_record)
     "ssat \\sum, #8, \\sum, asr #" TN_PAIR_SHIFT "\n"               \
     ".endr\n"
 
-#define TN_PAIR_FUNCTION(name, sums, finish, form, store)                                                                \
-    TN_ASSEMBLY void name(const struct tn_pair_job *job __attribute__((unused)))            \
-    {                                                                                                                    \
-        __asm__(TN_PAIR_ENTER sums finish form store TN_PAIR_LEAVE);                                                     \
-    }
+#define TN_PAIR_RELU_3                                                   \
+    TN_PAIR_RELU("r3, r4, r5", "asr \\sum, \\sum, r11", "r1", "r9")      \
+    TN_PAIR_RELU("r6, r7, r8", "lsl \\sum, \\sum, r10", "r0", "r2")
 
-TN_PAIR_FUNCTION(tn_pair_3_relu, TN_PAIR_SUMS_3, TN_PAIR_FINISH_3,
-                 TN_PAIR_RELU("r3, r4, r5", "asr \\sum, \\sum, r11", "r1", "r9")
-                     TN_PAIR_RELU("r6, r7, r8", "lsl \\sum, \\sum, r10", "r0", "r2"),
-                 TN_PAIR_STORE_3)
-TN_PAIR_FUNCTION(tn_pair_3_signed, TN_PAIR_SUMS_3, TN_PAIR_FINISH_3,
-                 TN_PAIR_SIGNED_3 TN_PAIR_SATURATE("r3, r4, r5, r6, r7, r8"), TN_PAIR_STORE_3)
-TN_PAIR_FUNCTION(tn_pair_3_clamped, TN_PAIR_SUMS_3, TN_PAIR_FINISH_3,
-                 TN_PAIR_SIGNED_3 TN_PAIR_CLAMP("r3, r4, r5, r6, r7, r8", "r0", "r1"), TN_PAIR_STORE_3)
-TN_PAIR_FUNCTION(tn_pair_1_relu, TN_PAIR_SUMS_1, TN_PAIR_FINISH_1,
-                 TN_PAIR_RELU("r8", "asr \\sum, \\sum, r5", "r1", "r3")
-                     TN_PAIR_RELU("r9", "lsl \\sum, \\sum, r4", "r0", "r2"),
-                 TN_PAIR_STORE_1)
-TN_PAIR_FUNCTION(tn_pair_1_signed, TN_PAIR_SUMS_1, TN_PAIR_FINISH_1, TN_PAIR_SIGNED_1 TN_PAIR_SATURATE("r8, r9"),
-                 TN_PAIR_STORE_1)
-TN_PAIR_FUNCTION(tn_pair_1_clamped, TN_PAIR_SUMS_1, TN_PAIR_FINISH_1,
-                 TN_PAIR_SIGNED_1 TN_PAIR_CLAMP("r8, r9", "r0", "r1"), TN_PAIR_STORE_1)
+#define TN_PAIR_RELU_1(both, first)                                 \
+    TN_PAIR_RELU(both, "asr \\sum, \\sum, r5", "r1", "r3")          \
+    TN_PAIR_RELU(first, "lsl \\sum, \\sum, r4", "r0", "r2")
+
+#define TN_PAIR_DOUBLED_1(both, first)               \
+    "asr " both ", " both ", #7\n"                   \
+    "lsl " first ", " first ", #1\n"                 \
+    TN_PAIR_SIGNED(both, "r1", "r3", "r5", "r6")     \
+    TN_PAIR_SIGNED(first, "r0", "r2", "r4", "r6")
+
+#define TN_PAIR_SIGNED_1(both, first) TN_PAIR_DOUBLED_1(both, first) TN_PAIR_SATURATE(both ", " first)
+#define TN_PAIR_CLAMPED_1(both, first) TN_PAIR_DOUBLED_1(both, first) TN_PAIR_CLAMP(both ", " first, "r0", "r1")
+
+#define TN_PAIR_FUNCTION(name, job, code)                                            \
+    TN_ASSEMBLY void name(const struct job *with __attribute__((unused)))            \
+    {                                                                                \
+        __asm__(code);                                                               \
+    }
+#define TN_PAIR_3(name, form) \
+    TN_PAIR_FUNCTION(name, tn_pair_job_3, TN_PAIR_SUMS_3 TN_PAIR_FINISH_3 form TN_PAIR_STORE_3)
+#define TN_PAIR_1(name, form)                                                                                          \
+    TN_PAIR_FUNCTION(name, tn_pair_job_1,                                                                              \
+                     TN_PAIR_SUMS_1 TN_PAIR_FINISH_1("r8", "r9", form) TN_PAIR_FINISH_1("r10", "r11", form)            \
+                         TN_PAIR_STORE_1)
+
+TN_PAIR_3(tn_pair_3_relu, TN_PAIR_RELU_3)
+TN_PAIR_3(tn_pair_3_signed, TN_PAIR_SIGNED_3 TN_PAIR_SATURATE("r3, r4, r5, r6, r7, r8"))
+TN_PAIR_3(tn_pair_3_clamped, TN_PAIR_SIGNED_3 TN_PAIR_CLAMP("r3, r4, r5, r6, r7, r8", "r0", "r1"))
+TN_PAIR_1(tn_pair_1_relu, TN_PAIR_RELU_1)
+TN_PAIR_1(tn_pair_1_signed, TN_PAIR_SIGNED_1)
+TN_PAIR_1(tn_pair_1_clamped, TN_PAIR_CLAMPED_1)
 
 /* Stages `count` values of three pixels, side by side; count is a positive multiple of four. */
 TN_ASSEMBLY int8_t *

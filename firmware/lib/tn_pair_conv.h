@@ -77,19 +77,29 @@ static inline void tn_stage_quads(const struct tn_window *w, const int8_t *input
 static inline void tn_gather_bytes(const struct tn_window *w, const int8_t *input, int32_t y, int32_t x, int8_t *to,
                                    const int8_t *outside)
 {
-    const int32_t whole = w->dilation_x == 1 && tn_is_inside(w, y, x);
-    const int32_t taps = whole ? 1 : w->width, size = whole ? w->width * w->channels : w->channels;
+    const int32_t size = w->width * w->channels, step = w->dilation_y * w->in_width * w->channels;
+    const int8_t *from = input + (y * w->in_width + x) * w->channels;
 
+    if (w->dilation_x == 1 && size >= 4 && tn_is_inside(w, y, x)) {
+        /* Up to three bytes too many are copied, of the image, and the next row's copy replaces them. */
+        for (int32_t i = 1; i < w->height; i++, from += step, to += size) {
+            for (int32_t j = 0; j < size; j += 4) {
+                tn_store4(to + j, tn_load4(from + j));
+            }
+        }
+        tn_copy_bytes(to, from, size);
+        return;
+    }
     for (int32_t i = 0; i < w->height; i++, y += w->dilation_y) {
-        for (int32_t j = 0; j < taps; j++, to += size) {
-            tn_copy_bytes(to, tn_tap(w, input, y, x + j * w->dilation_x, outside), size);
+        for (int32_t j = 0; j < w->width; j++, to += w->channels) {
+            tn_copy_bytes(to, tn_tap(w, input, y, x + j * w->dilation_x, outside), w->channels);
         }
     }
 }
 
 /* scratch: three staged patches; behind them, unless `patches` are whole, a pixel of padding; behind that, where they
  * are bytes, the bytes of three patches. */
-TN_FOLDED void tn_pair_conv(const struct tn_pair_conv *layer, void (*multiply)(const struct tn_pair_job *), int32_t patches,
+TN_FOLDED void tn_pair_conv(const struct tn_pair_conv *layer, void (*multiply)(const struct tn_pair_job_3 *), int32_t patches,
                             const int8_t *input, int8_t *output, int8_t *scratch, const int8_t *weights,
                             const int32_t *records)
 {
@@ -98,7 +108,7 @@ TN_FOLDED void tn_pair_conv(const struct tn_pair_conv *layer, void (*multiply)(c
     const int32_t pixels = w->out_height * w->out_width;
     int8_t *const outside = scratch + 6 * depth;
     int8_t *const bytes = outside + (w->channels + 3) / 4 * 4;
-    struct tn_pair_job job = tn_pair_job_3(&layer->matmul, scratch, weights, records);
+    struct tn_pair_job_3 job = tn_pair_job_3(&layer->matmul, scratch, weights, records);
     int32_t y = -w->pad_top, x = -w->pad_left, column = 0;
 
     if (patches != TN_PATCHES_WHOLE) {

@@ -26,9 +26,9 @@ static inline void tn_stage_vector(const struct tn_pair_fully_connected *layer, 
                                                       int8_t *output, int8_t *scratch, const int8_t *weights,            \
                                                       const int32_t *records)                                            \
     {                                                                                                                    \
+        const struct tn_pair_job_1 job = tn_pair_job_1(&layer->matmul, scratch, output, weights, records);               \
+                                                                                                                         \
         tn_stage_vector(layer, input, scratch);                                                                          \
-        struct tn_pair_job job = tn_pair_job_1(&layer->matmul, scratch, weights, records);                               \
-        job.output = output;                                                                                             \
         tn_pair_1_##form(&job);                                      \
     }
 

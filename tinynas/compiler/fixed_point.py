@@ -29,6 +29,14 @@ class Multiplier:
         left, right = max(self.shift, 0), max(-self.shift, 0)
         return rounding_shift(doubling_high_product(wrap_int32(number << left), self.value), right)
 
+    def apply_each(self, numbers: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+        """`apply` to every number, each of which fits int32 before and after."""
+        left, right = max(self.shift, 0), max(-self.shift, 0)
+        products = ((numbers << left) * self.value + (1 << 30)) >> 31
+        remainders, half = products & ((1 << right) - 1), ((1 << right) - 1) >> 1
+        rounded: npt.NDArray[np.int64] = (products >> right) + (remainders > half + (products < 0))
+        return rounded
+
 
 # TensorFlow Lite writes 0 with shift 0; any shift gives 0, and this one suits the kernels' short way.
 _ZERO = Multiplier(value=0, shift=-1)

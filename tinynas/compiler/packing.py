@@ -1,6 +1,6 @@
 """Weights for CPUs with DSP instructions: two channels share a half word. firmware/lib/tn_pair.h says how and why."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Self
 
 import numpy as np
@@ -142,18 +142,43 @@ def pair_parameters(sums: Sums, depth: int) -> dict[str, int]:
     }
 
 
-def pair_constants(sums: Sums, group: int) -> tuple[Constant, Constant]:
-    """Weights and records as firmware/lib/tn_pair.h reads them; depth is filled up to a multiple of `group` with 0.
+def pair_constants(sums: Sums) -> tuple[Constant, Constant]:
+    """Weights and records for three pixels at a time; depth is filled up to a multiple of 4 with 0.
 
-    weights: int8 (pairs * depth * 2,); records: int32 (pairs * 7,).
+    weights: int8 (pairs * depth * 2,), each pair's for all of its quads; records: int32 (pairs * 7,).
     """
-    depth = -(-sums.rows.shape[1] // group) * group
-    rows = np.pad(sums.rows, ((0, 0), (0, depth - sums.rows.shape[1])))
-    first, second = _paired(rows)
+    return Constant(name="weights", values=_bytes(_halves(sums.rows, 4))), Constant(
+        name="records", values=_records(sums)
+    )
+
+
+def vector_constants(sums: Sums) -> tuple[Constant, Constant]:
+    """Weights and records for one vector; depth is filled up to a multiple of 8 with 0, channels to one of 4.
+
+    weights: int8, for every two pairs and every 8 values 16 B of one pair, 16 B of the other; records: int32.
+    """
+    missing = -len(sums.rows) % 4
+    filled = replace(
+        sums,
+        rows=np.pad(sums.rows, ((0, missing), (0, 0))),
+        bias=np.pad(sums.bias, (0, missing)),
+        multipliers=(*sums.multipliers, *(_THOUSANDTH,) * missing),
+    )
+    halves = _halves(filled.rows, 8)
+    woven = halves.reshape(len(halves) // 2, 2, -1, 8).transpose(0, 2, 1, 3)
+    return Constant(name="weights", values=_bytes(woven)), Constant(name="records", values=_records(filled))
+
+
+def _halves(rows: npt.NDArray[np.int8], group: int) -> npt.NDArray[np.int16]:
+    """256 * second + first of every pair, in the order of staged inputs; shape (pairs, depth)."""
+    first, second = _paired(np.pad(rows, ((0, 0), (0, -rows.shape[1] % group))))
     halves = (256 * second + first).astype("<i2")
     quads = halves.reshape(len(halves), -1, 4)[:, :, [0, 2, 1, 3]]
-    weights = np.frombuffer(np.ascontiguousarray(quads).tobytes(), np.int8)
-    return Constant(name="weights", values=weights), Constant(name="records", values=_records(sums))
+    return quads.reshape(len(halves), -1)
+
+
+def _bytes(halves: npt.NDArray[np.int16]) -> npt.NDArray[np.int8]:
+    return np.frombuffer(np.ascontiguousarray(halves).tobytes(), np.int8)
 
 
 def _paired(rows: npt.NDArray[np.int8]) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
@@ -167,14 +192,12 @@ def _records(sums: Sums) -> npt.NDArray[np.int32]:
     odd = len(sums.rows) % 2
     factors, addends, first, second = _factors(sums)
     bias = np.pad(sums.bias.astype(np.int64), (0, odd)).reshape(-1, 2)
-    other = np.ones(len(bias), np.int64)
-    other[-1] -= odd
     columns = [
         bias[:, 0] + (bias[:, 1] << 8),
         bias[:, 0],
         *np.pad(factors, (0, odd)).reshape(-1, 2).T,
         *np.pad(addends, (0, odd)).reshape(-1, 2).T,
-        np.pad(first, (0, odd))[0::2] | np.pad(second, (0, odd))[1::2] << 8 | other << 16,
+        np.pad(first, (0, odd))[0::2] | np.pad(second, (0, odd))[1::2] << 8,
     ]
     return np.column_stack(columns).astype(np.uint32).astype(np.int32).reshape(-1)
 

@@ -17,7 +17,7 @@ from tinynas.compiler.layout import (
     read_weights,
     rescale_parameters,
 )
-from tinynas.compiler.packing import Sums, pair_constants, pair_form, pair_parameters
+from tinynas.compiler.packing import Sums, pair_constants, pair_form, pair_parameters, vector_constants
 from tinynas.compiler.step import Call, Scratch, Step, Trail
 from tinynas.compiler.target import Target
 from tinynas.compiler.window import Window, read_window, trailing_lag
@@ -126,7 +126,7 @@ def _paired(operator: Operator, window: Window, sums: Sums) -> Step:
             source,
             operator.output,
             Scratch(size=_scratch(patches, window.channels, padded)),
-            *pair_constants(sums, 4),
+            *pair_constants(sums),
         ),
     )
     return Step(
@@ -149,7 +149,7 @@ def pair_fully_connected(operator: Operator, sums: Sums, *, detail: str) -> Step
             "count": sums.rows.shape[1],
             **{f"matmul.{key}": value for key, value in pair_parameters(sums, padded).items()},
         },
-        arguments=(source, operator.output, Scratch(size=2 * padded), *pair_constants(sums, 8)),
+        arguments=(source, operator.output, Scratch(size=2 * padded), *vector_constants(sums)),
     )
     return Step(
         operator=operator,
