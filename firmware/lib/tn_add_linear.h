@@ -6,14 +6,12 @@
 
 #include "tn_dsp.h"
 
-/* Fits the largest factors of a network and is far finer than an output's last bit. */
-enum { TN_ADD_SHIFT = 20 };
-
 struct tn_add_linear {
     int32_t count;
     int32_t multiplier_a;
     int32_t multiplier_b;
     int32_t addend;
+    int32_t shift;
     int32_t low;
     int32_t high;
 };
@@ -21,7 +19,7 @@ struct tn_add_linear {
 /* saturated: a literal, 1 where the clamp is that of int8. */
 TN_FOLDED int8_t tn_add_linear_one(const struct tn_add_linear *layer, int32_t saturated, int32_t a, int32_t b)
 {
-    const int32_t sum = (a * layer->multiplier_a + b * layer->multiplier_b + layer->addend) >> TN_ADD_SHIFT;
+    const int32_t sum = (a * layer->multiplier_a + b * layer->multiplier_b + layer->addend) >> layer->shift;
 
     if (saturated) {
         return (int8_t)tn_ssat8(sum);

@@ -188,10 +188,12 @@ _Static_assert(sizeof(struct tn_pair_record) == 28, "a record is loaded as two a
     "bne 1b\n"                               \
     "b 4f\n"                                 \
     "3:\n"                                   \
+    "adds r1, #4\n"                          \
+    "5:\n"                                   \
     "strb r9, [r0], #1\n"                    \
     "lsr r9, r9, #8\n"                       \
-    "adds r1, #1\n"                          \
-    "bne 3b\n"                               \
+    "subs r1, #1\n"                          \
+    "bne 5b\n"                               \
     "4:\n"                                   \
     "add sp, #36\n"                          \
     "pop {r4-r11, pc}\n"

@@ -12,11 +12,21 @@ from tinynas.compiler.graph import Operator, Tensor
 from tinynas.compiler.step import Call, Step
 
 _EXTRA_BITS = 20
-# tn_add_linear.h rounds once, at this many bits below the integers; both factors together must leave its sums in int32.
-_LINEAR_SHIFT = 20
-_LARGEST_LINEAR = 1 << 22
-# The one rounding may need a nudge where the reference's three fall on the other side of a half.
-_NUDGES = (0, 1, -1, 4, -4, 16, -16, 64, -64)
+# tn_add_linear.h rounds once, this many bits below the integers, the more the better; with factors whose sum is at most
+# this, its sums stay in int32.
+_LINEAR_SHIFTS = range(23, 15, -1)
+_LARGEST_FACTORS = 3 << 21
+_LARGEST_ADDEND = 1 << 30
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Linear:
+    """(factor_a * a + factor_b * b + addend) >> shift, clamped."""
+
+    factor_a: int
+    factor_b: int
+    addend: int
+    shift: int
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,21 +49,25 @@ class _Addition:
         sums = self.rescale.apply_each(fine_a[:, None] + fine_b[None, :])
         return np.clip(sums + self.output.zero_point, self.limits.low, self.limits.high)
 
-    def linear(self) -> tuple[int, int, int] | None:
-        """Two factors and an addend with which a * x + b * y + c, shifted, gives the same for every pair of inputs."""
-        one = 1 << _LINEAR_SHIFT
-        a, b = (round(tensor.scale / self.output.scale * one) for tensor in (self.first, self.second))
-        if a + b > _LARGEST_LINEAR:
-            return None
-        values, expected = np.arange(-128, 128), self.outputs()
-        sums = values[:, None] * a + values[None, :] * b
-        middle = (self.output.zero_point << _LINEAR_SHIFT) + one // 2
-        middle -= self.first.zero_point * a + self.second.zero_point * b
-        for nudge in _NUDGES:
-            found = np.clip((sums + middle + nudge) >> _LINEAR_SHIFT, self.limits.low, self.limits.high)
-            if np.array_equal(found, expected):
-                return a, b, middle + nudge
+    def linear(self) -> _Linear | None:
+        """What gives the same for every pair of inputs with one rounding."""
+        expected = self.outputs()
+        for shift in _LINEAR_SHIFTS:
+            scales = (self.first.scale, self.second.scale)
+            factor_a, factor_b = (round(scale / self.output.scale * (1 << shift)) for scale in scales)
+            if factor_a + factor_b <= _LARGEST_FACTORS:
+                addend = self._addend(expected, factor_a, factor_b, shift)
+                if addend is not None:
+                    return _Linear(factor_a=factor_a, factor_b=factor_b, addend=addend, shift=shift)
         return None
+
+    def _addend(self, expected: npt.NDArray[np.int64], factor_a: int, factor_b: int, shift: int) -> int | None:
+        """In the middle of those that give what is expected, where the clamp does not do so anyway."""
+        values = np.arange(-128, 128)
+        least = (expected << shift) - values[:, None] * factor_a - values[None, :] * factor_b
+        low = int(least[expected > self.limits.low].max(initial=-_LARGEST_ADDEND))
+        high = int(least[expected < self.limits.high].min(initial=_LARGEST_ADDEND)) + (1 << shift) - 1
+        return (low + high) // 2 if low <= high else None
 
 
 def lower(operator: Operator) -> Step:
@@ -93,9 +107,10 @@ def _linear_call(operator: Operator, addition: _Addition) -> Call | None:
         return None
     parameters = {
         "count": operator.output.elements,
-        "multiplier_a": linear[0],
-        "multiplier_b": linear[1],
-        "addend": linear[2],
+        "multiplier_a": linear.factor_a,
+        "multiplier_b": linear.factor_b,
+        "addend": linear.addend,
+        "shift": linear.shift,
         "low": limits.low,
         "high": limits.high,
     }
