@@ -185,15 +185,16 @@ static inline int8_t *tn_stage_3(const int8_t *a, const int8_t *b, const int8_t 
 
 #endif
 
-/* A job for three pixels. The loop is written out eight times, 68 bytes of code for each quad. */
+/* A job for three pixels. The loop, for all quads but the first, is written out eight times, 68 bytes of code each. */
 TN_FOLDED struct tn_pair_job_3 tn_pair_job_3(const struct tn_pair *layer, const int8_t *staged, const int8_t *weights,
                                              const int32_t *records)
 {
     const struct tn_pair_record *const first = (const struct tn_pair_record *)records;
+    const int32_t looped = layer->depth / 4 - 1;
 
     return (struct tn_pair_job_3){
         .staged = staged,
-        .skip = (uint32_t)(-layer->depth / 4 & 7) * 68u,
+        .skip = (uint32_t)(looped ? -looped & 7 : 8) * 68u,
         .end = staged + 6 * layer->depth,
         .low = layer->low,
         .high = layer->high,

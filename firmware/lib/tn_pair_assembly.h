@@ -35,7 +35,8 @@ _Static_assert(sizeof(struct tn_pair_job_3) == 48 && sizeof(struct tn_pair_job_1
 _Static_assert(sizeof(struct tn_pair_record) == 28, "a record is loaded as two and five words");
 
 /* In every job. */
-#define TN_PAIR_STAGED_SKIP "[sp, #0]"
+#define TN_PAIR_STAGED "[sp, #0]"
+#define TN_PAIR_SKIP "[sp, #4]"
 #define TN_PAIR_END "[sp, #8]"
 #define TN_PAIR_LIMITS "[sp, #12]"
 #define TN_PAIR_OUTPUT "[sp, #20]"
@@ -51,7 +52,8 @@ _Static_assert(sizeof(struct tn_pair_record) == 28, "a record is loaded as two a
 #define TN_PAIR_SHIFT "12"
 
 /* r0-r2 inputs of three pixels, r3-r5 their sums of both channels, r6-r8 those of the first, r9 and r10 weights, r11
- * the staged input, r12 the weights, lr the records. The jump lands 4 bytes on, at the loop, where nothing is skipped. */
+ * the staged input, r12 the weights, lr the records. The first quad starts the sums from the biases. The jump lands 4 bytes on, at the
+ * loop, where nothing is skipped, and behind it where nothing is left. */
 #define TN_PAIR_SUMS_3                       \
     "push {r4-r11, lr}\n"                    \
     "ldmia r0, {r1-r12}\n"                   \
@@ -60,11 +62,25 @@ _Static_assert(sizeof(struct tn_pair_record) == 28, "a record is loaded as two a
     "mov r12, r11\n"                         \
     "1:\n"                                   \
     "ldmia lr!, {r3, r6}\n"                  \
-    "ldrd r11, r0, " TN_PAIR_STAGED_SKIP "\n" \
-    "mov r4, r3\n"                           \
-    "mov r5, r3\n"                           \
-    "mov r7, r6\n"                           \
-    "mov r8, r6\n"                           \
+    "ldr r11, " TN_PAIR_STAGED "\n"          \
+    "ldmia.w r11!, {r0, r1, r2}\n"           \
+    "ldrd r9, r10, [r12], #8\n"              \
+    "smlad r4, r1, r9, r3\n"                 \
+    "smlad r5, r2, r9, r3\n"                 \
+    "smlad r3, r0, r9, r3\n"                 \
+    "sxtb16 r9, r9\n"                        \
+    "smlad r7, r1, r9, r6\n"                 \
+    "smlad r8, r2, r9, r6\n"                 \
+    "smlad r6, r0, r9, r6\n"                 \
+    "ldmia.w r11!, {r0, r1, r2}\n"           \
+    "smlad r3, r0, r10, r3\n"                \
+    "smlad r4, r1, r10, r4\n"                \
+    "smlad r5, r2, r10, r5\n"                \
+    "sxtb16 r10, r10\n"                      \
+    "smlad r6, r0, r10, r6\n"                \
+    "smlad r7, r1, r10, r7\n"                \
+    "smlad r8, r2, r10, r8\n"                \
+    "ldr r0, " TN_PAIR_SKIP "\n"             \
     "add pc, r0\n"                           \
     "nop\n"                                  \
     "2:\n"                                   \
@@ -153,7 +169,7 @@ _Static_assert(sizeof(struct tn_pair_record) == 28, "a record is loaded as two a
     "ldr r0, " TN_PAIR_RECORDS "\n"            \
     "ldrd r8, r9, [r0]\n"                      \
     "ldrd r10, r11, [r0, #28]\n"               \
-    "ldrd r12, r0, " TN_PAIR_STAGED_SKIP "\n"  \
+    "ldrd r12, r0, " TN_PAIR_STAGED "\n"       \
     "add pc, r0\n"                             \
     "nop\n"                                    \
     "2:\n"                                     \

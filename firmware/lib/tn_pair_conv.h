@@ -17,7 +17,7 @@ struct tn_pair_conv {
 
 /* How patches lie in the input. A literal at every call. */
 enum tn_patches {
-    TN_PATCHES_WHOLE = 0, /* each as it is, one piece of whole quads */
+    TN_PATCHES_WHOLE = 0, /* one after the other, each as it is, of whole quads */
     TN_PATCHES_QUADS = 1, /* channels are whole quads */
     TN_PATCHES_BYTES = 2, /* anything else */
 };
@@ -26,6 +26,13 @@ enum tn_patches {
 struct tn_spots {
     int32_t y[3];
     int32_t x[3];
+};
+
+/* The next output pixel: where its window's first tap lies, and its column in the output. */
+struct tn_spot {
+    int32_t y;
+    int32_t x;
+    int32_t column;
 };
 
 static inline int32_t tn_is_inside(const struct tn_window *w, int32_t y, int32_t x)
@@ -97,53 +104,69 @@ static inline void tn_gather_bytes(const struct tn_window *w, const int8_t *inpu
     }
 }
 
+/* The spots of the next pixels of the output, of which there are `count`, three at most; the last one is repeated. */
+static inline struct tn_spots tn_next_spots(const struct tn_window *w, struct tn_spot *next, int32_t count)
+{
+    struct tn_spots spots;
+
+    for (int32_t i = 0; i < 3; i++) {
+        spots.y[i] = i < count ? next->y : spots.y[count - 1];
+        spots.x[i] = i < count ? next->x : spots.x[count - 1];
+        if (i < count) {
+            next->x += w->stride_x;
+            if (++next->column == w->out_width) {
+                next->column = 0;
+                next->x = -w->pad_left;
+                next->y += w->stride_y;
+            }
+        }
+    }
+    return spots;
+}
+
+/* Stages three pixels of an image of whole quads, or the same one again where there are no three. */
+TN_FOLDED void tn_stage_whole(const int8_t *input, int32_t channels, int32_t count, int8_t *to)
+{
+    tn_stage_3(input, input + (count > 1 ? channels : 0), input + (count - 1) * channels, to, channels);
+}
+
 /* scratch: three staged patches; behind them, unless `patches` are whole, a pixel of padding; behind that, where they
  * are bytes, the bytes of three patches. */
-TN_FOLDED void tn_pair_conv(const struct tn_pair_conv *layer, void (*multiply)(const struct tn_pair_job_3 *), int32_t patches,
-                            const int8_t *input, int8_t *output, int8_t *scratch, const int8_t *weights,
-                            const int32_t *records)
+TN_FOLDED void tn_pair_conv(const struct tn_pair_conv *layer, void (*multiply)(const struct tn_pair_job_3 *),
+                            int32_t patches, const int8_t *input, int8_t *output, int8_t *scratch,
+                            const int8_t *weights, const int32_t *records)
 {
     const struct tn_window *const w = &layer->window;
     const int32_t channels = layer->matmul.channels, depth = layer->matmul.depth;
-    const int32_t pixels = w->out_height * w->out_width;
     int8_t *const outside = scratch + 6 * depth;
     int8_t *const bytes = outside + (w->channels + 3) / 4 * 4;
     struct tn_pair_job_3 job = tn_pair_job_3(&layer->matmul, scratch, weights, records);
-    int32_t y = -w->pad_top, x = -w->pad_left, column = 0;
+    struct tn_spot next = {-w->pad_top, -w->pad_left, 0};
 
     if (patches != TN_PATCHES_WHOLE) {
         memset(outside, (int)layer->padding, (size_t)w->channels);
     }
-    for (int32_t pixel = 0; pixel < pixels; pixel += 3, output += 3 * channels) {
-        const int32_t last = tn_min(2, pixels - 1 - pixel);
-        struct tn_spots spots;
+    for (int32_t left = w->out_height * w->out_width; left > 0; left -= 3, output += 3 * channels) {
+        const int32_t count = tn_min(left, 3);
 
-        for (int32_t i = 0; i < 3; i++) {
-            spots.y[i] = y;
-            spots.x[i] = x;
-            if (i >= last && last < 2) {
-                continue;
-            }
-            x += w->stride_x;
-            if (++column == w->out_width) {
-                column = 0, x = -w->pad_left, y += w->stride_y;
-            }
-        }
         if (patches == TN_PATCHES_WHOLE) {
-            tn_stage_3(input + (spots.y[0] * w->in_width + spots.x[0]) * w->channels,
-                       input + (spots.y[1] * w->in_width + spots.x[1]) * w->channels,
-                       input + (spots.y[2] * w->in_width + spots.x[2]) * w->channels, scratch, depth);
-        } else if (patches == TN_PATCHES_QUADS) {
-            tn_stage_quads(w, input, &spots, scratch, outside);
+            tn_stage_whole(input, depth, count, scratch);
+            input += 3 * depth;
         } else {
-            for (int32_t i = 0; i < 3; i++) {
-                tn_gather_bytes(w, input, spots.y[i], spots.x[i], bytes + i * depth, outside);
+            const struct tn_spots spots = tn_next_spots(w, &next, count);
+
+            if (patches == TN_PATCHES_QUADS) {
+                tn_stage_quads(w, input, &spots, scratch, outside);
+            } else {
+                for (int32_t i = 0; i < 3; i++) {
+                    tn_gather_bytes(w, input, spots.y[i], spots.x[i], bytes + i * depth, outside);
+                }
+                tn_stage_3(bytes, bytes + depth, bytes + 2 * depth, scratch, depth);
             }
-            tn_stage_3(bytes, bytes + depth, bytes + 2 * depth, scratch, depth);
         }
         job.output = output;
-        job.second = tn_min(last, 1) * channels;
-        job.third = last * channels;
+        job.second = count > 1 ? channels : 0;
+        job.third = (count - 1) * channels;
         multiply(&job);
     }
 }

@@ -164,7 +164,8 @@ def _patches(window: Window) -> str:
     """Which way of firmware/lib/tn_pair_conv.h stages the window's patches."""
     if window.channels % 4:
         return "bytes"
-    return "whole" if window.contiguous else "quads"
+    pointwise = window.size == window.stride == (1, 1) and window.input == window.output
+    return "whole" if pointwise else "quads"
 
 
 def _scratch(patches: str, channels: int, depth: int) -> int:
