@@ -61,14 +61,16 @@ TN_APART void tn_stage_strip_8(const struct tn_planes *planes, const int8_t *inp
     tn_stage_strip(planes, 8, input, count, column, words, to);
 }
 
-/* The strip's last pair of columns becomes the first of the next strip. */
-TN_FOLDED void tn_carry_3x3(uint32_t *staged, int32_t pitch, int32_t rows)
+/* A pair of columns becomes the first. */
+TN_FOLDED void tn_carry_3x3(uint32_t *staged, int32_t pitch, int32_t rows, int32_t pair)
 {
-    for (; rows > 0; rows--, staged += 4 * pitch) {
-        staged[0 * pitch] = staged[1 * pitch - 1];
-        staged[1 * pitch] = staged[2 * pitch - 1];
-        staged[2 * pitch] = staged[3 * pitch - 1];
-        staged[3 * pitch] = staged[4 * pitch - 1];
+    const uint32_t *from = staged + pair;
+
+    for (; rows > 0; rows--, staged += 4 * pitch, from += 4 * pitch) {
+        staged[0 * pitch] = from[0 * pitch];
+        staged[1 * pitch] = from[1 * pitch];
+        staged[2 * pitch] = from[2 * pitch];
+        staged[3 * pitch] = from[3 * pitch];
     }
 }
 
@@ -84,7 +86,8 @@ TN_FOLDED void tn_depthwise_strips(const struct tn_depthwise_3x3 *layer, int32_t
     const struct tn_planes *const planes = &layer->planes;
     uint32_t *const staged = (uint32_t *)(void *)scratch;
     const int32_t stride = layer->stride, rows = (planes->out_rows - 1) * stride + 3, channels = planes->channels;
-    const int32_t width = stride == 1 ? 2 * pitch - 2 : pitch - 1, inside = tn_min(planes->rows, rows - planes->pad_rows);
+    const int32_t width = stride == 1 ? 2 * pitch - 2 : pitch == 4 ? 3 : 6;
+    const int32_t inside = tn_min(planes->rows, rows - planes->pad_rows);
     struct tn_strip_3x3 strip = {planes->out_column_step, planes->out_row_step, planes->out_rows, 0};
     tn_strip_function *const near = stride == 1 ? (pitch == 4 ? tn_strip_4_stride_1 : tn_strip_8_stride_1)
                                                 : (pitch == 4 ? tn_strip_4_stride_2 : tn_strip_8_stride_2);
@@ -105,7 +108,7 @@ TN_FOLDED void tn_depthwise_strips(const struct tn_depthwise_3x3 *layer, int32_t
             strip.columns = tn_min(width, planes->out_columns - x);
             words = (stride * (strip.columns - 1) + 4) / 2 - again;
             if (again) {
-                tn_carry_3x3(staged, pitch, rows);
+                tn_carry_3x3(staged, pitch, rows, width * stride / 2);
             } else {
                 words = tn_min(words, (planes->columns - column + 1) / 2);
             }

@@ -241,15 +241,96 @@ TN_ASSEMBLY void name(TN_3X3_ARGUMENTS)                                         
             "6:\n\t" TN_3X3_LEAVE);                                                                                   \
 }
 
-/* One column by two rows of outputs at a time: they share the middle one of five rows. */
+/* The same with stride 2: the two rows of outputs share the middle one of five rows. An odd last row is computed together
+ * with the one before it, again. */
 #define TN_3X3_STRIDE_2(name, row, rows_log, shift, addend)                                                           \
 TN_ASSEMBLY void name(TN_3X3_ARGUMENTS)                                                                               \
 {                                                                                                                     \
     __asm__(TN_3X3_ENTER("1+" rows_log, "2*" row, addend)                                                             \
+            "ldr r2, [sp, #24]\n\t"                                                                                   \
+            "subs r2, #2\n\t"                                                                                         \
+            "blo 4f\n"                                                                                                \
+                                                                                                                      \
             "1:\n\t"                                                                                                  \
-            "strd r0, r1, [sp, #28]\n"                                                                                \
+            "str r2, [sp, #24]\n"                                                                                     \
                                                                                                                       \
             "2:\n\t"                                                                                                  \
+            "ldrd r2, r3, [r0, #2*" row "]\n\t"                                                                       \
+            "ldr r6, [sp]\n\t"                                                                                        \
+            "smlad r4, r2, r12, r6\n\t"                                                                               \
+            "smlad r5, r3, r12, r6\n\t"                                                                               \
+            "smlad r7, r3, r8, r6\n\t"                                                                                \
+            "smlad r6, r2, r8, r6\n\t"                                                                                \
+            "smlabt r4, r3, lr, r4\n\t"                                                                               \
+            "smlabt r6, r3, r9, r6\n\t"                                                                               \
+            "ldr r2, [r0, #2*" row "+8]\n\t"                                                                          \
+            "smlabt r5, r2, lr, r5\n\t"                                                                               \
+            "smlabt r7, r2, r9, r7\n\t"                                                                               \
+            "ldrd r2, r3, [r0, #" row "]\n\t"                                                                         \
+            "smlad r4, r2, r10, r4\n\t"                                                                               \
+            "smlad r5, r3, r10, r5\n\t"                                                                               \
+            "smlabt r4, r3, r11, r4\n\t"                                                                              \
+            "ldr r2, [r0, #" row "+8]\n\t"                                                                            \
+            "smlabt r5, r2, r11, r5\n\t"                                                                              \
+            "ldrd r2, r3, [r0, #3*" row "]\n\t"                                                                       \
+            "smlad r6, r2, r10, r6\n\t"                                                                               \
+            "smlad r7, r3, r10, r7\n\t"                                                                               \
+            "smlabt r6, r3, r11, r6\n\t"                                                                              \
+            "ldr r2, [r0, #3*" row "+8]\n\t"                                                                          \
+            "smlabt r7, r2, r11, r7\n\t"                                                                              \
+            "ldrd r2, r3, [r0, #4*" row "]\n\t"                                                                       \
+            "smlad r6, r2, r12, r6\n\t"                                                                               \
+            "smlad r7, r3, r12, r7\n\t"                                                                               \
+            "smlabt r6, r3, lr, r6\n\t"                                                                               \
+            "ldr r2, [r0, #4*" row "+8]\n\t"                                                                          \
+            "smlabt r7, r2, lr, r7\n\t"                                                                               \
+            "ldr r2, [r0, #8]\n\t"                                                                                    \
+            "smlabt r5, r2, r9, r5\n\t"                                                                               \
+            "ldrd r2, r3, [r0], #4*" row "\n\t"                                                                       \
+            "smlad r4, r2, r8, r4\n\t"                                                                                \
+            "smlad r5, r3, r8, r5\n\t"                                                                                \
+            "smlabt r4, r3, r9, r4\n\t"                                                                               \
+            "ldrd r2, r3, [sp, #4]\n\t"                                                                               \
+            "smmla r4, r4, r2, r3\n\t"                                                                                \
+            "smmla r5, r5, r2, r3\n\t"                                                                                \
+            "smmla r6, r6, r2, r3\n\t"                                                                                \
+            "smmla r7, r7, r2, r3\n\t"                                                                                \
+            "ldrd r2, r3, [sp, #12]\n\t"                                                                              \
+            "ssat r4, #8, r4, asr #" shift "\n\t"                                                                     \
+            "ssat r5, #8, r5, asr #" shift "\n\t"                                                                     \
+            "ssat r6, #8, r6, asr #" shift "\n\t"                                                                     \
+            "ssat r7, #8, r7, asr #" shift "\n\t"                                                                     \
+            "strb r4, [r1]\n\t"                                                                                       \
+            "strb r5, [r1, r2]\n\t"                                                                                   \
+            "add r1, r3\n\t"                                                                                          \
+            "strb r6, [r1]\n\t"                                                                                       \
+            "strb r7, [r1, r2]\n\t"                                                                                   \
+            "add r1, r3\n\t"                                                                                          \
+            "ldr r2, [sp, #20]\n\t"                                                                                   \
+            "cmp r0, r2\n\t"                                                                                          \
+            "blo 2b\n\t"                                                                                              \
+            "bne 3f\n\t"                                                                                              \
+            "subs r0, #2*" row "\n\t"                                                                                 \
+            "subs r1, r1, r3\n\t"                                                                                     \
+            "b 2b\n"                                                                                                  \
+                                                                                                                      \
+            "3:\n\t"                                                                                                  \
+            "adds r2, #8\n\t"                                                                                         \
+            "str r2, [sp, #20]\n\t"                                                                                   \
+            "ldrd r0, r1, [sp, #28]\n\t"                                                                              \
+            "ldr r2, [sp, #12]\n\t"                                                                                   \
+            "adds r0, #8\n\t"                                                                                         \
+            "add r1, r1, r2, lsl #1\n\t"                                                                              \
+            "strd r0, r1, [sp, #28]\n\t"                                                                              \
+            "ldr r2, [sp, #24]\n\t"                                                                                   \
+            "subs r2, #2\n\t"                                                                                         \
+            "bhs 1b\n"                                                                                                \
+                                                                                                                      \
+            "4:\n\t"                                                                                                  \
+            "adds r2, #1\n\t"                                                                                         \
+            "bne 6f\n"                                                                                                \
+                                                                                                                      \
+            "5:\n\t"                                                                                                  \
             "ldrd r2, r3, [r0, #2*" row "]\n\t"                                                                       \
             "ldr r6, [sp]\n\t"                                                                                        \
             "smlad r4, r2, r12, r6\n\t"                                                                               \
@@ -278,23 +359,13 @@ TN_ASSEMBLY void name(TN_3X3_ARGUMENTS)                                         
             "strb r6, [r1, r2]\n\t"                                                                                   \
             "add r1, r1, r2, lsl #1\n\t"                                                                              \
             "cmp r0, r3\n\t"                                                                                          \
-            "blo 2b\n\t"                                                                                              \
-            "bne 3f\n\t"                                                                                              \
+            "blo 5b\n\t"                                                                                              \
+            "bne 6f\n\t"                                                                                              \
             "subs r0, #2*" row "\n\t"                                                                                 \
             "subs r1, r1, r2\n\t"                                                                                     \
-            "b 2b\n"                                                                                                  \
+            "b 5b\n"                                                                                                  \
                                                                                                                       \
-            "3:\n\t"                                                                                                  \
-            "adds r3, #4\n\t"                                                                                         \
-            "str r3, [sp, #20]\n\t"                                                                                   \
-            "ldrd r0, r1, [sp, #28]\n\t"                                                                              \
-            "ldr r2, [sp, #12]\n\t"                                                                                   \
-            "adds r0, #4\n\t"                                                                                         \
-            "add r1, r2\n\t"                                                                                          \
-            "ldr r2, [sp, #24]\n\t"                                                                                   \
-            "subs r2, #1\n\t"                                                                                         \
-            "str r2, [sp, #24]\n\t"                                                                                   \
-            "bhi 1b\n\t" TN_3X3_LEAVE);                                                                               \
+            "6:\n\t" TN_3X3_LEAVE);                                                                                   \
 }
 
 TN_3X3_STRIDE_1(tn_strip_4_stride_1, "64", "6", "10", "130560")

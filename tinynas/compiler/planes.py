@@ -18,8 +18,8 @@ from tinynas.compiler.window import Window
 
 # Channels staged together, and outputs of a row computed together.
 _LANES = 4
-# Words in a row of tn_depthwise_3x3.h's strips, and the form's name. A strip consumes all of their columns but two.
-_PITCHES = {4: "narrow", 8: "wide"}
+# tn_depthwise_3x3.h's forms: words in a row of a strip, and columns of outputs in a strip by stride.
+_STRIPS = {"narrow": (4, {1: 6, 2: 3}), "wide": (8, {1: 14, 2: 6})}
 # The shifts of multipliers for which tn_depthwise_3x3.h has a literal one, and the first literal's alone. Sums are
 # shifted left by up to 8 bits for it.
 _LITERAL, _NEAR = range(-16, -2), range(-9, -2)
@@ -140,11 +140,12 @@ def _depthwise_3x3(operator: Operator, window: Window, sums: Sums) -> Step | Non
     if window.output[0] < 2 or sums.variant != "relu" or not _exact(sums):
         return None
     planes = Planes.of(window)
-    pitch = next((each for each in _PITCHES if planes.output[1] * stride <= 2 * each - 2), max(_PITCHES))
+    form = "narrow" if planes.output[1] <= _STRIPS["narrow"][1][stride] else "wide"
+    pitch, columns = _STRIPS[form]
     rows = (planes.output[0] - 1) * stride + 3
     near = all(each.shift in _NEAR for each in sums.multipliers)
     call = Call(
-        kernel=f"tn_depthwise_3x3_{_PITCHES[pitch]}{'' if near else '_every_shift'}",
+        kernel=f"tn_depthwise_3x3_{form}{'' if near else '_every_shift'}",
         record="tn_depthwise_3x3",
         parameters={**planes.parameters(operator.activation().zero_point), "stride": stride},
         arguments=(
@@ -155,7 +156,7 @@ def _depthwise_3x3(operator: Operator, window: Window, sums: Sums) -> Step | Non
         ),
     )
     # An output has to lie on its own input, or else on inputs that all were staged before.
-    in_place = planes.output == planes.input or planes.output[1] * stride <= 2 * pitch - 2
+    in_place = planes.output == planes.input or planes.output[1] <= columns[stride]
     return _step(operator, window, sums, call, in_place=in_place)
 
 
