@@ -1,6 +1,8 @@
 """Cycles of assembly snippets on the emulator, against what ARM's manual of the Cortex-M4 says they take."""
 
+import json
 import subprocess
+import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
@@ -303,3 +305,16 @@ def test_qemu_does_not_start_with_arguments_that_the_counter_cannot_use(argument
     result = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
     assert result.returncode != 0
     assert "tn_cycles: " in result.stderr
+
+
+def test_a_kernels_author_sees_what_a_function_costs_without_its_call(tmp_path):
+    (tmp_path / "kernel.c").write_text(
+        '#include "tn_dsp.h"\nint32_t result;\nvoid bench_nothing(void) {}\n'
+        "void bench_product(void) { result = tn_smlad(3, 4, result); }\n"
+    )
+    tool = Path(__file__).parents[1] / "benchmarks" / "cycles.py"
+    command = [sys.executable, tool, tmp_path / "kernel.c", "--json"]
+    found = json.loads(subprocess.run(command, check=True, capture_output=True, timeout=60).stdout)
+    assert found["bench_nothing"]["instructions"] == found["bench_nothing"]["cycles"] == 0
+    assert found["bench_product"]["by_class"]["dsp"] == 1
+    assert found["bench_product"]["instructions"] < found["bench_product"]["cycles"] < 20
