@@ -15,6 +15,14 @@
 #define TN_APART static inline
 #endif
 
+/* One layer of a network. GCC 12 takes a loop that copies within the arena, when it expresses one address by the other,
+ * for a use of a null pointer, concludes that the layer stores nothing, and drops the call. It must not conclude. */
+#if defined __GNUC__ && !defined __clang__ && __GNUC__ >= 8
+#define TN_LAYER static __attribute__((noipa))
+#else
+#define TN_LAYER TN_APART
+#endif
+
 /* A function written in assembly, which takes its arguments as the procedure call standard says. GCC must not conclude
  * from the empty body that arguments and registers are left alone. */
 #ifdef __clang__

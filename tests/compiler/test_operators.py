@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from cases import AVR, CORTEX_M0, CORTEX_M4, CORTEX_M7, HOST, RISCV, Case, Machine, make_cases, run_cases
 from random_models import MODELS, draw_models
+from tflite_writer import Operation, Tensor, write_model
 
 from tinynas.compiler import SUPPORTED, TARGETS
 from tinynas.compiler.target import Target
@@ -54,6 +55,19 @@ def test_a_cpu_gives_the_references_outputs(tmp_path: Path, cpu: str) -> None:
     cases = [case for case in every_operator(ON_BOARD, target) if machine.holds(case)]
     assert len(cases) > ON_BOARD // 2
     assert run_cases(machine, cases, tmp_path) == []
+
+
+def test_a_layer_that_copies_within_the_arena_is_executed(tmp_path: Path) -> None:
+    """GCC 12 for ARM takes such a layer for one without effect: see TN_LAYER in firmware/lib/tn_compiler.h."""
+    if CORTEX_M4.missing():
+        pytest.skip(f"{CORTEX_M4.missing()} is not on PATH")
+    tensors = [Tensor([1, 8, 4]), Tensor([1, 8, 4]), Tensor([1, 8, 8])]
+    operations = [
+        Operation("RELU", [0], [1]),
+        Operation("CONCATENATION", [1, 1], [2], "Concatenation", {"axis": 2}),
+    ]
+    cases = make_cases([write_model(tensors, operations)], "CONCATENATION")
+    assert run_cases(CORTEX_M4, cases, tmp_path) == []
 
 
 @pytest.mark.parametrize("machine", [HOST, CORTEX_M4, RISCV, AVR])

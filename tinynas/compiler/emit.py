@@ -289,7 +289,7 @@ def _write_layer(step: Step, layer: LayerInfo, arguments: _Arguments) -> str:
     body = (
         calls[0] if len(calls) == 1 else "".join(f"    {{\n{textwrap.indent(call, '    ')}    }}\n" for call in calls)
     )
-    return f"{comment} */\nTN_APART void {arguments.prefix}_layer_{layer.index}(void)\n{{\n{body}}}\n"
+    return f"{comment} */\nTN_LAYER void {arguments.prefix}_layer_{layer.index}(void)\n{{\n{body}}}\n"
 
 
 def _write_call(call: Call, arguments: _Arguments) -> str:
