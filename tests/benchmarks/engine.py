@@ -152,7 +152,8 @@ def measured_twice(programs: Programs, board: Board) -> dict[str, Figures]:
 def show_layers(names: Sequence[str], board: Board) -> None:
     """The layers of each network instead, once, with the build folders that are there: for those who write kernels."""
     for name in names:
-        profile_table(profile_file(MODELS / f"{name}.tflite", board.name, MODELS / f"{name}.in.bin"))
+        model, vector = MODELS / f"{name}.tflite", MODELS / f"{name}.in.bin"
+        profile_table(profile_file(model, board.name, vector, keep_constant_channels=True))
 
 
 def geometric_mean(found: Mapping[str, Figures]) -> float:

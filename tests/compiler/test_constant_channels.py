@@ -10,10 +10,11 @@ import pytest
 from cases import reference_outputs
 from hypothesis import HealthCheck, Phase, given, seed, settings
 from planted import Network, networks
+from tflite_writer import Operation, Tensor, write_model
 
 from tinynas.compiler import compile_network
 from tinynas.compiler.graph import read_graph
-from tinynas.compiler.passes import drop_constant_channels
+from tinynas.compiler.passes import drop_constant_channels, facts
 from tinynas.compiler.passes.facts import find_facts
 
 MODELS = Path(__file__).parents[3] / "shared" / "models"
@@ -70,6 +71,90 @@ def test_a_second_pass_finds_nothing() -> None:
     for network in drawn(60):
         once = drop_constant_channels(read_graph(network.model()))
         assert drop_constant_channels(once) is once
+
+
+NEVER, ALWAYS = -(1 << 24), 1 << 24
+SAME, VALID = 0, 1
+
+
+def two_convolutions(bias: list[int], padding: int, weights: np.ndarray | None = None, last_bias: int = 0) -> bytes:
+    """1x1 to as many channels as biases, with a RELU, then 3x3 to 4 channels. weights: of the second."""
+    rng, count = np.random.default_rng(5), len(bias)
+    first = rng.integers(-127, 128, (count, 1, 1, 3))
+    second = rng.integers(-127, 128, (4, 3, 3, count)) if weights is None else weights
+    side = 5 if padding == SAME else 3
+    tensors = [
+        Tensor([1, 5, 5, 3], 0.1, -3),
+        Tensor(first.shape, 0.01, data=first),
+        Tensor([count], 0.001, dtype="int32", data=np.array(bias)),
+        Tensor([1, 5, 5, count], 0.1, -128),
+        Tensor(second.shape, 0.01, data=second),
+        Tensor([4], 0.001, dtype="int32", data=np.full(4, last_bias)),
+        Tensor([1, side, side, 4], 1.5, 7),
+    ]
+    relu = {"strideH": 1, "strideW": 1, "fusedActivationFunction": 1}
+    operations = [
+        Operation("CONV_2D", [0, 1, 2], [3], "Conv2D", relu),
+        Operation("CONV_2D", [3, 4, 5], [6], "Conv2D", {"strideH": 1, "strideW": 1, "padding": padding}),
+    ]
+    return write_model(tensors, operations)
+
+
+def middle_channels(tflite: bytes) -> int:
+    return compile_network(tflite).layers[0].output_shape[-1]
+
+
+@pytest.mark.parametrize(
+    ("constant", "padding", "left"),
+    [(NEVER, SAME, 4), (NEVER, VALID, 4), (ALWAYS, VALID, 4), (ALWAYS, SAME, 8)],
+    ids=["zero, padded", "zero, unpadded", "largest, unpadded", "largest, padded"],
+)
+def test_a_constant_goes_unless_its_convolution_finds_another_value_beyond_the_edge(
+    check_equal: Callable[..., None], constant: int, padding: int, left: int
+) -> None:
+    tflite = two_convolutions([0, constant, 0, constant, 0, constant, constant, 0], padding)
+    assert middle_channels(tflite) == left
+    check_equal([tflite])
+
+
+def test_a_channel_that_only_zeros_read_goes(check_equal: Callable[..., None]) -> None:
+    weights = np.random.default_rng(6).integers(1, 128, (4, 3, 3, 8))
+    weights[..., ::2] = 0
+    tflite = two_convolutions([0] * 8, SAME, weights)
+    assert middle_channels(tflite) == 4
+    check_equal([tflite])
+
+
+def test_channels_stay_multiples_of_four(check_equal: Callable[..., None]) -> None:
+    tflite = two_convolutions([NEVER, 0, 0, 0, 0, 0, NEVER, NEVER, NEVER, NEVER, NEVER], VALID)
+    assert middle_channels(tflite) == 8
+    check_equal([tflite])
+
+
+def test_nothing_is_folded_where_a_sum_may_leave_int32(check_equal: Callable[..., None]) -> None:
+    bias = [0, 0, 0, 0, ALWAYS, ALWAYS, ALWAYS, ALWAYS]
+    assert middle_channels(two_convolutions(bias, VALID, last_bias=(1 << 31) - (1 << 22))) == 4
+    tflite = two_convolutions(bias, VALID, last_bias=(1 << 31) - 1)
+    assert middle_channels(tflite) == 8
+    check_equal([tflite])
+
+
+def test_the_networks_output_keeps_its_constant_channels(check_equal: Callable[..., None]) -> None:
+    tensors = [
+        Tensor([1, 2, 2, 3], 0.1, 0),
+        Tensor([8, 1, 1, 3], 0.01, data=np.zeros((8, 1, 1, 3))),
+        Tensor([1, 2, 2, 8], 0.1, 5),
+    ]
+    operations = [Operation("CONV_2D", [0, 1], [2], "Conv2D", {"strideH": 1, "strideW": 1})]
+    tflite = write_model(tensors, operations)
+    assert compile_network(tflite).outputs[0].shape == (1, 2, 2, 8)
+    check_equal([tflite])
+
+
+def test_a_network_beyond_reason_is_compiled_as_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    tflite = two_convolutions([0, NEVER, 0, NEVER, 0, NEVER, NEVER, 0], SAME)
+    monkeypatch.setattr(facts, "_MOST_WEIGHTS", 100)
+    assert compile_network(tflite) == compile_network(tflite, keep_constant_channels=True)
 
 
 @needs_references
