@@ -85,7 +85,7 @@ def read_linear(operator: Operator) -> Linear | None:
         limits, multipliers = fused_range(operator, 0), output_multipliers(operator, weights)
     elif operator.name == "CONV_2D":
         padded = convolution_window(operator, values.shape).reaches_outside
-        if len(values) != outputs:
+        if values.shape[3] != inputs or len(values) != outputs:
             return None
         rows = values.reshape(outputs, -1, inputs)
         limits, multipliers = fused_range(operator, 3), channel_multipliers(operator, weights)
