@@ -16,6 +16,25 @@ struct tn_depthwise_3x3 {
     int32_t stride;
 };
 
+typedef void tn_strip_function(const struct tn_strip_3x3 *strip, const uint32_t *plane, int8_t *output,
+                               const int8_t *weights, int32_t bias, int32_t multiplier, int32_t scale);
+typedef void tn_stage_function(const struct tn_planes *planes, const int8_t *input, int32_t count, int32_t column,
+                               int32_t words, uint32_t *to);
+typedef void tn_exact_function(const struct tn_strip_3x3 *strip, int32_t pitch, int32_t stride, const uint32_t *plane,
+                               int8_t *output, const int8_t *weights, int32_t bias, int32_t multiplier, int32_t shift);
+
+/* pitch: words in a row of a plane, for which `stage` is made; then by stride, 1 and 2: columns of outputs in a strip, and
+ * what computes them for shifts from 3 to 9, from 10 to 16, and for all others. Without the last two, every channel has a
+ * shift from 3 to 9. */
+struct tn_form_3x3 {
+    int32_t pitch;
+    tn_stage_function *stage;
+    int32_t width[2];
+    tn_strip_function *near[2];
+    tn_strip_function *far[2];
+    tn_exact_function *exact;
+};
+
 /* A pair of columns of `count` rows. `left`, `right`: literals, whether that column is inside the image. */
 TN_FOLDED void tn_stage_3x3(const int8_t *from, const struct tn_planes *planes, int32_t pitch, int32_t count,
                             int32_t left, int32_t right, uint32_t *to)
@@ -23,13 +42,19 @@ TN_FOLDED void tn_stage_3x3(const int8_t *from, const struct tn_planes *planes, 
     const uint32_t outside = (uint32_t)(uint8_t)planes->padding * 0x01010101u;
     const int32_t row_step = planes->row_step, column_step = planes->column_step;
 
-    TN_UNROLL_2
+    if (left && right) {
+        TN_UNROLL_2
+        for (; count > 0; count--, from += row_step, to += 4 * pitch) {
+            tn_planes_store(tn_load4(from), tn_load4(from + column_step), to, pitch);
+        }
+        return;
+    }
     for (; count > 0; count--, from += row_step, to += 4 * pitch) {
         tn_planes_store(left ? tn_load4(from) : outside, right ? tn_load4(from + column_step) : outside, to, pitch);
     }
 }
 
-/* `words` pairs of columns from `column` on, of the image's first `count` rows. */
+/* `words` pairs of columns from `column` on, of the image's first `count` rows. pitch: a literal. */
 TN_FOLDED void tn_stage_strip(const struct tn_planes *planes, int32_t pitch, const int8_t *input, int32_t count,
                               int32_t column, int32_t words, uint32_t *to)
 {
@@ -74,25 +99,17 @@ TN_FOLDED void tn_carry_3x3(uint32_t *staged, int32_t pitch, int32_t rows, int32
     }
 }
 
-typedef void tn_strip_function(const struct tn_strip_3x3 *strip, const uint32_t *plane, int8_t *output,
-                               const int8_t *weights, int32_t bias, int32_t multiplier, int32_t scale);
-
-/* pitch, every_shift: literals. pitch: words in a row of a plane, 4 or 8. every_shift: 0 where all channels have shifts
- * from 3 to 9. */
-TN_FOLDED void tn_depthwise_strips(const struct tn_depthwise_3x3 *layer, int32_t pitch, int32_t every_shift,
-                                   const int8_t *input, int8_t *output, int8_t *scratch, const int8_t *weights,
-                                   const int32_t *bias, const int32_t *multipliers, const int8_t *shifts)
+TN_APART void tn_depthwise_strips(const struct tn_depthwise_3x3 *layer, const struct tn_form_3x3 *form,
+                                  const int8_t *input, int8_t *output, int8_t *scratch, const int8_t *weights,
+                                  const int32_t *bias, const int32_t *multipliers, const int8_t *shifts)
 {
     const struct tn_planes *const planes = &layer->planes;
     uint32_t *const staged = (uint32_t *)(void *)scratch;
     const int32_t stride = layer->stride, rows = (planes->out_rows - 1) * stride + 3, channels = planes->channels;
-    const int32_t width = stride == 1 ? 2 * pitch - 2 : pitch == 4 ? 3 : 6;
-    const int32_t inside = tn_min(planes->rows, rows - planes->pad_rows);
+    const int32_t inside = tn_min(planes->rows, rows - planes->pad_rows), pitch = form->pitch;
+    const int32_t width = form->width[stride - 1];
+    tn_strip_function *const near = form->near[stride - 1];
     struct tn_strip_3x3 strip = {planes->out_column_step, planes->out_row_step, planes->out_rows, 0};
-    tn_strip_function *const near = stride == 1 ? (pitch == 4 ? tn_strip_4_stride_1 : tn_strip_8_stride_1)
-                                                : (pitch == 4 ? tn_strip_4_stride_2 : tn_strip_8_stride_2);
-    tn_strip_function *const far = stride == 1 ? (pitch == 4 ? tn_strip_4_stride_1_far : tn_strip_8_stride_1_far)
-                                               : (pitch == 4 ? tn_strip_4_stride_2_far : tn_strip_8_stride_2_far);
 
     /* Rows outside the image stay as they are from here on, and so do words that the only strip leaves out. */
     tn_planes_fill(planes, staged, 4 * pitch * rows);
@@ -112,35 +129,45 @@ TN_FOLDED void tn_depthwise_strips(const struct tn_depthwise_3x3 *layer, int32_t
             } else {
                 words = tn_min(words, (planes->columns - column + 1) / 2);
             }
-            (pitch == 4 ? tn_stage_strip_4 : tn_stage_strip_8)(planes, input + first, inside, column, words, top);
-            for (int32_t c = group; c < first + 4; c++) {
-                const uint32_t *const plane = staged + (c - first) * pitch;
-                int8_t *const to = output + x * planes->out_column_step + c;
+            form->stage(planes, input + first, inside, column, words, top);
+            const uint32_t *plane = staged + (group - first) * pitch;
+            int8_t *to = output + x * planes->out_column_step + group;
+
+            for (int32_t c = group; c < first + 4; c++, plane += pitch, to++) {
+                const int8_t *const nine = weights + 9 * c;
                 const int32_t shift = -shifts[c];
 
-                if (!every_shift || (shift >= 3 && shift <= 9)) {
-                    near(&strip, plane, to, weights + 9 * c, bias[c], multipliers[c], 11 - shift);
+                if (shift >= 3 && shift <= 9) {
+                    near(&strip, plane, to, nine, bias[c], multipliers[c], 11 - shift);
                 } else if (shift >= 10 && shift <= 16) {
-                    far(&strip, plane, to, weights + 9 * c, bias[c], multipliers[c], 18 - shift);
+                    form->far[stride - 1](&strip, plane, to, nine, bias[c], multipliers[c], 18 - shift);
                 } else {
-                    tn_strip_exact(&strip, pitch, stride, plane, to, weights + 9 * c, bias[c], multipliers[c], shift);
+                    form->exact(&strip, pitch, stride, plane, to, nine, bias[c], multipliers[c], shift);
                 }
             }
         }
     }
 }
 
-/* One function for each form, shared by all layers that need it. */
-#define TN_DEPTHWISE_3X3(name, pitch, every_shift)                                                                     \
+/* A form and its entry: a network links only those that its layers need. */
+#define TN_DEPTHWISE_3X3(name, ...)                                                                                    \
     TN_APART void name(const struct tn_depthwise_3x3 *layer, const int8_t *input, int8_t *output, int8_t *scratch,     \
                        const int8_t *weights, const int32_t *bias, const int32_t *multipliers, const int8_t *shifts)   \
     {                                                                                                                  \
-        tn_depthwise_strips(layer, pitch, every_shift, input, output, scratch, weights, bias, multipliers, shifts);    \
+        static const struct tn_form_3x3 form = {__VA_ARGS__};                                                          \
+                                                                                                                       \
+        tn_depthwise_strips(layer, &form, input, output, scratch, weights, bias, multipliers, shifts);                 \
     }
 
-TN_DEPTHWISE_3X3(tn_depthwise_3x3_narrow, 4, 0)
-TN_DEPTHWISE_3X3(tn_depthwise_3x3_narrow_every_shift, 4, 1)
-TN_DEPTHWISE_3X3(tn_depthwise_3x3_wide, 8, 0)
-TN_DEPTHWISE_3X3(tn_depthwise_3x3_wide_every_shift, 8, 1)
+TN_DEPTHWISE_3X3(tn_depthwise_3x3_narrow, .pitch = 4, .stage = tn_stage_strip_4, .width = {6, 3},
+                 .near = {tn_strip_4_stride_1, tn_strip_4_stride_2})
+TN_DEPTHWISE_3X3(tn_depthwise_3x3_narrow_every_shift, .pitch = 4, .stage = tn_stage_strip_4, .width = {6, 3},
+                 .near = {tn_strip_4_stride_1, tn_strip_4_stride_2},
+                 .far = {tn_strip_4_stride_1_far, tn_strip_4_stride_2_far}, .exact = tn_strip_exact)
+TN_DEPTHWISE_3X3(tn_depthwise_3x3_wide, .pitch = 8, .stage = tn_stage_strip_8, .width = {14, 6},
+                 .near = {tn_strip_8_stride_1, tn_strip_8_stride_2})
+TN_DEPTHWISE_3X3(tn_depthwise_3x3_wide_every_shift, .pitch = 8, .stage = tn_stage_strip_8, .width = {14, 6},
+                 .near = {tn_strip_8_stride_1, tn_strip_8_stride_2},
+                 .far = {tn_strip_8_stride_1_far, tn_strip_8_stride_2_far}, .exact = tn_strip_exact)
 
 #endif
