@@ -8,7 +8,8 @@
 /* Inlined even where the compiler finds it large: the layer's constants fold, and loops shrink. */
 #define TN_FOLDED static inline __attribute__((always_inline))
 /* Kept apart: inside a larger function, its loop would run out of registers. A layer, too: merged into the inference it
- * would cost up to 6 % more, and the work of one layer could not be told from another's. */
+ * would cost up to 6 % more, and the work of one layer could not be told from another's. What writes, and is neither
+ * a layer nor folded into one, ends with TN_WRITTEN(). */
 #define TN_APART static __attribute__((noinline, unused))
 #else
 #define TN_FOLDED static inline
@@ -21,6 +22,13 @@
 #define TN_LAYER static __attribute__((noipa))
 #else
 #define TN_LAYER TN_APART
+#endif
+
+/* Nor may it of a kernel that is kept apart. No instruction comes of this. */
+#ifdef __GNUC__
+#define TN_WRITTEN() __asm__ volatile("" ::: "memory")
+#else
+#define TN_WRITTEN() ((void)0)
 #endif
 
 /* A function written in assembly, which takes its arguments as the procedure call standard says. GCC must not conclude

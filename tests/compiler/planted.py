@@ -1,4 +1,4 @@
-"""Random networks in which some channels are constant and some are read by nobody."""
+"""Random networks, with residual connections; some of their channels are constant and some are read by nobody."""
 
 from dataclasses import dataclass, field
 from typing import Any
@@ -106,6 +106,18 @@ def add_itself(network: Network) -> None:
     network.apply(name, [source, network.tip], output, kind, fusedActivationFunction=draw(st.sampled_from([0, RELU])))
 
 
+def add_earlier(network: Network) -> None:
+    """A long residual connection: some earlier activation of the same shape stays alive until here."""
+    source, draw = network.tip, network.draw
+    shape = list(network.tensors[source].shape)
+    earlier = [each for each in (0, *network.activations()) if list(network.tensors[each].shape) == shape]
+    other = draw(st.sampled_from(earlier))
+    name, kind = draw(st.sampled_from([("ADD", "Add"), ("ADD", "Add"), ("MUL", "Mul")]))
+    operands = draw(st.permutations([source, other]))
+    output = Tensor(shape, draw(st.floats(0.1, 1)), draw(st.sampled_from([-128, 4])))
+    network.apply(name, list(operands), output, kind, fusedActivationFunction=draw(st.sampled_from([0, RELU])))
+
+
 def add_constant(network: Network) -> None:
     source, draw = network.tip, network.draw
     shape = network.tensors[source].shape
@@ -175,7 +187,10 @@ def classify(network: Network) -> None:
         )
 
 
-LAYERS = (convolve, convolve, convolve_depthwise, add_itself, add_constant, pool, pad, map_values, concatenate)
+LAYERS = (
+    *(convolve, convolve, convolve_depthwise, add_itself, add_earlier, add_earlier, add_constant),
+    *(pool, pad, map_values, concatenate),
+)
 
 
 @st.composite

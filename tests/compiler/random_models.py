@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from hypothesis import HealthCheck, Phase, given, seed, settings
 from hypothesis import strategies as st
+from planted import Network, networks
 from tflite_writer import Operation, Tensor, write_model
 
 RELU, RELU_N1_TO_1, RELU6 = 1, 2, 3
@@ -302,8 +303,13 @@ MODELS: dict[str, st.SearchStrategy[bytes]] = {
 }
 
 
+# Several operators, with what only shows between them: memory that is shared, and passes over the graph.
+NETWORK = "NETWORK"
+
+
 def draw_models(name: str, count: int, start: int = 0) -> list[bytes]:
-    """`count` models of the operator `name`, the same for the same `start`."""
+    """`count` models of the operator `name`, or of NETWORK, the same for the same `start`."""
+    models = networks().map(Network.model) if name == NETWORK else MODELS[name]
     found: list[bytes] = []
 
     @seed(start)
@@ -314,7 +320,7 @@ def draw_models(name: str, count: int, start: int = 0) -> list[bytes]:
         database=None,
         suppress_health_check=list(HealthCheck),
     )
-    @given(MODELS[name])
+    @given(models)
     def collect(model: bytes) -> None:
         found.append(model)
 

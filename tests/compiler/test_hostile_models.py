@@ -136,6 +136,12 @@ def test_an_operator_that_reads_what_nothing_has_written_is_malformed() -> None:
         compile_network(write_model(tensors, operations, outputs=[1]))
 
 
+def test_an_operator_without_outputs_is_refused() -> None:
+    operations = [Operation("ASSIGN_VARIABLE", [0], []), Operation("RELU", [0], [1])]
+    with pytest.raises(UnsupportedError, match=r"operator 0 \(ASSIGN_VARIABLE\) has no output"):
+        compile_network(write_model([Tensor([1, 4]), Tensor([1, 4])], operations))
+
+
 def test_a_tensor_that_is_written_twice_is_malformed() -> None:
     operations = [Operation("RELU", [0], [1]), Operation("RELU", [0], [1])]
     with pytest.raises(MalformedModelError, match=r"operator 1 \(RELU\): writes tensor 1"):

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from cases import AVR, CORTEX_M0, CORTEX_M4, CORTEX_M7, HOST, RISCV, Case, Machine, make_cases, run_cases
-from random_models import MODELS, draw_models
+from random_models import MODELS, NETWORK, draw_models
 from tflite_writer import Operation, Tensor, write_model
 
 from tinynas.compiler import SUPPORTED, TARGETS
@@ -21,14 +21,14 @@ def test_the_list_of_operators_cannot_grow_without_random_models() -> None:
     assert sorted(MODELS) == list(SUPPORTED)
 
 
-@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize("name", [NETWORK, *MODELS])
 def test_the_outputs_are_the_references(check_equal: Callable[..., None], name: str) -> None:
     check_equal(draw_models(name, ON_HOST // len(MODELS) + 1), name)
 
 
 def every_operator(count: int, target: Target) -> list[Case]:
     cases: list[Case] = []
-    for name in MODELS:
+    for name in [NETWORK, *MODELS]:
         models = draw_models(name, count // len(MODELS) + 1, start=1)
         cases += make_cases(models, name, targets=[target], first=len(cases))
     return cases
@@ -57,7 +57,8 @@ def test_a_cpu_gives_the_references_outputs(tmp_path: Path, cpu: str) -> None:
     assert run_cases(machine, cases, tmp_path) == []
 
 
-def test_a_layer_that_copies_within_the_arena_is_executed(tmp_path: Path) -> None:
+@pytest.mark.parametrize("level", ["-O1", "-O2", "-O3", "-Os"])
+def test_a_layer_that_copies_within_the_arena_is_executed(tmp_path: Path, level: str) -> None:
     """GCC 12 for ARM takes such a layer for one without effect: see TN_LAYER in firmware/lib/tn_compiler.h."""
     if CORTEX_M4.missing():
         pytest.skip(f"{CORTEX_M4.missing()} is not on PATH")
@@ -67,7 +68,7 @@ def test_a_layer_that_copies_within_the_arena_is_executed(tmp_path: Path) -> Non
         Operation("CONCATENATION", [1, 1], [2], "Concatenation", {"axis": 2}),
     ]
     cases = make_cases([write_model(tensors, operations)], "CONCATENATION")
-    assert run_cases(CORTEX_M4, cases, tmp_path) == []
+    assert run_cases(CORTEX_M4.at(level), cases, tmp_path) == []
 
 
 @pytest.mark.parametrize("machine", [HOST, CORTEX_M4, RISCV, AVR])

@@ -26,7 +26,7 @@ import numpy as np
 from cases import HOST, Case, run_cases
 from mutation import Anatomy, dissect, mutate
 from pebble import ProcessExpired, ProcessPool
-from random_models import MODELS, draw_models
+from random_models import MODELS, NETWORK, draw_models
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from tinynas.compiler import TARGETS, Program, compile_network
@@ -46,7 +46,7 @@ class SlowError(BaseException):
 
 def make_corpus() -> tuple[list[Anatomy], list[Anatomy]]:
     """Small models of every operator, and the reference networks where they are at hand."""
-    small = [model for name in MODELS for model in draw_models(name, 12, start=7)]
+    small = [model for name in [NETWORK, *MODELS] for model in draw_models(name, 12, start=7)]
     large = [path.read_bytes() for path in sorted(REFERENCES.glob("*.tflite"))]
     return [dissect(model) for model in small], [dissect(model) for model in large]
 

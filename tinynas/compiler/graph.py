@@ -280,6 +280,8 @@ def _read_operator(index: int, table: Table, codes: list[Table], tensors: list[T
     outputs = _named(table.numbers(2, "<i4"), tensors, where)
     if any(tensor is None for tensor in outputs):
         raise MalformedModelError(f"{where}: an output is omitted")
+    if not outputs:
+        raise UnsupportedError(f"{where} has no output: supported are operators that compute something")
     return Operator(
         index=index,
         name=name,
