@@ -20,7 +20,7 @@ struct tn_conv {
 };
 
 /* One row of a patch, `x` being its first column in the input. */
-static inline void tn_conv_row(const struct tn_conv *layer, const int8_t *row, int32_t x, int8_t *patch)
+TN_FOLDED void tn_conv_row(const struct tn_conv *layer, const int8_t *row, int32_t x, int8_t *patch)
 {
     const struct tn_window *const w = &layer->window;
 
@@ -44,7 +44,7 @@ static inline void tn_conv_row(const struct tn_conv *layer, const int8_t *row, i
 }
 
 /* The patch of the output pixel with number `pixel`, in `scratch` unless it lies in the input as it is. */
-static inline const int8_t *tn_conv_patch(const struct tn_conv *layer, const int8_t *input, int32_t pixel,
+TN_FOLDED const int8_t *tn_conv_patch(const struct tn_conv *layer, const int8_t *input, int32_t pixel,
                                           int8_t *scratch)
 {
     const struct tn_window *const w = &layer->window;
@@ -69,7 +69,7 @@ static inline const int8_t *tn_conv_patch(const struct tn_conv *layer, const int
 }
 
 /* scratch: two patches, or one where there is one output pixel, or none where patches are contiguous. */
-static inline void tn_conv(const struct tn_conv *layer, int32_t plain, const int8_t *input, int8_t *output,
+TN_FOLDED void tn_conv(const struct tn_conv *layer, int32_t plain, const int8_t *input, int8_t *output,
                            int8_t *scratch, const int8_t *weights, const int32_t *bias, const int32_t *multipliers,
                            const int8_t *shifts)
 {

@@ -12,7 +12,7 @@ struct tn_copy_rows {
     int32_t out_offset;
 };
 
-static inline void tn_copy_rows(const struct tn_copy_rows *layer, const int8_t *input, int8_t *output)
+TN_FOLDED void tn_copy_rows(const struct tn_copy_rows *layer, const int8_t *input, int8_t *output)
 {
     output += layer->out_offset;
     for (int32_t i = 0; i < layer->rows; i++) {

@@ -78,12 +78,14 @@ TN_APART void tn_stage_strip_4(const struct tn_planes *planes, const int8_t *inp
                                int32_t words, uint32_t *to)
 {
     tn_stage_strip(planes, 4, input, count, column, words, to);
+    TN_WRITTEN();
 }
 
 TN_APART void tn_stage_strip_8(const struct tn_planes *planes, const int8_t *input, int32_t count, int32_t column,
                                int32_t words, uint32_t *to)
 {
     tn_stage_strip(planes, 8, input, count, column, words, to);
+    TN_WRITTEN();
 }
 
 /* A pair of columns becomes the first. */
@@ -157,6 +159,7 @@ TN_APART void tn_depthwise_strips(const struct tn_depthwise_3x3 *layer, const st
         static const struct tn_form_3x3 form = {__VA_ARGS__};                                                          \
                                                                                                                        \
         tn_depthwise_strips(layer, &form, input, output, scratch, weights, bias, multipliers, shifts);                 \
+        TN_WRITTEN();                                                                                                  \
     }
 
 TN_DEPTHWISE_3X3(tn_depthwise_3x3_narrow, .pitch = 4, .stage = tn_stage_strip_4, .width = {6, 3},

@@ -211,12 +211,12 @@ TN_FOLDED void tn_line_twin(const struct tn_line *line, int32_t taps, const uint
     }
 }
 
-static inline void tn_line_5(TN_LINE_ARGUMENTS)
+TN_FOLDED void tn_line_5(TN_LINE_ARGUMENTS)
 {
     tn_line_twin(line, 5, x, output, weights, bias, multiplier, shift);
 }
 
-static inline void tn_line_10(TN_LINE_ARGUMENTS)
+TN_FOLDED void tn_line_10(TN_LINE_ARGUMENTS)
 {
     tn_line_twin(line, 10, x, output, weights, bias, multiplier, shift);
 }
@@ -271,6 +271,7 @@ TN_FOLDED void tn_depthwise_line(const struct tn_depthwise_line *layer, int32_t 
                        const int8_t *weights, const int32_t *bias, const int32_t *multipliers, const int8_t *shifts)     \
     {                                                                                                                    \
         tn_depthwise_line(layer, taps, input, output, scratch, weights, bias, multipliers, shifts);                      \
+        TN_WRITTEN();                                                                                                    \
     }
 
 TN_DEPTHWISE_LINE(tn_depthwise_line_5, 5)

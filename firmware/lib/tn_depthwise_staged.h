@@ -208,7 +208,7 @@ TN_ASSEMBLY void tn_staged_row_signed(const struct tn_staged_row *channel __attr
 
 #else
 
-static inline void tn_staged_row_signed(const struct tn_staged_row *channel, const int8_t *x, int8_t *output)
+TN_FOLDED void tn_staged_row_signed(const struct tn_staged_row *channel, const int8_t *x, int8_t *output)
 {
     for (int32_t column = 0; column < channel->columns; column++) {
         const int8_t *at = x + 2 * (column - column % 2);
@@ -290,7 +290,7 @@ TN_FOLDED void tn_staged_row(const struct tn_depthwise_staged *layer, int32_t va
 }
 
 /* The rows of a band that lie in the image are staged, the others filled; the first `known` are there already. */
-static inline void tn_staged_band(const struct tn_depthwise_staged *layer, const int8_t *input, int32_t row,
+TN_FOLDED void tn_staged_band(const struct tn_depthwise_staged *layer, const int8_t *input, int32_t row,
                                   int32_t count, int32_t known, uint32_t *to)
 {
     const struct tn_planes *const planes = &layer->planes;
@@ -397,6 +397,7 @@ TN_FOLDED void tn_depthwise_staged(const struct tn_depthwise_staged *layer, int3
                        const int8_t *weights, const int32_t *bias, const int32_t *multipliers, const int8_t *shifts)     \
     {                                                                                                                    \
         tn_depthwise_staged(layer, variant, form, input, output, scratch, weights, bias, multipliers, shifts);           \
+        TN_WRITTEN();                                                                                                    \
     }
 
 TN_DEPTHWISE_STAGED(tn_depthwise_staged_signed, TN_REQUANTIZE_SIGNED, TN_STAGED_ANY)

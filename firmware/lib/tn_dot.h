@@ -29,10 +29,11 @@ TN_APART void tn_dot_4x2(const int8_t *a, const int8_t *b, const int8_t *weights
     }
     sums[0] = a0, sums[1] = a1, sums[2] = a2, sums[3] = a3;
     sums[4] = b0, sums[5] = b1, sums[6] = b2, sums[7] = b3;
+    TN_WRITTEN();
 }
 
 /* Adds to sums[0..3] the products of `a` with four weight vectors of `count` each. */
-static inline void tn_dot_4x1(const int8_t *a, const int8_t *weights, int32_t count, uint32_t *sums)
+TN_FOLDED void tn_dot_4x1(const int8_t *a, const int8_t *weights, int32_t count, uint32_t *sums)
 {
     uint32_t a0 = sums[0], a1 = sums[1], a2 = sums[2], a3 = sums[3];
 

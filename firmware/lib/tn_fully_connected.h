@@ -9,7 +9,7 @@ struct tn_fully_connected {
     struct tn_matmul matmul;
 };
 
-static inline void tn_fully_connected(const struct tn_fully_connected *layer, int32_t plain, const int8_t *input,
+TN_FOLDED void tn_fully_connected(const struct tn_fully_connected *layer, int32_t plain, const int8_t *input,
                                       int8_t *output, const int8_t *weights, const int32_t *bias,
                                       const int32_t *multipliers, const int8_t *shifts)
 {

@@ -15,7 +15,7 @@ struct tn_matmul {
     struct tn_rescale rescale;
 };
 
-static inline void tn_matmul_1(const struct tn_matmul *layer, int32_t plain, const int8_t *a, int8_t *restrict output,
+TN_FOLDED void tn_matmul_1(const struct tn_matmul *layer, int32_t plain, const int8_t *a, int8_t *restrict output,
                                const int8_t *restrict weights, const int32_t *restrict bias,
                                const int32_t *restrict multipliers, const int8_t *restrict shifts)
 {
@@ -42,7 +42,7 @@ static inline void tn_matmul_1(const struct tn_matmul *layer, int32_t plain, con
 }
 
 /* Two vectors, their outputs one after the other. */
-static inline void tn_matmul_2(const struct tn_matmul *layer, int32_t plain, const int8_t *a, const int8_t *b,
+TN_FOLDED void tn_matmul_2(const struct tn_matmul *layer, int32_t plain, const int8_t *a, const int8_t *b,
                                int8_t *restrict output, const int8_t *restrict weights, const int32_t *restrict bias,
                                const int32_t *restrict multipliers, const int8_t *restrict shifts)
 {

@@ -14,7 +14,7 @@ struct tn_mean {
     int32_t zero_point;
 };
 
-static inline void tn_mean(const struct tn_mean *layer, const int8_t *input, int8_t *output)
+TN_FOLDED void tn_mean(const struct tn_mean *layer, const int8_t *input, int8_t *output)
 {
     for (int32_t i = 0; i < layer->outer; i++, input += layer->count * layer->inner) {
         for (int32_t j = 0; j < layer->inner; j++) {

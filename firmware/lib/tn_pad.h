@@ -14,7 +14,7 @@ struct tn_pad {
     int32_t pitch_0, pitch_1, pitch_2; /* of the output */
 };
 
-static inline void tn_pad(const struct tn_pad *layer, const int8_t *input, int8_t *output)
+TN_FOLDED void tn_pad(const struct tn_pad *layer, const int8_t *input, int8_t *output)
 {
     memset(output, (int)layer->value, (size_t)layer->count);
     output += layer->out_offset;

@@ -170,7 +170,7 @@ TN_PAIR(signed, TN_REQUANTIZE_SIGNED)
 TN_PAIR(clamped, TN_REQUANTIZE_CLAMPED)
 
 /* Stages `count` values of three pixels, side by side; count is a positive multiple of four. */
-static inline int8_t *tn_stage_3(const int8_t *a, const int8_t *b, const int8_t *c, int8_t *to, int32_t count)
+TN_FOLDED int8_t *tn_stage_3(const int8_t *a, const int8_t *b, const int8_t *c, int8_t *to, int32_t count)
 {
     for (int32_t i = 0; i < count; i += 4, to += 24) {
         const uint32_t bytes[3] = {tn_load4(a + i), tn_load4(b + i), tn_load4(c + i)};
@@ -223,7 +223,7 @@ TN_FOLDED struct tn_pair_job_1 tn_pair_job_1(const struct tn_pair *layer, const 
 }
 
 /* Stages `count` values of one pixel; a last quad that is not whole is filled up with 0. Returns where the next go. */
-static inline int8_t *tn_stage_1(const int8_t *from, int32_t count, int8_t *to)
+TN_FOLDED int8_t *tn_stage_1(const int8_t *from, int32_t count, int8_t *to)
 {
     for (; count > 0; count -= 4, from += 4, to += 8) {
         uint32_t bytes = 0;

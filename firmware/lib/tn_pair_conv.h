@@ -51,7 +51,7 @@ TN_FOLDED const int8_t *tn_tap(const struct tn_window *w, const int8_t *input, i
 }
 
 /* outside: one pixel of padding. */
-static inline void tn_stage_quads(const struct tn_window *w, const int8_t *input, const struct tn_spots *spots,
+TN_FOLDED void tn_stage_quads(const struct tn_window *w, const int8_t *input, const struct tn_spots *spots,
                                   int8_t *to, const int8_t *outside)
 {
     int32_t inside = w->dilation_x == 1;
@@ -81,7 +81,7 @@ static inline void tn_stage_quads(const struct tn_window *w, const int8_t *input
 }
 
 /* One patch's bytes, one after the other. outside: one pixel of padding. */
-static inline void tn_gather_bytes(const struct tn_window *w, const int8_t *input, int32_t y, int32_t x, int8_t *to,
+TN_FOLDED void tn_gather_bytes(const struct tn_window *w, const int8_t *input, int32_t y, int32_t x, int8_t *to,
                                    const int8_t *outside)
 {
     const int32_t size = w->width * w->channels, step = w->dilation_y * w->in_width * w->channels;
@@ -177,18 +177,21 @@ TN_FOLDED void tn_pair_conv(const struct tn_pair_conv *layer, void (*multiply)(c
                                             int8_t *scratch, const int8_t *weights, const int32_t *records)              \
     {                                                                                                                    \
         tn_pair_conv(layer, tn_pair_3_##form, TN_PATCHES_WHOLE, input, output, scratch, weights, records);        \
+        TN_WRITTEN();                                                                                             \
     }                                                                                                                    \
                                                                                                                          \
     TN_APART void tn_pair_conv_quads_##form(const struct tn_pair_conv *layer, const int8_t *input, int8_t *output,       \
                                             int8_t *scratch, const int8_t *weights, const int32_t *records)              \
     {                                                                                                                    \
         tn_pair_conv(layer, tn_pair_3_##form, TN_PATCHES_QUADS, input, output, scratch, weights, records);        \
+        TN_WRITTEN();                                                                                             \
     }                                                                                                                    \
                                                                                                                          \
     TN_APART void tn_pair_conv_bytes_##form(const struct tn_pair_conv *layer, const int8_t *input, int8_t *output,       \
                                             int8_t *scratch, const int8_t *weights, const int32_t *records)              \
     {                                                                                                                    \
         tn_pair_conv(layer, tn_pair_3_##form, TN_PATCHES_BYTES, input, output, scratch, weights, records);        \
+        TN_WRITTEN();                                                                                             \
     }
 
 TN_PAIR_CONV(relu)

@@ -10,7 +10,7 @@ struct tn_pair_fully_connected {
 };
 
 /* The input as halves, filled up to the depth, a multiple of eight, with 0. */
-static inline void tn_stage_vector(const struct tn_pair_fully_connected *layer, const int8_t *input, int8_t *scratch)
+TN_FOLDED void tn_stage_vector(const struct tn_pair_fully_connected *layer, const int8_t *input, int8_t *scratch)
 {
     int8_t *const end = tn_stage_1(input, layer->count, scratch);
 

@@ -104,6 +104,7 @@ TN_APART void tn_planes_stage(const struct tn_planes *planes, const struct tn_st
             at[0] = at[pitch] = at[2 * pitch] = at[3 * pitch] = padding;
         }
     }
+    TN_WRITTEN();
 }
 
 #endif

@@ -18,7 +18,7 @@ static inline int32_t tn_rounded_quotient(int32_t sum, int32_t count)
 }
 
 /* All channels of one output pixel; the window is `rows` x `columns` pixels from `input` on. */
-static inline void tn_average_pool_pixel(const struct tn_pool *layer, const int8_t *input, int32_t rows,
+TN_FOLDED void tn_average_pool_pixel(const struct tn_pool *layer, const int8_t *input, int32_t rows,
                                          int32_t columns, int8_t *output)
 {
     const struct tn_window *const w = &layer->window;
@@ -36,7 +36,7 @@ static inline void tn_average_pool_pixel(const struct tn_pool *layer, const int8
     }
 }
 
-static inline void tn_max_pool_pixel(const struct tn_pool *layer, const int8_t *input, int32_t rows, int32_t columns,
+TN_FOLDED void tn_max_pool_pixel(const struct tn_pool *layer, const int8_t *input, int32_t rows, int32_t columns,
                                      int8_t *output)
 {
     const struct tn_window *const w = &layer->window;
@@ -54,7 +54,7 @@ static inline void tn_max_pool_pixel(const struct tn_pool *layer, const int8_t *
     }
 }
 
-static inline void tn_pool_each(const struct tn_pool *layer, const int8_t *input, int8_t *output,
+TN_FOLDED void tn_pool_each(const struct tn_pool *layer, const int8_t *input, int8_t *output,
                                 void (*pool)(const struct tn_pool *, const int8_t *, int32_t, int32_t, int8_t *))
 {
     const struct tn_window *const w = &layer->window;
@@ -74,12 +74,12 @@ static inline void tn_pool_each(const struct tn_pool *layer, const int8_t *input
     }
 }
 
-static inline void tn_average_pool(const struct tn_pool *layer, const int8_t *input, int8_t *output)
+TN_FOLDED void tn_average_pool(const struct tn_pool *layer, const int8_t *input, int8_t *output)
 {
     tn_pool_each(layer, input, output, tn_average_pool_pixel);
 }
 
-static inline void tn_max_pool(const struct tn_pool *layer, const int8_t *input, int8_t *output)
+TN_FOLDED void tn_max_pool(const struct tn_pool *layer, const int8_t *input, int8_t *output)
 {
     tn_pool_each(layer, input, output, tn_max_pool_pixel);
 }

@@ -12,7 +12,7 @@ struct tn_resize_nearest {
     int32_t out_width;
 };
 
-static inline void tn_resize_nearest(const struct tn_resize_nearest *layer, const int8_t *input, int8_t *output,
+TN_FOLDED void tn_resize_nearest(const struct tn_resize_nearest *layer, const int8_t *input, int8_t *output,
                                      const int32_t *rows, const int32_t *columns)
 {
     for (int32_t y = 0; y < layer->out_height; y++) {

@@ -37,7 +37,7 @@ static inline int32_t tn_reciprocal_above_one(int32_t fraction)
     return tn_saturating_shift_left(x, 1);
 }
 
-static inline void tn_softmax_row(const struct tn_softmax *layer, const int8_t *input, int8_t *output,
+TN_FOLDED void tn_softmax_row(const struct tn_softmax *layer, const int8_t *input, int8_t *output,
                                   const int32_t *exponentials)
 {
     const uint32_t top = (uint32_t)1 << 31;
@@ -70,7 +70,7 @@ static inline void tn_softmax_row(const struct tn_softmax *layer, const int8_t *
     }
 }
 
-static inline void tn_softmax(const struct tn_softmax *layer, const int8_t *input, int8_t *output,
+TN_FOLDED void tn_softmax(const struct tn_softmax *layer, const int8_t *input, int8_t *output,
                               const int32_t *exponentials)
 {
     for (int32_t row = 0; row < layer->rows; row++) {

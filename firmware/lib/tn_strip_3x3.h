@@ -438,6 +438,7 @@ TN_APART void tn_strip_exact(const struct tn_strip_3x3 *strip, int32_t pitch, in
             output[y * strip->row_step + x * strip->column_step] = tn_rescale(&rescale, 1, sum, multiplier, -shift);
         }
     }
+    TN_WRITTEN();
 }
 
 #endif
