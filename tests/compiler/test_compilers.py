@@ -80,7 +80,7 @@ def test_no_compiler_warns_and_nothing_but_memcpy_and_memset_is_called(sources: 
     # Every nm reads the symbols of every ELF file.
     listed = subprocess.run(["nm", "--undefined-only", built], capture_output=True, text=True, check=True).stdout
     symbols = {line.split()[-1] for line in listed.splitlines()}
-    assert {"memcpy", "memset"} <= symbols
+    assert symbols & {"memcpy", "memset"}
     assert [each for each in symbols - {"memcpy", "memset"} if not ROUTINES.fullmatch(each)] == []
 
 
