@@ -1,4 +1,4 @@
-/* ADD: both inputs are brought to one finer scale, added, and brought to the output's. */
+/* ADD and SUB: both inputs are brought to one finer scale, added, and brought to the output's. */
 #ifndef TN_ADD_H
 #define TN_ADD_H
 
@@ -12,6 +12,7 @@ struct tn_add {
     int32_t shift_a;
     int32_t zero_point_b;
     int32_t multiplier_b;
+    int32_t sign_b; /* -1 subtracts */
     int32_t shift_b;
     int32_t multiplier;
     int32_t shift;
@@ -27,7 +28,7 @@ TN_FOLDED int8_t tn_add_one(const struct tn_add *layer, int32_t a, int32_t b)
 {
     const int32_t fine_a = tn_multiply((a - layer->zero_point_a) * TN_ADD_ONE, layer->multiplier_a, layer->shift_a);
     const int32_t fine_b = tn_multiply((b - layer->zero_point_b) * TN_ADD_ONE, layer->multiplier_b, layer->shift_b);
-    const int32_t sum = tn_multiply(fine_a + fine_b, layer->multiplier, layer->shift);
+    const int32_t sum = tn_multiply(fine_a + layer->sign_b * fine_b, layer->multiplier, layer->shift);
 
     return tn_clamp(sum + layer->zero_point, layer->low, layer->high);
 }

@@ -1,4 +1,4 @@
-/* MEAN over neighbouring dimensions: the input is (outer, count, inner), the output (outer, inner). */
+/* MEAN and SUM over neighbouring dimensions: the input is (outer, count, inner), the output (outer, inner). */
 #ifndef TN_MEAN_H
 #define TN_MEAN_H
 
@@ -9,7 +9,7 @@ struct tn_mean {
     int32_t count;
     int32_t inner;
     int32_t in_zero_point;
-    int32_t multiplier; /* of the sum: 1 / count is part of it */
+    int32_t multiplier; /* of the sum; in a mean, 1 / count is part of it */
     int32_t shift;
     int32_t zero_point;
 };

@@ -161,7 +161,9 @@ def element_wise_pairs(draw: Any, name: str, kind: str) -> bytes:
     first = Tensor(shape, draw(wide_scales), draw(zero_points))
     second = Tensor(partner, draw(wide_scales), draw(zero_points))
     output = Tensor(shape, draw(st.floats(0.05, 1)), draw(zero_points))
-    options = {"fusedActivationFunction": draw(activations)}
+    options = {"fusedActivationFunction": draw(activations)} if name in ("ADD", "MUL", "SUB") else {}
+    if name in ("MINIMUM", "MAXIMUM"):
+        second.scale, second.zero_point = output.scale, output.zero_point = first.scale, first.zero_point
     if partner != shape or draw(st.booleans()):
         second.data = rng.integers(-128, 128, partner)
         operands = draw(st.sampled_from([[0, 1], [1, 0]]))
@@ -177,19 +179,46 @@ def element_wise_pairs(draw: Any, name: str, kind: str) -> bytes:
 
 
 @st.composite
-def means(draw: Any) -> bytes:
+def slopes(draw: Any) -> bytes:
+    shape = [1, draw(sides), draw(sides), draw(channels)]
+    along = draw(st.sampled_from([[1, 1, shape[3]], shape, [1, 1, 1]]))
+    data = np.random.default_rng(draw(seeds)).integers(-128, 128, along)
+    tensors = [
+        Tensor(shape, draw(wide_scales), draw(zero_points)),
+        Tensor(along, draw(scales), draw(zero_points), data=data),
+        Tensor(shape, draw(st.floats(0.05, 1)), draw(zero_points)),
+    ]
+    return write_model(tensors, [Operation("PRELU", [0, 1], [2])])
+
+
+@st.composite
+def mirror_pads(draw: Any) -> bytes:
+    shape, mode = [1, draw(sides), draw(sides), draw(channels)], draw(st.integers(0, 1))
+    most = [size if mode else size - 1 for size in shape]
+    paddings = np.array([[0, 0], *[[draw(st.integers(0, min(3, each))) for _ in range(2)] for each in most[1:]]])
+    quantization = (draw(scales), draw(zero_points))
+    tensors = [
+        Tensor(shape, *quantization),
+        Tensor([4, 2], None, dtype="int32", data=paddings),
+        Tensor(np.array(shape) + paddings.sum(axis=1), *quantization),
+    ]
+    return write_model(tensors, [Operation("MIRROR_PAD", [0, 1], [2], "MirrorPad", {"mode": mode})])
+
+
+@st.composite
+def reductions(draw: Any, name: str) -> bytes:
     shape = [1, draw(sides), draw(sides), draw(channels)]
     axes, keep = draw(st.sampled_from([[1, 2], [2, 1], [-3, -2], [1], [2], [3]])), draw(st.booleans())
     reduced = [1 if axis in (a % 4 for a in axes) else size for axis, size in enumerate(shape)]
     if not keep:
         reduced = [size for axis, size in enumerate(shape) if axis not in [a % 4 for a in axes]]
     source = Tensor(shape, draw(wide_scales), draw(zero_points))
-    same = draw(st.booleans())
+    same = name == "REDUCE_MAX" or draw(st.booleans())
     output = Tensor(
         reduced, source.scale if same else draw(wide_scales), source.zero_point if same else draw(zero_points)
     )
     where = Tensor([len(axes)], None, dtype="int32", data=np.array(axes))
-    return write_model([source, where, output], [Operation("MEAN", [0, 1], [2], "Reducer", {"keepDims": keep})])
+    return write_model([source, where, output], [Operation(name, [0, 1], [2], "Reducer", {"keepDims": keep})])
 
 
 @st.composite
@@ -202,11 +231,20 @@ def softmaxes(draw: Any) -> bytes:
 
 @st.composite
 def tables(draw: Any, name: str) -> bytes:
-    source = Tensor([1, 256], draw(wide_scales), draw(zero_points))
-    output = Tensor([1, 256], draw(wide_scales), draw(zero_points))
+    curved = name in ("ELU", "LOGISTIC", "TANH")
+    source = Tensor([1, 256], draw(st.floats(2**-12, 4) if curved else wide_scales), draw(zero_points))
+    output = Tensor([1, 256], draw(scales if curved else wide_scales), draw(zero_points))
     if name == "RELU6":
         output.scale, output.zero_point = source.scale, source.zero_point
-    return write_model([source, output], [Operation(name, [0], [1])])
+    if name == "LOGISTIC":
+        output.scale, output.zero_point = 1 / 256, -128
+    if name == "TANH":
+        output.scale, output.zero_point = 1 / 128, 0
+    if name == "HARD_SWISH":
+        output.scale = source.scale * draw(st.floats(0.25, 2.0))
+    options = {"alpha": draw(st.floats(0.0, 2.0, width=32))} if name == "LEAKY_RELU" else {}
+    kind = {"LEAKY_RELU": "LeakyRelu", "HARD_SWISH": "HardSwish"}.get(name, "")
+    return write_model([source, output], [Operation(name, [0], [1], kind, options)])
 
 
 @st.composite
@@ -286,19 +324,31 @@ MODELS: dict[str, st.SearchStrategy[bytes]] = {
     "CONCATENATION": concatenations(),
     "CONV_2D": convolutions(),
     "DEPTHWISE_CONV_2D": depthwise_convolutions(),
+    "ELU": tables("ELU"),
     "EXPAND_DIMS": reshapes("EXPAND_DIMS"),
     "FULLY_CONNECTED": fully_connected(),
+    "HARD_SWISH": tables("HARD_SWISH"),
+    "LEAKY_RELU": tables("LEAKY_RELU"),
+    "LOGISTIC": tables("LOGISTIC"),
     "MAX_POOL_2D": pools("MAX_POOL_2D"),
-    "MEAN": means(),
+    "MAXIMUM": element_wise_pairs("MAXIMUM", "MaximumMinimum"),
+    "MEAN": reductions("MEAN"),
+    "MINIMUM": element_wise_pairs("MINIMUM", "MaximumMinimum"),
+    "MIRROR_PAD": mirror_pads(),
     "MUL": element_wise_pairs("MUL", "Mul"),
     "PAD": pads("PAD"),
     "PADV2": pads("PADV2"),
+    "PRELU": slopes(),
     "QUANTIZE": tables("QUANTIZE"),
+    "REDUCE_MAX": reductions("REDUCE_MAX"),
     "RELU": tables("RELU"),
     "RELU6": tables("RELU6"),
     "RESHAPE": reshapes("RESHAPE"),
     "RESIZE_NEAREST_NEIGHBOR": resizes(),
     "SOFTMAX": softmaxes(),
+    "SUB": element_wise_pairs("SUB", "Sub"),
+    "SUM": reductions("SUM"),
+    "TANH": tables("TANH"),
     "SQUEEZE": reshapes("SQUEEZE"),
 }
 

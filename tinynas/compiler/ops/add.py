@@ -1,4 +1,4 @@
-"""ADD. Sources: tensorflow/lite/micro/kernels/add_common.cc, reference/integer_ops/add.h."""
+"""ADD and SUB. Sources: {add,sub}_common.cc in tensorflow/lite/micro/kernels, reference/integer_ops/add.h."""
 
 from dataclasses import dataclass
 
@@ -31,8 +31,9 @@ class _Linear:
 
 @dataclass(frozen=True, kw_only=True)
 class _Addition:
-    """Both inputs' factors to a scale finer than either, and the factor from there to the output."""
+    """Both inputs' factors to a scale finer than either, and from there to the output; sign: the second one's."""
 
+    sign: int
     first: Tensor
     second: Tensor
     output: Tensor
@@ -46,7 +47,7 @@ class _Addition:
         values = np.arange(-128, 128)
         fine_a = self.rescale_a.apply_each((values - self.first.zero_point) << _EXTRA_BITS)
         fine_b = self.rescale_b.apply_each((values - self.second.zero_point) << _EXTRA_BITS)
-        sums = self.rescale.apply_each(fine_a[:, None] + fine_b[None, :])
+        sums = self.rescale.apply_each(fine_a[:, None] + self.sign * fine_b[None, :])
         return np.clip(sums + self.output.zero_point, self.limits.low, self.limits.high)
 
     def linear(self) -> _Linear | None:
@@ -56,9 +57,10 @@ class _Addition:
             scales = (self.first.scale, self.second.scale)
             factor_a, factor_b = (round(scale / self.output.scale * (1 << shift)) for scale in scales)
             if factor_a + factor_b <= _LARGEST_FACTORS:
-                addend = self._addend(expected, factor_a, factor_b, shift)
+                signed = self.sign * factor_b
+                addend = self._addend(expected, factor_a, signed, shift)
                 if addend is not None:
-                    return _Linear(factor_a=factor_a, factor_b=factor_b, addend=addend, shift=shift)
+                    return _Linear(factor_a=factor_a, factor_b=signed, addend=addend, shift=shift)
         return None
 
     def _addend(self, expected: npt.NDArray[np.int64], factor_a: int, factor_b: int, shift: int) -> int | None:
@@ -83,6 +85,7 @@ def lower(operator: Operator) -> Step:
     if factor >= 1.0:
         operator.refuse(f"output scale {operator.output.scale:g} is too fine for inputs at {twice_largest / 2:g}")
     addition = _Addition(
+        sign=-1 if operator.name == "SUB" else 1,
         first=first,
         second=second,
         output=operator.output,
@@ -127,6 +130,7 @@ def _general_call(operator: Operator, addition: _Addition) -> Call:
         "shift_a": addition.rescale_a.shift,
         "zero_point_b": addition.second.zero_point,
         "multiplier_b": addition.rescale_b.value,
+        "sign_b": addition.sign,
         "shift_b": addition.rescale_b.shift,
         "multiplier": addition.rescale.value,
         "shift": addition.rescale.shift,

@@ -5,7 +5,7 @@ import math
 from tinynas.compiler.graph import Operator, Tensor
 from tinynas.compiler.step import Call, Step
 
-_RANK = 4
+RANK = 4
 
 
 def lower(operator: Operator) -> Step:
@@ -17,20 +17,25 @@ def lower(operator: Operator) -> Step:
     """
     operator.require_operands(2, 3)
     source, output = operator.activation(), operator.output
-    if len(source.shape) > _RANK or len(source.shape) != len(output.shape):
-        operator.refuse(f"{list(source.shape)} -> {list(output.shape)}; supported are at most {_RANK} dimensions")
-    if (source.scale, source.zero_point) != (output.scale, output.zero_point):
-        operator.refuse("input and output have different scales; supported are equal ones")
-    before = _paddings(operator, source, output)
-    missing = (0,) * (_RANK - len(before))
+    before = read_paddings(operator, source, output)
+    missing = (0,) * (RANK - len(before))
     parameters = _parameters((1,) * len(missing) + source.shape, (1,) * len(missing) + output.shape, missing + before)
     parameters = {"count": output.elements, "value": _value(operator), **parameters}
     call = Call(kernel="tn_pad", record="tn_pad", parameters=parameters, arguments=(source, output))
     return Step(operator=operator, calls=(call,), detail=f"{list(before)} before")
 
 
-def _paddings(operator: Operator, source: Tensor, output: Tensor) -> tuple[int, ...]:
-    """The paddings before each dimension."""
+def read_paddings(operator: Operator, source: Tensor, output: Tensor) -> tuple[int, ...]:
+    """The paddings before each dimension, checked against the shapes.
+
+    Raises:
+        MalformedModelError: paddings that do not lead to the output's shape.
+        UnsupportedError: more than four dimensions, or scales of input and output that differ.
+    """
+    if len(source.shape) > RANK or len(source.shape) != len(output.shape):
+        operator.refuse(f"{list(source.shape)} -> {list(output.shape)}; supported are at most {RANK} dimensions")
+    if (source.scale, source.zero_point) != (output.scale, output.zero_point):
+        operator.refuse("input and output have different scales; supported are equal ones")
     paddings = operator.constant(1, "INT32").reshape(-1).tolist()
     if len(paddings) != 2 * len(source.shape) or min(paddings, default=0) < 0:
         operator.malformed(f"{len(paddings)} paddings for {len(source.shape)} dimensions, or one below 0")
@@ -51,7 +56,7 @@ def _value(operator: Operator) -> int:
 
 
 def _parameters(source: tuple[int, ...], output: tuple[int, ...], before: tuple[int, ...]) -> dict[str, int]:
-    pitches = [math.prod(output[axis + 1 :]) for axis in range(_RANK)]
+    pitches = [math.prod(output[axis + 1 :]) for axis in range(RANK)]
     return {
         "size_0": source[0],
         "size_1": source[1],
