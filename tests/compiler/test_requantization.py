@@ -95,6 +95,8 @@ def domains(factor: Factor) -> dict[str, int]:
                 found["dsp_3x3"] = (1 << 23) - 1
             if factor.zero_point == -128 and -16 <= factor.multiplier.shift <= -10:
                 found["dsp_3x3_far"] = (1 << 23) - 1
+            if factor.zero_point == -128 and -11 <= factor.multiplier.shift <= -5:
+                found["pair_first"] = found["pair_second"] = (1 << 23) - 1
     return found
 
 

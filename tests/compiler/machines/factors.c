@@ -1,6 +1,7 @@
 /* One function for each way from accumulators to outputs. */
 #include "tn_depthwise_3x3.h"
 #include "tn_fixed_point.h"
+#include "tn_pair.h"
 #include "tn_requantize.h"
 
 struct factor {
@@ -16,6 +17,8 @@ WAY(dsp_signed);
 WAY(dsp_clamped);
 WAY(dsp_3x3);
 WAY(dsp_3x3_far);
+WAY(pair_first);
+WAY(pair_second);
 
 #define RESCALE(name, plain)                                                                              \
     WAY(name)                                                                                             \
@@ -60,3 +63,28 @@ REQUANTIZE(dsp_clamped, TN_REQUANTIZE_CLAMPED)
 
 WINDOW(dsp_3x3, tn_strip_4_stride_1, 11)
 WINDOW(dsp_3x3_far, tn_strip_4_stride_1_far, 18)
+
+/* The accumulator is one channel of a pair, whose other channel is 0. */
+#define PAIR(name, both_of, first_of, channel)                                                             \
+    WAY(name)                                                                                              \
+    {                                                                                                      \
+        const int32_t ahead = TN_PAIR_SHIFT + 1 + f->shift;                                                \
+        const int32_t addend = ((2 * f->zero_point + 1) * (1 << TN_PAIR_SHIFT) >> 1) + (1 << (ahead - 2)); \
+        const struct tn_pair_record record = {                                                             \
+            .multipliers = {f->multiplier, f->multiplier},                                                 \
+            .addends = {addend, addend},                                                                   \
+            .shifts = ahead | (8 - ahead) << 8,                                                            \
+        };                                                                                                 \
+        const struct tn_pair_limits limits = {f->low, f->high};                                            \
+                                                                                                           \
+        for (int32_t i = 0; i < count; i++) {                                                              \
+            const uint32_t accumulator = (uint32_t)accumulators[i];                                        \
+            int8_t both[2];                                                                                \
+                                                                                                           \
+            tn_pair_finish(&record, TN_REQUANTIZE_RELU, limits, both_of, first_of, both);                  \
+            outputs[i] = both[channel];                                                                    \
+        }                                                                                                  \
+    }
+
+PAIR(pair_first, accumulator, accumulator, 0)
+PAIR(pair_second, accumulator << 8, 0, 1)
