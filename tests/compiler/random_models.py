@@ -4,6 +4,7 @@ A new operator is a strategy that gives a whole `.tflite` file, and its line in 
 """
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -317,6 +318,114 @@ def reshapes(draw: Any, name: str) -> bytes:
     return write_model(tensors, operations)
 
 
+def moved(
+    draw: Any, name: str, shape: Sequence[int], after: Sequence[int], constants: Sequence[Any], **options: Any
+) -> bytes:
+    """One input, constant numbers, one output of the same scale. options: `kind` and the schema's fields."""
+    quantization = (draw(scales), draw(zero_points))
+    numbers = [Tensor(np.shape(each), None, dtype="int32", data=np.array(each)) for each in constants]
+    tensors = [Tensor(shape, *quantization), *numbers, Tensor(after, *quantization)]
+    places = [*range(len(numbers) + 1)]
+    return write_model(tensors, [Operation(name, places, [len(tensors) - 1], options.pop("kind"), options)])
+
+
+@st.composite
+def slices(draw: Any) -> bytes:
+    shape = draw(st.lists(st.integers(1, 6), min_size=1, max_size=4))
+    begin = [draw(st.integers(0, size - 1)) for size in shape]
+    size = [draw(st.integers(1, extent - first)) for extent, first in zip(shape, begin, strict=True)]
+    return moved(draw, "SLICE", shape, size, [begin, size], kind="Slice")
+
+
+@st.composite
+def strided_slices(draw: Any) -> bytes:
+    shape = draw(st.lists(st.integers(1, 7), min_size=1, max_size=4))
+    begin, end, step, after, shrink = [], [], [], [], 0
+    for axis, extent in enumerate(shape):
+        way = draw(st.sampled_from([1, 1, 2, 3, -1, -2]))
+        first = draw(st.integers(0, extent - 1))
+        last = draw(st.integers(first + 1, extent)) if way > 0 else draw(st.integers(-1, first - 1))
+        if way > 0 and len(shape) > 1 and draw(st.booleans()):
+            shrink |= 1 << axis
+            last = first + 1
+        else:
+            after.append(len(range(first, last, way)))
+        begin.append(first - draw(st.sampled_from([0, extent])))
+        end.append(last if last >= 0 else -extent - 1)
+        step.append(way)
+    options = {"beginMask": 0, "endMask": 0, "shrinkAxisMask": shrink}
+    return moved(draw, "STRIDED_SLICE", shape, after, [begin, end, step], kind="StridedSlice", **options)
+
+
+@st.composite
+def transposes(draw: Any) -> bytes:
+    shape = draw(st.lists(st.integers(1, 6), min_size=2, max_size=4))
+    order = draw(st.permutations(range(len(shape))))
+    return moved(draw, "TRANSPOSE", shape, [shape[axis] for axis in order], [list(order)], kind="Transpose")
+
+
+@st.composite
+def blocks(draw: Any, name: str) -> bytes:
+    block = draw(st.integers(1, 3))
+    small = [1, draw(st.integers(1, 4)), draw(st.integers(1, 4)), draw(st.integers(1, 4))]
+    wide = [1, small[1] * block, small[2] * block, small[3]]
+    deep = [1, small[1], small[2], small[3] * block**2]
+    shapes = (deep, wide) if name == "DEPTH_TO_SPACE" else (wide, deep)
+    kind = "DepthToSpace" if name == "DEPTH_TO_SPACE" else "SpaceToDepth"
+    return moved(draw, name, *shapes, [], kind=kind, blockSize=block)
+
+
+@st.composite
+def packs(draw: Any) -> bytes:
+    shape = draw(st.lists(st.integers(1, 5), min_size=1, max_size=3))
+    quantization, count = (draw(scales), draw(zero_points)), draw(st.integers(1, 3))
+    axis = draw(st.integers(-len(shape) - 1, len(shape)))
+    rng = np.random.default_rng(draw(seeds))
+    others = [Tensor(shape, *quantization, data=rng.integers(-128, 128, shape)) for _ in range(count - 1)]
+    after = np.stack([np.zeros(shape)] * count, axis=axis).shape
+    tensors = [Tensor(shape, *quantization), *others, Tensor(after, *quantization)]
+    options = {"axis": axis, "valuesCount": count}
+    return write_model(tensors, [Operation("PACK", draw(st.permutations(range(count))), [count], "Pack", options)])
+
+
+@st.composite
+def parts(draw: Any, name: str) -> bytes:
+    """All outputs are used: they are joined again in another order."""
+    quantization = (draw(scales), draw(zero_points))
+    count = draw(st.integers(1, 3))
+    rest = draw(st.lists(st.integers(1, 5), min_size=2, max_size=2))
+    axis = draw(st.integers(0, 2))
+    lengths = [1] * count if name == "UNPACK" else [draw(st.integers(1, 3))] * count
+    if name == "SPLIT_V":
+        lengths = draw(st.lists(st.integers(1, 3), min_size=count, max_size=count))
+    whole = [*rest[:axis], sum(lengths), *rest[axis:]]
+    each = [[*rest[:axis], *([] if name == "UNPACK" else [length]), *rest[axis:]] for length in lengths]
+    along = draw(st.sampled_from([axis, axis - 3]))
+    place = np.array([along] if name == "SPLIT_V" else along)
+    number = Tensor(place.shape, None, dtype="int32", data=place)
+    constants = {
+        "SPLIT": [number],
+        "SPLIT_V": [Tensor([count], None, dtype="int32", data=np.array(lengths)), number],
+        "UNPACK": [],
+    }[name]
+    kind, options = {
+        "SPLIT": ("Split", {"numSplits": count}),
+        "SPLIT_V": ("SplitV", {"numSplits": count}),
+        "UNPACK": ("Unpack", {"axis": along, "num": count}),
+    }[name]
+    first = 1 + len(constants)
+    inputs = {"SPLIT": [1, 0], "SPLIT_V": [0, 1, 2], "UNPACK": [0]}[name]
+    outputs = [*range(first, first + count)]
+    order = draw(st.permutations(outputs))
+    if name == "UNPACK":
+        join = Operation("PACK", order, [first + count], "Pack", {"axis": axis, "valuesCount": count})
+    else:
+        join = Operation("CONCATENATION", order, [first + count], "Concatenation", {"axis": axis})
+    tensors = [Tensor(whole, *quantization), *constants, *(Tensor(shape, *quantization) for shape in each)]
+    tensors.append(Tensor(whole, *quantization))
+    return write_model(tensors, [Operation(name, inputs, outputs, kind, options), join])
+
+
 # By the operator that each model is about. A model may have others around it.
 MODELS: dict[str, st.SearchStrategy[bytes]] = {
     "ADD": element_wise_pairs("ADD", "Add"),
@@ -324,18 +433,20 @@ MODELS: dict[str, st.SearchStrategy[bytes]] = {
     "CONCATENATION": concatenations(),
     "CONV_2D": convolutions(),
     "DEPTHWISE_CONV_2D": depthwise_convolutions(),
+    "DEPTH_TO_SPACE": blocks("DEPTH_TO_SPACE"),
     "ELU": tables("ELU"),
     "EXPAND_DIMS": reshapes("EXPAND_DIMS"),
     "FULLY_CONNECTED": fully_connected(),
     "HARD_SWISH": tables("HARD_SWISH"),
     "LEAKY_RELU": tables("LEAKY_RELU"),
     "LOGISTIC": tables("LOGISTIC"),
-    "MAX_POOL_2D": pools("MAX_POOL_2D"),
     "MAXIMUM": element_wise_pairs("MAXIMUM", "MaximumMinimum"),
+    "MAX_POOL_2D": pools("MAX_POOL_2D"),
     "MEAN": reductions("MEAN"),
     "MINIMUM": element_wise_pairs("MINIMUM", "MaximumMinimum"),
     "MIRROR_PAD": mirror_pads(),
     "MUL": element_wise_pairs("MUL", "Mul"),
+    "PACK": packs(),
     "PAD": pads("PAD"),
     "PADV2": pads("PADV2"),
     "PRELU": slopes(),
@@ -345,11 +456,18 @@ MODELS: dict[str, st.SearchStrategy[bytes]] = {
     "RELU6": tables("RELU6"),
     "RESHAPE": reshapes("RESHAPE"),
     "RESIZE_NEAREST_NEIGHBOR": resizes(),
+    "SLICE": slices(),
     "SOFTMAX": softmaxes(),
+    "SPACE_TO_DEPTH": blocks("SPACE_TO_DEPTH"),
+    "SPLIT": parts("SPLIT"),
+    "SPLIT_V": parts("SPLIT_V"),
+    "SQUEEZE": reshapes("SQUEEZE"),
+    "STRIDED_SLICE": strided_slices(),
     "SUB": element_wise_pairs("SUB", "Sub"),
     "SUM": reductions("SUM"),
     "TANH": tables("TANH"),
-    "SQUEEZE": reshapes("SQUEEZE"),
+    "TRANSPOSE": transposes(),
+    "UNPACK": parts("UNPACK"),
 }
 
 

@@ -5,7 +5,7 @@ Field numbers are those of tensorflow/compiler/mlir/lite/schema/schema.fbs, vers
 
 import hashlib
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, NoReturn
 
 import numpy as np
@@ -22,6 +22,9 @@ _MOST_OPERATORS = 2048
 _MOST_OPERANDS = 64
 _MOST_DIMENSIONS = 6
 _MOST_ELEMENTS = 1 << 26
+
+# Their outputs are parts of their input.
+_IN_PARTS = ("SPLIT", "SPLIT_V", "UNPACK")
 
 _NUMPY_TYPES = {"INT8": "<i1", "INT32": "<i4"}
 _FULL_INTEGER = "convert with full-integer quantisation, int8 input and output"
@@ -63,6 +66,9 @@ class Operator:
     """One operator. inputs and outputs are tensors in the schema's order, None for an omitted optional input.
 
     remarks: what passes have done to it, for the reader of the generated code.
+
+    One that only hands out parts of its input is read as several with one output each: `siblings` are all outputs, of
+    which this is number `part`.
     """
 
     index: int
@@ -71,6 +77,8 @@ class Operator:
     outputs: tuple[Tensor, ...]
     options: Table | None
     remarks: tuple[str, ...] = ()
+    siblings: tuple[Tensor, ...] = ()
+    part: int = 0
 
     @property
     def label(self) -> str:
@@ -261,8 +269,23 @@ def _read_data(
 
 
 def _read_operators(subgraph: Table, codes: list[Table], tensors: list[Tensor]) -> tuple[Operator, ...]:
-    tables = subgraph.tables(3, _MOST_OPERATORS)
-    return tuple(_read_operator(index, table, codes, tensors) for index, table in enumerate(tables))
+    read = [
+        each
+        for index, table in enumerate(subgraph.tables(3, _MOST_OPERATORS))
+        for each in _in_parts(_read_operator(index, table, codes, tensors))
+    ]
+    if len(read) > _MOST_OPERATORS:
+        raise UnsupportedError(f"{len(read):,} operators and their outputs: at most {_MOST_OPERATORS:,} are read")
+    return tuple(replace(operator, index=index) for index, operator in enumerate(read))
+
+
+def _in_parts(operator: Operator) -> list[Operator]:
+    if operator.name not in _IN_PARTS:
+        return [operator]
+    return [
+        replace(operator, outputs=(output,), siblings=operator.outputs, part=part)
+        for part, output in enumerate(operator.outputs)
+    ]
 
 
 def _read_operator(index: int, table: Table, codes: list[Table], tensors: list[Tensor]) -> Operator:

@@ -12,6 +12,7 @@ from tinynas.compiler.ops import (
     extreme,
     fully_connected,
     mirror_pad,
+    movement,
     mul,
     pad,
     pool_2d,
@@ -26,6 +27,7 @@ from tinynas.compiler.target import Target
 
 _LOWER: dict[str, Callable[[Operator], Step]] = {
     **dict.fromkeys(elementwise.NAMES, elementwise.lower),
+    **dict.fromkeys(movement.NAMES, movement.lower),
     "ADD": add.lower,
     "AVERAGE_POOL_2D": pool_2d.lower,
     "CONCATENATION": concatenation.lower,
@@ -40,6 +42,7 @@ _LOWER: dict[str, Callable[[Operator], Step]] = {
     "REDUCE_MAX": reduce.lower,
     "SUB": add.lower,
     "SUM": reduce.lower,
+    "PACK": concatenation.lower_pack,
     "PAD": pad.lower,
     "PADV2": pad.lower,
     "RESHAPE": reshape.lower,
