@@ -2,8 +2,9 @@
 #ifndef TN_COPY_ROWS_H
 #define TN_COPY_ROWS_H
 
-#include <stdint.h>
 #include <string.h>
+
+#include "tn_compiler.h"
 
 struct tn_copy_rows {
     int32_t rows;

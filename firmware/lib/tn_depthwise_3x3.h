@@ -149,6 +149,7 @@ TN_APART void tn_depthwise_strips(const struct tn_depthwise_3x3 *layer, const st
             }
         }
     }
+    TN_WRITTEN();
 }
 
 /* A form and its entry: a network links only those that its layers need. */

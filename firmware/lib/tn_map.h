@@ -2,7 +2,7 @@
 #ifndef TN_MAP_H
 #define TN_MAP_H
 
-#include <stdint.h>
+#include "tn_compiler.h"
 
 struct tn_map {
     int32_t count;

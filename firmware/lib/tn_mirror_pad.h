@@ -2,7 +2,7 @@
 #ifndef TN_MIRROR_PAD_H
 #define TN_MIRROR_PAD_H
 
-#include <stdint.h>
+#include "tn_compiler.h"
 
 struct tn_mirror_pad {
     int32_t edge; /* 0: the edge itself is mirrored as well (SYMMETRIC), 1: it is not (REFLECT) */
@@ -20,7 +20,7 @@ static inline int32_t tn_mirrored(int32_t index, int32_t size, int32_t edge)
     return index < size ? index : 2 * size - 1 - index - edge;
 }
 
-static inline void tn_mirror_pad(const struct tn_mirror_pad *p, const int8_t *input, int8_t *output)
+TN_FOLDED void tn_mirror_pad(const struct tn_mirror_pad *p, const int8_t *input, int8_t *output)
 {
     for (int32_t i = 0; i < p->out_0; i++) {
         const int8_t *const image = input + tn_mirrored(i - p->before_0, p->size_0, p->edge) * p->size_1 * p->size_2 * p->size_3;

@@ -2,8 +2,9 @@
 #ifndef TN_PAD_H
 #define TN_PAD_H
 
-#include <stdint.h>
 #include <string.h>
+
+#include "tn_compiler.h"
 
 struct tn_pad {
     int32_t count; /* of the output */

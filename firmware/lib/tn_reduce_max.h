@@ -2,7 +2,7 @@
 #ifndef TN_REDUCE_MAX_H
 #define TN_REDUCE_MAX_H
 
-#include <stdint.h>
+#include "tn_compiler.h"
 
 struct tn_reduce_max {
     int32_t outer;
@@ -10,7 +10,7 @@ struct tn_reduce_max {
     int32_t inner;
 };
 
-static inline void tn_reduce_max(const struct tn_reduce_max *layer, const int8_t *input, int8_t *output)
+TN_FOLDED void tn_reduce_max(const struct tn_reduce_max *layer, const int8_t *input, int8_t *output)
 {
     for (int32_t i = 0; i < layer->outer; i++, input += layer->count * layer->inner) {
         for (int32_t j = 0; j < layer->inner; j++) {

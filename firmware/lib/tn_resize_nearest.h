@@ -2,8 +2,9 @@
 #ifndef TN_RESIZE_NEAREST_H
 #define TN_RESIZE_NEAREST_H
 
-#include <stdint.h>
 #include <string.h>
+
+#include "tn_compiler.h"
 
 struct tn_resize_nearest {
     int32_t in_width;

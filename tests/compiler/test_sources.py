@@ -87,6 +87,15 @@ def test_each_kernel_stands_alone(tmp_path: Path, cc: str, header: str) -> None:
     subprocess.run([cc, *WARNINGS, f"-I{KERNELS}", "-fsyntax-only", "alone.c"], cwd=tmp_path, check=True)
 
 
+@pytest.mark.parametrize("header", sorted(path.name for path in KERNELS.glob("tn_*.h")))
+def test_no_kernel_that_writes_is_left_to_the_compilers_conclusions(header: str) -> None:
+    """See TN_LAYER and TN_WRITTEN in firmware/lib/tn_compiler.h."""
+    text = (KERNELS / header).read_text()
+    assert re.findall(r"^static inline (?:void|int8_t \*)\s*tn_\w+", text, re.M) == []
+    for _, name, body in re.findall(r"^( *)TN_APART void (\w+)[^;{]*?^\1\{(.*?)^\1\}", text, re.M | re.S):
+        assert "TN_WRITTEN();" in body, name
+
+
 def test_the_header_states_what_the_program_says(tmp_path: Path) -> None:
     program = compile_network(model(), name="sample")
     header = program.files["sample.h"].decode()
