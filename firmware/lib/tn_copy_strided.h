@@ -6,8 +6,9 @@
 #ifndef TN_COPY_STRIDED_H
 #define TN_COPY_STRIDED_H
 
-#include <stdint.h>
 #include <string.h>
+
+#include "tn_compiler.h"
 
 struct tn_copy_strided {
     int32_t start; /* of the output's first value in the input */
@@ -28,7 +29,7 @@ static inline int8_t *tn_copy_run(const struct tn_copy_strided *p, const int8_t 
     return output;
 }
 
-static inline void tn_copy_strided(const struct tn_copy_strided *p, const int8_t *input, int8_t *output)
+TN_FOLDED void tn_copy_strided(const struct tn_copy_strided *p, const int8_t *input, int8_t *output)
 {
     for (int32_t i = 0; i < p->size_0; i++) {
         for (int32_t j = 0; j < p->size_1; j++) {
