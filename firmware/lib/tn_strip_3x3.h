@@ -32,6 +32,8 @@ _Static_assert(offsetof(struct tn_strip_3x3, column_step) == 0 && offsetof(struc
  * (w0, w1) and (w1, w2) for each row of the window.
  * Stack: 0 bias, 4 multiplier, 8 addend, 12 column step, 16 row step, 20 the plane's last row of windows, 24 columns
  * left, 28 plane and 32 output at this column's top; the caller's arguments are behind the saved registers.
+ * Two columns by two rows of outputs at a time. Loops begin at whole words, and a store at a register offset comes after
+ * a load of one word or away from the instruction that gives its base: each saves a cycle.
  * After SXTB16 and the shift left by k, what spills from the low half into the high half is cleared. */
 #define TN_3X3_ENTER(rows_log, row_bytes, addend) \
     "push {r4-r11, lr}\n\t"                        \
@@ -99,11 +101,12 @@ TN_ASSEMBLY void name(TN_3X3_ARGUMENTS)                                         
             "blo 4f\n"                                                                                                \
                                                                                                                       \
             "1:\n\t"                                                                                                  \
-            "str r2, [sp, #24]\n"                                                                                     \
+            "str r2, [sp, #24]\n\t"                                                                                   \
+            "ldr r6, [sp]\n\t"                                                                                        \
                                                                                                                       \
+            ".balign 4\n"                                                                                             \
             "2:\n\t"                                                                                                  \
             "ldrd r2, r3, [r0, #" row "]\n\t"                                                                         \
-            "ldr r6, [sp]\n\t"                                                                                        \
             "smlad r4, r2, r10, r6\n\t"                                                                               \
             "smlatb r5, r2, r10, r6\n\t"                                                                              \
             "smlatb r7, r2, r8, r6\n\t"                                                                               \
@@ -142,17 +145,17 @@ TN_ASSEMBLY void name(TN_3X3_ARGUMENTS)                                         
             "ssat r6, #8, r6, asr #" shift "\n\t"                                                                     \
             "ssat r7, #8, r7, asr #" shift "\n\t"                                                                     \
             "strb r4, [r1]\n\t"                                                                                       \
+            "add r4, r1, r3\n\t"                                                                                      \
             "strb r5, [r1, r2]\n\t"                                                                                   \
-            "add r1, r3\n\t"                                                                                          \
-            "strb r6, [r1]\n\t"                                                                                       \
-            "strb r7, [r1, r2]\n\t"                                                                                   \
-            "add r1, r3\n\t"                                                                                          \
-            "ldr r2, [sp, #20]\n\t"                                                                                   \
-            "cmp r0, r2\n\t"                                                                                          \
+            "add r1, r4, r3\n\t"                                                                                      \
+            "strb r6, [r4]\n\t"                                                                                       \
+            "ldr r3, [sp, #20]\n\t"                                                                                   \
+            "ldr r6, [sp]\n\t"                                                                                        \
+            "strb r7, [r4, r2]\n\t"                                                                                   \
+            "cmp r0, r3\n\t"                                                                                          \
             "blo 2b\n\t"                                                                                              \
             "bne 3f\n\t"                                                                                              \
             "ldrd r2, r3, [r0]\n\t"                                                                                   \
-            "ldr r6, [sp]\n\t"                                                                                        \
             "smlad r4, r2, r8, r6\n\t"                                                                                \
             "smlatb r5, r2, r8, r6\n\t"                                                                               \
             "smlabt r4, r3, r9, r4\n\t"                                                                               \
@@ -175,11 +178,11 @@ TN_ASSEMBLY void name(TN_3X3_ARGUMENTS)                                         
             "ssat r5, #8, r5, asr #" shift "\n\t"                                                                     \
             "strb r4, [r1]\n\t"                                                                                       \
             "strb r5, [r1, r3]\n\t"                                                                                   \
-            "ldr r2, [sp, #20]\n"                                                                                     \
+            "ldr r3, [sp, #20]\n"                                                                                     \
                                                                                                                       \
             "3:\n\t"                                                                                                  \
-            "adds r2, #4\n\t"                                                                                         \
-            "str r2, [sp, #20]\n\t"                                                                                   \
+            "adds r3, #4\n\t"                                                                                         \
+            "str r3, [sp, #20]\n\t"                                                                                   \
             "ldrd r0, r1, [sp, #28]\n\t"                                                                              \
             "ldr r2, [sp, #12]\n\t"                                                                                   \
             "adds r0, #4\n\t"                                                                                         \
@@ -193,6 +196,7 @@ TN_ASSEMBLY void name(TN_3X3_ARGUMENTS)                                         
             "adds r2, #1\n\t"                                                                                         \
             "bne 6f\n"                                                                                                \
                                                                                                                       \
+            ".balign 4\n"                                                                                             \
             "5:\n\t"                                                                                                  \
             "ldrd r2, r3, [r0, #" row "]\n\t"                                                                         \
             "ldr r6, [sp]\n\t"                                                                                        \
@@ -252,11 +256,12 @@ TN_ASSEMBLY void name(TN_3X3_ARGUMENTS)                                         
             "blo 4f\n"                                                                                                \
                                                                                                                       \
             "1:\n\t"                                                                                                  \
-            "str r2, [sp, #24]\n"                                                                                     \
+            "str r2, [sp, #24]\n\t"                                                                                   \
+            "ldr r6, [sp]\n\t"                                                                                        \
                                                                                                                       \
+            ".balign 4\n"                                                                                             \
             "2:\n\t"                                                                                                  \
             "ldrd r2, r3, [r0, #2*" row "]\n\t"                                                                       \
-            "ldr r6, [sp]\n\t"                                                                                        \
             "smlad r4, r2, r12, r6\n\t"                                                                               \
             "smlad r5, r3, r12, r6\n\t"                                                                               \
             "smlad r7, r3, r8, r6\n\t"                                                                                \
@@ -301,22 +306,24 @@ TN_ASSEMBLY void name(TN_3X3_ARGUMENTS)                                         
             "ssat r6, #8, r6, asr #" shift "\n\t"                                                                     \
             "ssat r7, #8, r7, asr #" shift "\n\t"                                                                     \
             "strb r4, [r1]\n\t"                                                                                       \
+            "add r4, r1, r3\n\t"                                                                                      \
             "strb r5, [r1, r2]\n\t"                                                                                   \
-            "add r1, r3\n\t"                                                                                          \
-            "strb r6, [r1]\n\t"                                                                                       \
-            "strb r7, [r1, r2]\n\t"                                                                                   \
-            "add r1, r3\n\t"                                                                                          \
-            "ldr r2, [sp, #20]\n\t"                                                                                   \
-            "cmp r0, r2\n\t"                                                                                          \
+            "add r1, r4, r3\n\t"                                                                                      \
+            "strb r6, [r4]\n\t"                                                                                       \
+            "ldr r3, [sp, #20]\n\t"                                                                                   \
+            "ldr r6, [sp]\n\t"                                                                                        \
+            "strb r7, [r4, r2]\n\t"                                                                                   \
+            "cmp r0, r3\n\t"                                                                                          \
             "blo 2b\n\t"                                                                                              \
             "bne 3f\n\t"                                                                                              \
             "subs r0, #2*" row "\n\t"                                                                                 \
+            "ldr r3, [sp, #16]\n\t"                                                                                   \
             "subs r1, r1, r3\n\t"                                                                                     \
             "b 2b\n"                                                                                                  \
                                                                                                                       \
             "3:\n\t"                                                                                                  \
-            "adds r2, #8\n\t"                                                                                         \
-            "str r2, [sp, #20]\n\t"                                                                                   \
+            "adds r3, #8\n\t"                                                                                         \
+            "str r3, [sp, #20]\n\t"                                                                                   \
             "ldrd r0, r1, [sp, #28]\n\t"                                                                              \
             "ldr r2, [sp, #12]\n\t"                                                                                   \
             "adds r0, #8\n\t"                                                                                         \
@@ -330,6 +337,7 @@ TN_ASSEMBLY void name(TN_3X3_ARGUMENTS)                                         
             "adds r2, #1\n\t"                                                                                         \
             "bne 6f\n"                                                                                                \
                                                                                                                       \
+            ".balign 4\n"                                                                                             \
             "5:\n\t"                                                                                                  \
             "ldrd r2, r3, [r0, #2*" row "]\n\t"                                                                       \
             "ldr r6, [sp]\n\t"                                                                                        \
