@@ -17,7 +17,7 @@ struct tn_copy_strided {
 };
 
 /* The last dimension: in one piece where it lies so. */
-static inline int8_t *tn_copy_run(const struct tn_copy_strided *p, const int8_t *from, int8_t *output)
+TN_FOLDED int8_t *tn_copy_run(const struct tn_copy_strided *p, const int8_t *from, int8_t *output)
 {
     if (p->stride_4 == 1) {
         memcpy(output, from, (size_t)p->size_4);
