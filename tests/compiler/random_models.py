@@ -281,7 +281,7 @@ def concatenations(draw: Any) -> bytes:
 
 
 @st.composite
-def resizes(draw: Any) -> bytes:
+def resizes(draw: Any, name: str, kind: str) -> bytes:
     shape, size = [1, draw(sides), draw(sides), draw(channels)], [draw(st.integers(1, 20)), draw(st.integers(1, 20))]
     quantization = (draw(scales), draw(zero_points))
     align, half = draw(st.sampled_from([(False, False), (True, False), (False, True)]))
@@ -291,7 +291,7 @@ def resizes(draw: Any) -> bytes:
         Tensor([1, *size, shape[3]], *quantization),
     ]
     options = {"alignCorners": align, "halfPixelCenters": half}
-    operation = Operation("RESIZE_NEAREST_NEIGHBOR", [0, 1], [2], "ResizeNearestNeighbor", options)
+    operation = Operation(name, [0, 1], [2], kind, options)
     return write_model(tensors, [operation])
 
 
@@ -316,6 +316,33 @@ def reshapes(draw: Any, name: str) -> bytes:
         Operation("QUANTIZE", [2], [len(tensors) - 1]),
     ]
     return write_model(tensors, operations)
+
+
+@st.composite
+def transpose_convolutions(draw: Any) -> bytes:
+    source, out = (
+        [1, draw(st.integers(1, 5)), draw(st.integers(1, 5)), draw(st.integers(1, 6))],
+        draw(st.integers(1, 6)),
+    )
+    size, stride = draw(st.tuples(*[st.integers(1, 4)] * 2)), draw(st.tuples(*[st.integers(1, 3)] * 2))
+    padding = draw(st.integers(0, 1))
+    after = [1, *(side * step for side, step in zip(source[1:3], stride, strict=True)), out]
+    if padding:
+        after[1:3] = [(side - 1) * step + reach for side, step, reach in zip(source[1:3], stride, size, strict=True)]
+    rng = np.random.default_rng(draw(seeds))
+    input_scale, count, shape = draw(scales), draw(st.sampled_from([1, out])), (out, *size, source[3])
+    each = rng.uniform(0.002, 0.05, count).astype(np.float32)
+    tensors = [
+        Tensor([4], None, dtype="int32", data=np.array(after)),
+        Tensor(shape, each, np.zeros(count), data=rng.integers(-127, 128, shape)),
+        Tensor(source, input_scale, draw(zero_points)),
+        Tensor([out], input_scale * each, np.zeros(count), dtype="int32", data=rng.integers(-4000, 4000, out)),
+        Tensor(after, draw(st.floats(0.01, 1)), draw(zero_points)),
+    ]
+    options = {"padding": padding, "strideW": stride[1], "strideH": stride[0]}
+    operands = draw(st.sampled_from([[0, 1, 2, 3], [0, 1, 2]]))
+    operation = Operation("TRANSPOSE_CONV", operands, [4], "TransposeConv", options)
+    return write_model(tensors, [operation], inputs=[2])
 
 
 def moved(
@@ -406,11 +433,13 @@ def parts(draw: Any, name: str) -> bytes:
     constants = {
         "SPLIT": [number],
         "SPLIT_V": [Tensor([count], None, dtype="int32", data=np.array(lengths)), number],
+        "TRANSPOSE_CONV": transpose_convolutions(),
         "UNPACK": [],
     }[name]
     kind, options = {
         "SPLIT": ("Split", {"numSplits": count}),
         "SPLIT_V": ("SplitV", {"numSplits": count}),
+        "TRANSPOSE_CONV": transpose_convolutions(),
         "UNPACK": ("Unpack", {"axis": along, "num": count}),
     }[name]
     first = 1 + len(constants)
@@ -455,7 +484,8 @@ MODELS: dict[str, st.SearchStrategy[bytes]] = {
     "RELU": tables("RELU"),
     "RELU6": tables("RELU6"),
     "RESHAPE": reshapes("RESHAPE"),
-    "RESIZE_NEAREST_NEIGHBOR": resizes(),
+    "RESIZE_BILINEAR": resizes("RESIZE_BILINEAR", "ResizeBilinear"),
+    "RESIZE_NEAREST_NEIGHBOR": resizes("RESIZE_NEAREST_NEIGHBOR", "ResizeNearestNeighbor"),
     "SLICE": slices(),
     "SOFTMAX": softmaxes(),
     "SPACE_TO_DEPTH": blocks("SPACE_TO_DEPTH"),
@@ -467,6 +497,7 @@ MODELS: dict[str, st.SearchStrategy[bytes]] = {
     "SUM": reductions("SUM"),
     "TANH": tables("TANH"),
     "TRANSPOSE": transposes(),
+    "TRANSPOSE_CONV": transpose_convolutions(),
     "UNPACK": parts("UNPACK"),
 }
 

@@ -19,8 +19,10 @@ from tinynas.compiler.ops import (
     prelu,
     reduce,
     reshape,
+    resize_bilinear,
     resize_nearest_neighbor,
     softmax,
+    transpose_conv,
 )
 from tinynas.compiler.step import Step
 from tinynas.compiler.target import Target
@@ -41,11 +43,13 @@ _LOWER: dict[str, Callable[[Operator], Step]] = {
     "PRELU": prelu.lower,
     "REDUCE_MAX": reduce.lower,
     "SUB": add.lower,
+    "TRANSPOSE_CONV": transpose_conv.lower,
     "SUM": reduce.lower,
     "PACK": concatenation.lower_pack,
     "PAD": pad.lower,
     "PADV2": pad.lower,
     "RESHAPE": reshape.lower,
+    "RESIZE_BILINEAR": resize_bilinear.lower,
     "RESIZE_NEAREST_NEIGHBOR": resize_nearest_neighbor.lower,
     "SOFTMAX": softmax.lower,
     "SQUEEZE": reshape.lower,
