@@ -11,7 +11,7 @@ from tinynas.compiler.emit import emit
 from tinynas.compiler.graph import read_graph
 from tinynas.compiler.memory import plan_memory
 from tinynas.compiler.ops import SUPPORTED, lower
-from tinynas.compiler.passes import drop_constant_channels
+from tinynas.compiler.passes import drop_constant_channels, fold_padding
 from tinynas.compiler.program import ArenaBlock, LayerInfo, Program, TensorInfo
 from tinynas.compiler.step import Step
 from tinynas.compiler.target import TARGETS, Target
@@ -49,6 +49,7 @@ def compile_network(
     graph = read_graph(tflite)
     if not keep_constant_channels:
         graph = drop_constant_channels(graph)
+    graph = fold_padding(graph)
     steps: list[Step] = []
     size = 0
     for operator in graph.operators:

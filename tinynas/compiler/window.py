@@ -123,9 +123,10 @@ def read_window(
 
 def _fit(operator: Operator, window: Window, axis: int) -> int:
     """The padding before the image along one axis [pixels]; the output's extent is checked against it."""
-    extent, stride = window.input[axis], window.stride[axis]
+    pads = operator.pads[axis]
+    extent, stride = window.input[axis] + sum(pads), window.stride[axis]
     reach = (window.size[axis] - 1) * window.dilation[axis] + 1
     outputs = -(-extent // stride) if window.padding == "SAME" else (extent - reach) // stride + 1
     if outputs < 1 or window.output[axis] != outputs:
         operator.malformed(f"{window} over {window.input} gives {outputs}, the output has {window.output[axis]}")
-    return max((outputs - 1) * stride + reach - extent, 0) // 2
+    return pads[0] + max((outputs - 1) * stride + reach - extent, 0) // 2

@@ -20,7 +20,7 @@ def lower(operator: Operator) -> Step:
     before = read_paddings(operator, source, output)
     missing = (0,) * (RANK - len(before))
     parameters = _parameters((1,) * len(missing) + source.shape, (1,) * len(missing) + output.shape, missing + before)
-    parameters = {"count": output.elements, "value": _value(operator), **parameters}
+    parameters = {"count": output.elements, "value": padding_value(operator), **parameters}
     call = Call(kernel="tn_pad", record="tn_pad", parameters=parameters, arguments=(source, output))
     return Step(operator=operator, calls=(call,), detail=f"{list(before)} before")
 
@@ -46,7 +46,8 @@ def read_paddings(operator: Operator, source: Tensor, output: Tensor) -> tuple[i
     return tuple(before)
 
 
-def _value(operator: Operator) -> int:
+def padding_value(operator: Operator) -> int:
+    """What PADV2 pads with, or the output's zero point."""
     if len(operator.inputs) < 3 or operator.inputs[2] is None:
         return operator.output.zero_point
     values = operator.constant(2, "INT8").reshape(-1)
