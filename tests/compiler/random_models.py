@@ -319,6 +319,23 @@ def reshapes(draw: Any, name: str) -> bytes:
 
 
 @st.composite
+def matrix_products(draw: Any) -> bytes:
+    rows, depth, columns = draw(st.tuples(*[st.integers(1, 7)] * 3))
+    batch = draw(st.lists(st.integers(1, 3), max_size=2))
+    adjoint_a, adjoint_b = draw(st.booleans()), draw(st.booleans())
+    first = [*batch, *((depth, rows) if adjoint_a else (rows, depth))]
+    second = [*batch, *((columns, depth) if adjoint_b else (depth, columns))]
+    data = np.random.default_rng(draw(seeds)).integers(-128, 128, second)
+    tensors = [
+        Tensor(first, draw(scales), draw(zero_points)),
+        Tensor(second, draw(scales), draw(zero_points), data=data),
+        Tensor([*batch, rows, columns], draw(st.floats(0.05, 1)), draw(zero_points)),
+    ]
+    options = {"adjX": adjoint_a, "adjY": adjoint_b}
+    return write_model(tensors, [Operation("BATCH_MATMUL", [0, 1], [2], "BatchMatMul", options)])
+
+
+@st.composite
 def transpose_convolutions(draw: Any) -> bytes:
     source, out = (
         [1, draw(st.integers(1, 5)), draw(st.integers(1, 5)), draw(st.integers(1, 6))],
@@ -459,6 +476,7 @@ def parts(draw: Any, name: str) -> bytes:
 MODELS: dict[str, st.SearchStrategy[bytes]] = {
     "ADD": element_wise_pairs("ADD", "Add"),
     "AVERAGE_POOL_2D": pools("AVERAGE_POOL_2D"),
+    "BATCH_MATMUL": matrix_products(),
     "CONCATENATION": concatenations(),
     "CONV_2D": convolutions(),
     "DEPTHWISE_CONV_2D": depthwise_convolutions(),

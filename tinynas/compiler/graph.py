@@ -68,8 +68,8 @@ class Operator:
     remarks: what passes have done to it, for the reader of the generated code.
 
     One that only hands out parts of its input is read as several with one output each: `siblings` are all outputs, of
-    which this is number `part`. pads: zero points around the image that a pass has folded into a convolution, before and
-    after its height and its width, in addition to what its options say.
+    which this is number `part`. pads: zero points around the image that a pass has folded into a convolution, before
+    and after its height and its width, in addition to what its options say.
     """
 
     index: int

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from tinynas.compiler.graph import Operator
 from tinynas.compiler.ops import (
     add,
+    batch_matmul,
     concatenation,
     conv_2d,
     depthwise_conv_2d,
@@ -32,6 +33,7 @@ _LOWER: dict[str, Callable[[Operator], Step]] = {
     **dict.fromkeys(movement.NAMES, movement.lower),
     "ADD": add.lower,
     "AVERAGE_POOL_2D": pool_2d.lower,
+    "BATCH_MATMUL": batch_matmul.lower,
     "CONCATENATION": concatenation.lower,
     "EXPAND_DIMS": reshape.lower,
     "MAX_POOL_2D": pool_2d.lower,
