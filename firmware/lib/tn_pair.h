@@ -32,8 +32,7 @@ struct tn_pair_record {
     int32_t shifts;
 };
 
-/* Three inputs times all channels. The second's and the third's outputs lie at `second` and `third` from the first's;
- * where they are no pixels of their own, they repeat the one before and are written to the same place. */
+/* Three inputs times all channels. With a pitch of 0 they are one and the same pixel, and so are their outputs. */
 struct tn_pair_job_3 {
     const int8_t *staged;
     uint32_t skip; /* bytes of the loop's code that its first round leaves out */
@@ -41,8 +40,7 @@ struct tn_pair_job_3 {
     int32_t low;
     int32_t high;
     int8_t *output;
-    int32_t second;
-    int32_t third;
+    int32_t pitch; /* from one pixel's outputs to the next one's */
     const struct tn_pair_record *last; /* behind the last pair of two channels */
     int32_t odd;                       /* 1 where a channel without a second one follows */
     const int8_t *weights;
@@ -96,7 +94,7 @@ TN_FOLDED void tn_pair_finish(const struct tn_pair_record *record, int32_t varia
 
 TN_FOLDED void tn_pair_3(const struct tn_pair_job_3 *job, int32_t variant)
 {
-    const int32_t places[3] = {0, job->second, job->third};
+    const int32_t places[3] = {0, job->pitch, 2 * job->pitch};
     const struct tn_pair_limits limits = {job->low, job->high};
     const int8_t *weights = job->weights;
     int8_t *output = job->output;

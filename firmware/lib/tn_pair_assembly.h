@@ -17,12 +17,11 @@ TN_PAIR_LAYOUT(tn_pair_job_3, skip, 4);
 TN_PAIR_LAYOUT(tn_pair_job_3, end, 8);
 TN_PAIR_LAYOUT(tn_pair_job_3, low, 12);
 TN_PAIR_LAYOUT(tn_pair_job_3, output, 20);
-TN_PAIR_LAYOUT(tn_pair_job_3, second, 24);
-TN_PAIR_LAYOUT(tn_pair_job_3, third, 28);
-TN_PAIR_LAYOUT(tn_pair_job_3, last, 32);
-TN_PAIR_LAYOUT(tn_pair_job_3, odd, 36);
-TN_PAIR_LAYOUT(tn_pair_job_3, weights, 40);
-TN_PAIR_LAYOUT(tn_pair_job_3, records, 44);
+TN_PAIR_LAYOUT(tn_pair_job_3, pitch, 24);
+TN_PAIR_LAYOUT(tn_pair_job_3, last, 28);
+TN_PAIR_LAYOUT(tn_pair_job_3, odd, 32);
+TN_PAIR_LAYOUT(tn_pair_job_3, weights, 36);
+TN_PAIR_LAYOUT(tn_pair_job_3, records, 40);
 TN_PAIR_LAYOUT(tn_pair_job_1, staged, 0);
 TN_PAIR_LAYOUT(tn_pair_job_1, skip, 4);
 TN_PAIR_LAYOUT(tn_pair_job_1, end, 8);
@@ -31,7 +30,7 @@ TN_PAIR_LAYOUT(tn_pair_job_1, output, 20);
 TN_PAIR_LAYOUT(tn_pair_job_1, left, 24);
 TN_PAIR_LAYOUT(tn_pair_job_1, weights, 28);
 TN_PAIR_LAYOUT(tn_pair_job_1, records, 32);
-_Static_assert(sizeof(struct tn_pair_job_3) == 48 && sizeof(struct tn_pair_job_1) == 36, "jobs are copied at once");
+_Static_assert(sizeof(struct tn_pair_job_3) == 44 && sizeof(struct tn_pair_job_1) == 36, "jobs are copied at once");
 _Static_assert(sizeof(struct tn_pair_record) == 28, "a record is loaded as two and five words");
 
 /* In every job. */
@@ -41,10 +40,9 @@ _Static_assert(sizeof(struct tn_pair_record) == 28, "a record is loaded as two a
 #define TN_PAIR_LIMITS "[sp, #12]"
 #define TN_PAIR_OUTPUT "[sp, #20]"
 
-#define TN_PAIR_THIRD "[sp, #28]"
-#define TN_PAIR_LAST "[sp, #32]"
-#define TN_PAIR_ODD "[sp, #36]"
-#define TN_PAIR_WEIGHTS "[sp, #40]"
+#define TN_PAIR_LAST "[sp, #28]"
+#define TN_PAIR_ODD "[sp, #32]"
+#define TN_PAIR_WEIGHTS "[sp, #36]"
 
 #define TN_PAIR_RECORDS "[sp, #32]"
 
@@ -56,13 +54,13 @@ _Static_assert(sizeof(struct tn_pair_record) == 28, "a record is loaded as two a
  * loop, where nothing is skipped, and behind it where nothing is left. */
 #define TN_PAIR_SUMS_3                       \
     "push {r4-r11, lr}\n"                    \
-    "ldmia r0, {r1-r12}\n"                   \
-    "push {r1-r12}\n"                        \
-    "mov lr, r12\n"                          \
-    "mov r12, r11\n"                         \
+    "ldmia r0, {r1-r11}\n"                   \
+    "push {r1-r11}\n"                        \
+    "mov lr, r11\n"                          \
+    "mov r12, r10\n"                         \
     "1:\n"                                   \
-    "ldmia lr!, {r3, r6}\n"                  \
     "ldr r11, " TN_PAIR_STAGED "\n"          \
+    "ldmia lr!, {r3, r6}\n"                  \
     "ldmia.w r11!, {r0, r1, r2}\n"           \
     "ldrd r9, r10, [r12], #8\n"              \
     "smlad r4, r1, r9, r3\n"                 \
@@ -78,9 +76,9 @@ _Static_assert(sizeof(struct tn_pair_record) == 28, "a record is loaded as two a
     "smlad r5, r2, r10, r5\n"                \
     "sxtb16 r10, r10\n"                      \
     "smlad r6, r0, r10, r6\n"                \
+    "ldr r0, " TN_PAIR_SKIP "\n"             \
     "smlad r7, r1, r10, r7\n"                \
     "smlad r8, r2, r10, r8\n"                \
-    "ldr r0, " TN_PAIR_SKIP "\n"             \
     "add pc, r0\n"                           \
     "nop\n"                                  \
     "2:\n"                                   \
@@ -118,14 +116,13 @@ _Static_assert(sizeof(struct tn_pair_record) == 28, "a record is loaded as two a
 /* Both channels' outputs side by side; a last channel without a second one goes through all of it once more. */
 #define TN_PAIR_STORE_3                      \
     "ldrd r0, r1, " TN_PAIR_OUTPUT "\n"      \
-    "ldr r2, " TN_PAIR_THIRD "\n"            \
     "ldr r11, " TN_PAIR_LAST "\n"            \
     "bfi r6, r3, #8, #8\n"                   \
     "cmp lr, r11\n"                          \
     "bhi 3f\n"                               \
     "bfi r7, r4, #8, #8\n"                   \
     "bfi r8, r5, #8, #8\n"                   \
-    "strh r8, [r0, r2]\n"                    \
+    "strh r8, [r0, r1, lsl #1]\n"            \
     "strh r7, [r0, r1]\n"                    \
     "strh r6, [r0], #2\n"                    \
     "str r0, " TN_PAIR_OUTPUT "\n"           \
@@ -135,11 +132,11 @@ _Static_assert(sizeof(struct tn_pair_record) == 28, "a record is loaded as two a
     "bne 1b\n"                               \
     "b 4f\n"                                 \
     "3:\n"                                   \
-    "strb r8, [r0, r2]\n"                    \
+    "strb r8, [r0, r1, lsl #1]\n"            \
     "strb r7, [r0, r1]\n"                    \
     "strb r6, [r0]\n"                        \
     "4:\n"                                   \
-    "add sp, #48\n"                          \
+    "add sp, #44\n"                          \
     "pop {r4-r11, pc}\n"
 
 /* Sixteen products of one pair: r0-r3 inputs of one pixel, r4-r7 weights. */

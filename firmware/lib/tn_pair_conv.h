@@ -104,15 +104,15 @@ TN_FOLDED void tn_gather_bytes(const struct tn_window *w, const int8_t *input, i
     }
 }
 
-/* The spots of the next pixels of the output, of which there are `count`, three at most; the last one is repeated. */
+/* The spots of the next three pixels of the output, or three times the next one's. */
 static inline struct tn_spots tn_next_spots(const struct tn_window *w, struct tn_spot *next, int32_t count)
 {
     struct tn_spots spots;
 
     for (int32_t i = 0; i < 3; i++) {
-        spots.y[i] = i < count ? next->y : spots.y[count - 1];
-        spots.x[i] = i < count ? next->x : spots.x[count - 1];
-        if (i < count) {
+        spots.y[i] = next->y;
+        spots.x[i] = next->x;
+        if (count == 3 || i == 2) {
             next->x += w->stride_x;
             if (++next->column == w->out_width) {
                 next->column = 0;
@@ -122,12 +122,6 @@ static inline struct tn_spots tn_next_spots(const struct tn_window *w, struct tn
         }
     }
     return spots;
-}
-
-/* Stages three pixels of an image of whole quads, or the same one again where there are no three. */
-TN_FOLDED void tn_stage_whole(const int8_t *input, int32_t channels, int32_t count, int8_t *to)
-{
-    tn_stage_3(input, input + (count > 1 ? channels : 0), input + (count - 1) * channels, to, channels);
 }
 
 /* scratch: three staged patches; behind them, unless `patches` are whole, a pixel of padding; behind that, where they
@@ -146,12 +140,16 @@ TN_FOLDED void tn_pair_conv(const struct tn_pair_conv *layer, void (*multiply)(c
     if (patches != TN_PATCHES_WHOLE) {
         memset(outside, (int)layer->padding, (size_t)w->channels);
     }
-    for (int32_t left = w->out_height * w->out_width; left > 0; left -= 3, output += 3 * channels) {
-        const int32_t count = tn_min(left, 3);
-
+    for (int32_t left = w->out_height * w->out_width, count; left > 0; left -= count, output += count * channels) {
+        /* One or two last pixels go one by one, each of them three times. */
+        count = left >= 3 ? 3 : 1;
+        job.output = output;
+        job.pitch = count == 3 ? channels : 0;
         if (patches == TN_PATCHES_WHOLE) {
-            tn_stage_whole(input, depth, count, scratch);
-            input += 3 * depth;
+            const int32_t pitch = count == 3 ? depth : 0;
+
+            tn_stage_3(input, input + pitch, input + 2 * pitch, scratch, depth);
+            input += count * depth;
         } else {
             const struct tn_spots spots = tn_next_spots(w, &next, count);
 
@@ -164,9 +162,6 @@ TN_FOLDED void tn_pair_conv(const struct tn_pair_conv *layer, void (*multiply)(c
                 tn_stage_3(bytes, bytes + depth, bytes + 2 * depth, scratch, depth);
             }
         }
-        job.output = output;
-        job.second = count > 1 ? channels : 0;
-        job.third = (count - 1) * channels;
         multiply(&job);
     }
 }

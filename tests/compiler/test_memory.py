@@ -157,9 +157,10 @@ def test_an_output_that_trails_behind_overwrites_nothing_that_is_still_read(
 
     def survives(distance: int) -> bool:
         overwritten: set[int] = set()
-        for first in range(0, pixels, block):
-            numbers = range(first, min(first + block, pixels))
-            written = {index - distance for index in range(first * channels, (numbers[-1] + 1) * channels)}
+        starts = [*range(0, pixels // block * block, block), *range(pixels // block * block, pixels)]
+        for first, end in pairwise([*starts, pixels]):
+            numbers = range(first, end)
+            written = {index - distance for index in range(first * channels, end * channels)}
             if not staged:
                 overwritten |= written
             if any(reads(window, pixel) & overwritten for pixel in numbers):

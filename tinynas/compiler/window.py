@@ -69,17 +69,19 @@ class Window:
 def trailing_lag(window: Window, channels: int, *, block: int, staged: bool) -> int:
     """How far the output must stay behind the input for a kernel that goes through the output's pixels in order [B].
 
-    It works on `block` pixels of `channels` values at a time and writes them after it has read their windows whole,
-    where it stages them, or while it reads them. The output may then lie at this distance before the input or more.
+    It works on `block` pixels of `channels` values at a time, on the last ones one by one, and writes them after it has
+    read their windows whole, where it stages them, or while it reads them. The output may then lie at this distance
+    before the input or more.
     """
     rows = np.maximum(np.arange(window.output[0]) * window.stride[0] - window.before[0], 0)
     columns = np.maximum(np.arange(window.output[1]) * window.stride[1] - window.before[1], 0)
     reads = ((rows[:, None] * window.input[1] + columns) * window.channels).reshape(-1)
     # What no later pixel reads may be overwritten: the least address from each pixel on.
     needed = np.minimum.accumulate(reads[::-1])[::-1]
-    ends = np.arange(block, len(reads) + block, block)
-    first = ends if staged else ends - block
-    written = np.minimum(ends, len(reads)) * channels
+    whole = len(reads) // block * block
+    ends = np.concatenate([np.arange(block, whole + 1, block), np.arange(whole + 1, len(reads) + 1)])
+    first = ends if staged else np.concatenate([[0], ends[:-1]])
+    written = ends * channels
     later = first < len(reads)
     if not later.any():
         return -math.prod(window.input) * window.channels
