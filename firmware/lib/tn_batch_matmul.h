@@ -20,7 +20,7 @@ struct tn_batch_matmul {
     struct tn_rescale rescale;
 };
 
-static inline int8_t *tn_batch_matmul_one(const struct tn_batch_matmul *p, const int8_t *a, const int8_t *b,
+TN_FOLDED int8_t *tn_batch_matmul_one(const struct tn_batch_matmul *p, const int8_t *a, const int8_t *b,
                                           int8_t *output)
 {
     for (int32_t i = 0; i < p->rows; i++) {
@@ -37,7 +37,7 @@ static inline int8_t *tn_batch_matmul_one(const struct tn_batch_matmul *p, const
     return output;
 }
 
-static inline void tn_batch_matmul(const struct tn_batch_matmul *p, const int8_t *a, const int8_t *b, int8_t *output)
+TN_FOLDED void tn_batch_matmul(const struct tn_batch_matmul *p, const int8_t *a, const int8_t *b, int8_t *output)
 {
     for (int32_t i = 0; i < p->batch_0; i++) {
         for (int32_t j = 0; j < p->batch_1; j++) {

@@ -6,7 +6,7 @@
 #ifndef TN_RESIZE_BILINEAR_H
 #define TN_RESIZE_BILINEAR_H
 
-#include <stdint.h>
+#include "tn_compiler.h"
 
 struct tn_resize_bilinear {
     int32_t in_width;
@@ -15,7 +15,7 @@ struct tn_resize_bilinear {
     int32_t channels;
 };
 
-enum { TN_BILINEAR_ONE = 1024 };
+#define TN_BILINEAR_ONE ((int32_t)1024)
 
 /* To the nearest, halves away from zero. */
 static inline int8_t tn_bilinear_round(int32_t sum)
@@ -25,7 +25,7 @@ static inline int8_t tn_bilinear_round(int32_t sum)
     return (int8_t)((sum + (sum > 0 ? half : -half)) / (2 * half));
 }
 
-static inline void tn_resize_bilinear(const struct tn_resize_bilinear *layer, const int8_t *input, int8_t *output,
+TN_FOLDED void tn_resize_bilinear(const struct tn_resize_bilinear *layer, const int8_t *input, int8_t *output,
                                       const int32_t *lines, const int32_t *columns)
 {
     const int32_t channels = layer->channels, row = layer->in_width * channels;

@@ -52,7 +52,7 @@ static inline uint32_t tn_transpose_conv_sum(const struct tn_transpose_conv *p, 
     return sum;
 }
 
-static inline void tn_transpose_conv(const struct tn_transpose_conv *p, const int8_t *input, int8_t *output,
+TN_FOLDED void tn_transpose_conv(const struct tn_transpose_conv *p, const int8_t *input, int8_t *output,
                                      const int8_t *weights, const int32_t *bias, const int32_t *multipliers,
                                      const int8_t *shifts)
 {

@@ -53,8 +53,9 @@ def test_a_multiplier_is_the_closest_there_is(real: float) -> None:
 def test_factors_beyond_the_range_are_zero_or_refused() -> None:
     assert quantize_multiplier(2**-33).value == 0
     assert quantize_multiplier(0.0).value == 0
-    with pytest.raises(UnsupportedError, match="rescaling factor"):
-        quantize_multiplier(2.0**30)
+    for real in (2.0**30, float("inf"), float("nan")):
+        with pytest.raises(UnsupportedError, match="rescaling factor"):
+            quantize_multiplier(real)
 
 
 @pytest.mark.parametrize(("real", "expected"), [(6.0, 22), (-1.0, 8), (0.25, 11), (-0.25, 9), (0.0, 10)])

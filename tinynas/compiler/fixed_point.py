@@ -48,6 +48,8 @@ def quantize_multiplier(real: float) -> Multiplier:
     Raises:
         UnsupportedError: real >= 2^30, which no trained network needs.
     """
+    if not real < 1 << _HIGHEST_SHIFT:
+        raise UnsupportedError(f"a rescaling factor of {real:g}: supported are factors below 2^{_HIGHEST_SHIFT}")
     if real == 0.0:
         return _ZERO
     fraction, shift = math.frexp(real)

@@ -27,7 +27,8 @@ def lower(operator: Operator) -> Step:
     source, output = operator.activation(), operator.output
     if source.elements != output.elements:
         operator.malformed(f"{list(source.shape)} -> {list(output.shape)}")
-    table = _FUNCTIONS[operator.name](operator)
+    with np.errstate(over="ignore"):
+        table = _FUNCTIONS[operator.name](operator)
     call = Call(
         kernel="tn_map",
         record="tn_map",
@@ -161,8 +162,11 @@ def _saturated_16(value: int) -> int:
 def _elu(operator: Operator) -> list[int]:
     """In float32, as the reference fills its table."""
     source, output = operator.activation(), operator.output
+    factor = np.float32(1.0) / np.float32(output.scale)
+    if not np.isfinite(factor):
+        operator.refuse(f"output scale {output.scale:g} is too fine for float32")
     reals = np.float32(source.scale) * np.array(_distances(operator), np.float32)
-    curved = np.where(reals < 0, np.expm1(np.minimum(reals, 0)), reals) * (np.float32(1.0) / np.float32(output.scale))
+    curved = np.where(reals < 0, np.expm1(np.minimum(reals, 0)), reals) * factor
     rounded = np.copysign(np.floor(np.abs(curved) + np.float32(0.5)), curved).astype(np.float64)
     return _clamped((np.clip(rounded, -(1 << 20), 1 << 20).astype(np.int64) + output.zero_point).tolist())
 
