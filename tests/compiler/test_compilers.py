@@ -43,16 +43,24 @@ ROUTINES = re.compile(
 
 def write_every_operator(folder: Path) -> None:
     """One translation unit of networks: two models of each operator, for each target."""
-    includes = []
     for operator in MODELS:
         for number, model in enumerate(draw_models(operator, 2, start=5)):
-            for target in TARGETS:
-                name = f"{operator.lower()}_{number}_{target.replace('-', '_')}"
-                files = compile_network(model, name=name, constants="arrays", target=target).files
-                for file, content in files.items():
-                    (folder / file).write_bytes(content)
-                includes.append(f'#include "{name}.c"\n')
-    (folder / "all.c").write_text("".join(includes))
+            (folder / f"{operator.lower()}_{number}.tflite").write_bytes(model)
+    includes = compile_all(folder, folder)
+    (folder / "all.c").write_text("".join(f'#include "{name}.c"\n' for name in includes))
+
+
+def compile_all(models: Path, folder: Path) -> list[str]:
+    """Compile the models of one folder for each target into another; the programs' names."""
+    names = []
+    for model in sorted(models.glob("*.tflite")):
+        for target in TARGETS:
+            name = f"{model.stem}_{target.replace('-', '_')}"
+            program = compile_network(model.read_bytes(), name=name, constants="arrays", target=target)
+            for file, content in program.files.items():
+                (folder / file).write_bytes(content)
+            names.append(name)
+    return names
 
 
 @pytest.fixture(scope="module")
@@ -100,14 +108,14 @@ def test_a_warning_fails(sources: Path) -> None:
 
 def test_each_process_writes_the_same_bytes(sources: Path, tmp_path: Path) -> None:
     """Whatever the order of its sets and dictionaries: Python hashes differently in each process."""
-    code = "import sys, pathlib, test_compilers as t; t.write_every_operator(pathlib.Path(sys.argv[1]))"
+    code = "import sys, pathlib, test_compilers as t; t.compile_all(*map(pathlib.Path, sys.argv[1:]))"
     paths = os.pathsep.join([str(Path(__file__).parent), *filter(None, sys.path)])
     for number in ("1", "2"):
         (tmp_path / number).mkdir()
         environment = os.environ | {"PYTHONHASHSEED": number, "PYTHONPATH": paths}
-        subprocess.run([sys.executable, "-c", code, tmp_path / number], env=environment, check=True)
+        subprocess.run([sys.executable, "-c", code, sources, tmp_path / number], env=environment, check=True)
     digests = [
-        {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in folder.glob("*.[ch]")}
+        {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in folder.glob("*_*.[ch]")}
         for folder in (sources, tmp_path / "1", tmp_path / "2")
     ]
     assert len(digests[0]) > len(MODELS)
