@@ -40,6 +40,7 @@ _Static_assert(sizeof(struct tn_pair_record) == 28, "a record is loaded as two a
 #define TN_PAIR_LIMITS "[sp, #12]"
 #define TN_PAIR_OUTPUT "[sp, #20]"
 
+#define TN_PAIR_PITCH "[sp, #24]"
 #define TN_PAIR_LAST "[sp, #28]"
 #define TN_PAIR_ODD "[sp, #32]"
 #define TN_PAIR_WEIGHTS "[sp, #36]"
@@ -60,7 +61,8 @@ _Static_assert(sizeof(struct tn_pair_record) == 28, "a record is loaded as two a
     "mov r12, r10\n"                         \
     "1:\n"                                   \
     "ldr r11, " TN_PAIR_STAGED "\n"          \
-    "ldmia lr!, {r3, r6}\n"                  \
+    "ldr r3, [lr], #4\n"                     \
+    "ldr r6, [lr], #4\n"                     \
     "ldmia.w r11!, {r0, r1, r2}\n"           \
     "ldrd r9, r10, [r12], #8\n"              \
     "smlad r4, r1, r9, r3\n"                 \
@@ -115,8 +117,9 @@ _Static_assert(sizeof(struct tn_pair_record) == 28, "a record is loaded as two a
 
 /* Both channels' outputs side by side; a last channel without a second one goes through all of it once more. */
 #define TN_PAIR_STORE_3                      \
-    "ldrd r0, r1, " TN_PAIR_OUTPUT "\n"      \
     "ldr r11, " TN_PAIR_LAST "\n"            \
+    "ldr r0, " TN_PAIR_OUTPUT "\n"           \
+    "ldr r1, " TN_PAIR_PITCH "\n"            \
     "bfi r6, r3, #8, #8\n"                   \
     "cmp lr, r11\n"                          \
     "bhi 3f\n"                               \
@@ -298,24 +301,24 @@ tn_stage_3(const int8_t *a __attribute__((unused)), const int8_t *b __attribute_
            const int8_t *c __attribute__((unused)), int8_t *to __attribute__((unused)),
            int32_t count __attribute__((unused)))
 {
-    __asm__("push {r4-r10, lr}\n"
-            "ldr lr, [sp, #32]\n"
+    __asm__("push {r4-r8, lr}\n"
+            "ldr lr, [sp, #24]\n"
             "add lr, r0\n"
             "1:\n"
             "ldr r4, [r0], #4\n"
             "ldr r5, [r1], #4\n"
             "ldr r6, [r2], #4\n"
-            "sxtb16 r8, r4, ror #8\n"
-            "sxtb16 r9, r5, ror #8\n"
-            "sxtb16 r10, r6, ror #8\n"
+            "sxtb16 r7, r4, ror #8\n"
+            "sxtb16 r8, r5, ror #8\n"
+            "sxtb16 r12, r6, ror #8\n"
             "sxtb16 r4, r4\n"
             "sxtb16 r5, r5\n"
             "sxtb16 r6, r6\n"
             "cmp r0, lr\n"
-            "stmia r3!, {r4, r5, r6, r8, r9, r10}\n"
+            "stmia r3!, {r4, r5, r6, r7, r8, r12}\n"
             "bne 1b\n"
             "mov r0, r3\n"
-            "pop {r4-r10, pc}\n");
+            "pop {r4-r8, pc}\n");
 }
 
 #endif
