@@ -108,14 +108,17 @@ class Case:
 
 
 def reference_outputs(tflite: bytes, inputs: np.ndarray) -> np.ndarray:
-    """What TensorFlow Lite Micro gives for int8 inputs (count, bytes): (count, bytes)."""
+    """What TensorFlow Lite Micro gives for int8 inputs (count, bytes): (count, bytes), several back to back."""
+    program = compile_network(tflite)
     interpreter = runtime.Interpreter.from_bytes(tflite, arena_size=1 << 21)
-    shape = interpreter.get_input_details(0)["shape"]
+    ends = np.cumsum([tensor.bytes for tensor in program.inputs])[:-1]
     results = []
     for each in inputs:
-        interpreter.set_input(each.reshape(shape), 0)
+        for number, part in enumerate(np.split(each, ends)):
+            interpreter.set_input(part.reshape(interpreter.get_input_details(number)["shape"]), number)
         interpreter.invoke()
-        results.append(np.array(interpreter.get_output(0)).reshape(-1))
+        outputs = [np.array(interpreter.get_output(number)).reshape(-1) for number in range(len(program.outputs))]
+        results.append(np.concatenate(outputs))
     return np.array(results, np.int8)
 
 
@@ -125,7 +128,7 @@ def make_cases(
     """One case for each model and target, but one only for targets that share their code. Names count from `first`."""
     cases: list[Case] = []
     for model in models:
-        size = compile_network(model).inputs[0].bytes
+        size = sum(tensor.bytes for tensor in compile_network(model).inputs)
         inputs = np.random.default_rng(size).integers(-128, 128, (samples + 2, size)).astype(np.int8)
         inputs[0], inputs[1] = -128, 127
         expected = reference_outputs(model, inputs)
@@ -188,6 +191,27 @@ def _explain(cases: Sequence[Case], first: int, number: str, sample: str) -> str
     return f"{case.title}, case {first + int(number)}, input {sample}: {layers}"
 
 
+def _as_one_block(program: Program, name: str) -> tuple[str, tuple[str, ...]]:
+    """C that gathers several inputs and outputs, and the functions that a case names."""
+    if len(program.inputs) == len(program.outputs) == 1:
+        return "", tuple(f"tn_{name}_{what}" for what in ("input", "output", "invoke"))
+    texts, copies = [], {}
+    for what, tensors in (("input", program.inputs), ("output", program.outputs)):
+        size, lines, at = sum(tensor.bytes for tensor in tensors), [], 0
+        for number, tensor in enumerate(tensors):
+            inside = f"tn_{name}_{what}{f'_{number}' if len(tensors) > 1 else ''}()"
+            ends = [inside, f"{name}_{what}s + {at}"]
+            lines.append(f"    memcpy({', '.join(ends if what == 'input' else ends[::-1])}, {tensor.bytes});\n")
+            at += tensor.bytes
+        const = "" if what == "input" else "const "
+        texts.append(f"static int8_t {name}_{what}s[{size}];\n")
+        texts.append(f"static {const}int8_t *{name}_{what}(void)\n{{\n    return {name}_{what}s;\n}}\n")
+        copies[what] = "".join(lines)
+    body = f"{copies['input']}    tn_{name}_invoke();\n{copies['output']}"
+    texts.append(f"static void {name}_invoke(void)\n{{\n{body}}}\n")
+    return "".join(texts), tuple(f"{name}_{what}" for what in ("input", "output", "invoke"))
+
+
 def _write(cases: Sequence[Case], folder: Path) -> None:
     """The networks, the table of cases and what they are fed, as one translation unit: kernels are parsed once."""
     rows, includes, vectors = [], [], bytearray()
@@ -198,12 +222,14 @@ def _write(cases: Sequence[Case], folder: Path) -> None:
             (folder / file).write_bytes(content)
         includes.append(f'#include "{name}.c"\n')
         sizes = f"{case.inputs.shape[1]}, {case.expected.shape[1]}, {len(case.inputs)}"
-        rows.append(f"    {{tn_{name}_input, tn_{name}_output, tn_{name}_invoke, {sizes}}},\n")
+        glue, functions = _as_one_block(case.program, name)
+        includes.append(glue)
+        rows.append(f"    {{{', '.join(functions)}, {sizes}}},\n")
         for source, result in zip(case.inputs, case.expected, strict=True):
             vectors += source.tobytes() + result.tobytes()
     table = ["const struct tn_case tn_cases[] = {\n", *rows, "};\n"]
     count = f"const uint32_t tn_case_count = {len(cases)};\n"
-    (folder / "all.c").write_text("".join(['#include "cases.h"\n', *includes, *table, count]))
+    (folder / "all.c").write_text("".join(['#include "cases.h"\n#include <string.h>\n', *includes, *table, count]))
     (folder / "vectors.bin").write_bytes(vectors)
     (folder / "vectors.S").write_text(
         '#ifdef __AVR__\n.section .progmem.data, "a", @progbits\n#else\n.section .rodata, "a", %progbits\n#endif\n'

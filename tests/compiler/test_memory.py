@@ -56,7 +56,7 @@ def test_what_a_later_step_reads_is_not_overwritten(network: tuple[list[Tensor],
     """Runs the plan on a memory that knows whose bytes it holds."""
     tensors, operations = network
     graph, steps, plan = planned(tensors, operations)
-    size = graph.input.elements
+    size = graph.inputs[0].elements
     owner: list[int] = [-1] * plan.arena_bytes
 
     def write(tensor: int) -> None:
@@ -77,7 +77,7 @@ def test_what_a_later_step_reads_is_not_overwritten(network: tuple[list[Tensor],
             write(step.operator.output.index)
         else:
             same[step.operator.output.index] = same[step.operator.activations[0].index]
-    assert holds(graph.output.index) == {same[graph.output.index]}
+    assert holds(graph.outputs[0].index) == {same[graph.outputs[0].index]}
     assert plan.arena_bytes >= plan.lower_bound_bytes
 
 
@@ -105,8 +105,8 @@ def test_scratch_memory_lies_beside_what_its_step_uses() -> None:
     options = {"strideH": 1, "strideW": 1}
     graph, steps, plan = planned(tensors, [Operation("CONV_2D", [0, 1], [2], "Conv2D", options)])
     places = [
-        (plan.offsets[0], graph.input.elements),
-        (plan.offsets[2], graph.output.elements),
+        (plan.offsets[0], graph.inputs[0].elements),
+        (plan.offsets[2], graph.outputs[0].elements),
         (plan.scratch_offsets[0], steps[0].scratch_bytes),
     ]
     assert steps[0].scratch_bytes == 2 * 36
@@ -190,7 +190,7 @@ def test_what_trails_behind_lies_where_it_may_and_all_else_apart(seed: int) -> N
             if (output, source) in lags
         ]
         assert apart or any(behind)
-    assert plan.offsets[graph.output.index] + graph.output.elements <= plan.arena_bytes
+    assert plan.offsets[graph.outputs[0].index] + graph.outputs[0].elements <= plan.arena_bytes
 
 
 def random_network(rng: random.Random) -> tuple[list[Tensor], list[Operation]]:

@@ -128,9 +128,9 @@ def execute_chunk(numbers: range, keep: Path) -> Tally:
     for number in numbers:
         program = compile_case(number)
         if isinstance(program, Program) and is_small(program):
-            shape = (2, program.inputs[0].bytes)
+            shape = (2, sum(tensor.bytes for tensor in program.inputs))
             inputs = np.random.default_rng(number).integers(-128, 128, shape).astype(np.int8)
-            expected = np.zeros((2, program.outputs[0].bytes), np.int8)
+            expected = np.zeros((2, sum(tensor.bytes for tensor in program.outputs)), np.int8)
             title = f"case {number}"
             cases.append(Case(title=title, model=b"", program=program, inputs=inputs, expected=expected))
     # The address sanitizer maps terabytes that it never uses.

@@ -4,7 +4,7 @@ import hashlib
 import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, TypeVar
 
 import numpy as np
 
@@ -15,6 +15,7 @@ from tinynas.compiler.step import Call, Constant, Scratch, Step
 
 _WIDTH = 116
 _ALIGNMENT = 4
+_End = TypeVar("_End", Tensor, TensorInfo)
 
 _SECTIONS = """
 #ifdef __ELF__
@@ -40,8 +41,8 @@ def emit(
         arena_lower_bound_bytes=plan.lower_bound_bytes,
         arena=_describe_arena(graph, steps, plan),
         constants_bytes=total,
-        inputs=(_tensor_info(graph.input),),
-        outputs=(_tensor_info(graph.output),),
+        inputs=tuple(_tensor_info(tensor) for tensor in graph.inputs),
+        outputs=tuple(_tensor_info(tensor) for tensor in graph.outputs),
         layers=layers,
         kernels=kernels,
         channels_left_out=graph.channels_left_out,
@@ -98,7 +99,7 @@ def _describe(step: Step) -> LayerInfo:
 
 
 def _describe_arena(graph: Graph, steps: Sequence[Step], plan: Plan) -> tuple[ArenaBlock, ...]:
-    written = [graph.input, *(step.operator.output for step in steps)]
+    written = [*graph.inputs, *(step.operator.output for step in steps)]
     names = {tensor.index: _plain(tensor.name) for tensor in written}
     blocks = [
         ArenaBlock(
@@ -172,7 +173,15 @@ def _write_blob(tables: dict[str, Constant], name: str) -> tuple[bytes, str]:
 
 
 def _write_header(program: Program, name: str) -> str:
-    guard, source, result = f"TN_{name.upper()}", program.inputs[0], program.outputs[0]
+    guard = f"TN_{name.upper()}"
+    sizes = [
+        f"#define {guard}_{what.upper()}_BYTES {tensor.bytes}\n"
+        for what, tensor in [*_ends("input", program.inputs), *_ends("output", program.outputs)]
+    ]
+    functions = [
+        *(f"int8_t *tn_{name}_{what}(void);\n" for what, _ in _ends("input", program.inputs)),
+        *(f"const int8_t *tn_{name}_{what}(void);\n" for what, _ in _ends("output", program.outputs)),
+    ]
     return f"""{_write_summary(program, name)}
 #ifndef {guard}_H
 #define {guard}_H
@@ -183,17 +192,13 @@ def _write_header(program: Program, name: str) -> str:
 extern "C" {{
 #endif
 
-#define {guard}_INPUT_BYTES {source.bytes}
-#define {guard}_OUTPUT_BYTES {result.bytes}
-#define {guard}_ARENA_BYTES {program.arena_bytes}
+{"".join(sizes)}#define {guard}_ARENA_BYTES {program.arena_bytes}
 #define {guard}_CONSTANTS_BYTES {program.constants_bytes}
 
 /* Of the model's bytes: tells which network an image holds. */
 extern const uint8_t tn_{name}_sha256[32];
 
-int8_t *tn_{name}_input(void);
-const int8_t *tn_{name}_output(void);
-void tn_{name}_invoke(void);
+{"".join(functions)}void tn_{name}_invoke(void);
 
 #ifdef __cplusplus
 }}
@@ -205,28 +210,52 @@ void tn_{name}_invoke(void);
 
 def _write_summary(program: Program, name: str) -> str:
     """The header's opening comment: what the network is, what it needs, how it is used."""
-    guard, source, result = f"TN_{name.upper()}", program.inputs[0], program.outputs[0]
     macs = sum(layer.macs for layer in program.layers)
     channels = program.channels_left_out
+    least = program.arena_lower_bound_bytes
+    ends = _write_ends("Input", program.inputs) + _write_ends("Output", program.outputs)
     left_out = f"\n * Left out {channels:,} channels that are constant or that nothing reads" if channels else ""
     return f"""/* {name}: an int8 network, compiled by tinynas. Do not edit.
  *
  * Model    SHA-256 {program.sha256}
- * Input    {source.name}: {_shape(source.shape)}; value = {source.scale:.9g} * (int8 - {source.zero_point})
- * Output   {result.name}: {_shape(result.shape)}; value = {result.scale:.9g} * (int8 - {result.zero_point})
- * RAM      {program.arena_bytes:,} B arena (input and output included; at least {program.arena_lower_bound_bytes:,})
+{ends} * RAM      {program.arena_bytes:,} B arena (inputs and outputs included; at least {least:,})
  * Flash    {program.constants_bytes:,} B of constants, and the code
  * Work     {macs:,} multiply-accumulates per inference, {len(program.layers)} layers{left_out}
  *
  * Use, in one thread at a time:
  *
- *     memcpy(tn_{name}_input(), samples, {guard}_INPUT_BYTES);
- *     tn_{name}_invoke();
- *     const int8_t *scores = tn_{name}_output();
- *
+{_write_usage(program, name)} *
  * Input and output lie in the arena: an inference may overwrite its input, and writing the next input may overwrite the
  * output.
  */"""
+
+
+def _ends(what: str, tensors: Sequence[_End]) -> list[tuple[str, _End]]:
+    """Each input or output with its name in the generated code: numbered only where there are several."""
+    if len(tensors) == 1:
+        return [(what, tensors[0])]
+    return [(f"{what}_{number}", tensor) for number, tensor in enumerate(tensors)]
+
+
+def _write_ends(title: str, tensors: Sequence[TensorInfo]) -> str:
+    return "".join(
+        f" * {what:<8} {tensor.name}: {_shape(tensor.shape)};"
+        f" value = {tensor.scale:.9g} * (int8 - {tensor.zero_point})\n"
+        for what, tensor in _ends(title, tensors)
+    )
+
+
+def _write_usage(program: Program, name: str) -> str:
+    inputs, outputs = _ends("input", program.inputs), _ends("output", program.outputs)
+    lines = [
+        *(
+            f"memcpy(tn_{name}_{what}(), {what.replace('input', 'samples')}, TN_{name.upper()}_{what.upper()}_BYTES);"
+            for what, _ in inputs
+        ),
+        f"tn_{name}_invoke();",
+        *(f"const int8_t *{what.replace('output', 'scores')} = tn_{name}_{what}();" for what, _ in outputs),
+    ]
+    return "".join(f" *     {line}\n" for line in lines)
 
 
 def _write_preamble(
@@ -307,17 +336,15 @@ def _write_step(step: Step, name: str) -> str:
 
 def _write_functions(graph: Graph, steps: Sequence[Step], plan: Plan, name: str) -> str:
     calls = "".join(_write_step(step, name) for step in steps)
-    return f"""int8_t *tn_{name}_input(void)
-{{
-    return tn_{name}_arena + {plan.offsets[graph.input.index]};
-}}
-
-const int8_t *tn_{name}_output(void)
-{{
-    return tn_{name}_arena + {plan.offsets[graph.output.index]};
-}}
-
-void tn_{name}_invoke(void)
+    places = [
+        *(("", each) for each in _ends("input", graph.inputs)),
+        *(("const ", each) for each in _ends("output", graph.outputs)),
+    ]
+    functions = "".join(
+        f"{kind}int8_t *tn_{name}_{what}(void)\n{{\n    return tn_{name}_arena + {plan.offsets[tensor.index]};\n}}\n\n"
+        for kind, (what, tensor) in places
+    )
+    return f"""{functions}void tn_{name}_invoke(void)
 {{
     TN_MARK();
 {calls}}}

@@ -152,14 +152,14 @@ class Operator:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Graph:
-    """A network with one int8 input and one int8 output; operators in an order in which each finds its inputs done.
+    """A network of int8 inputs and outputs, at least one of each; operators in an order that finds their inputs done.
 
     channels_left_out: over all activations, by passes.
     """
 
     operators: tuple[Operator, ...]
-    input: Tensor
-    output: Tensor
+    inputs: tuple[Tensor, ...]
+    outputs: tuple[Tensor, ...]
     sha256: str
     channels_left_out: int = 0
 
@@ -169,7 +169,7 @@ def read_graph(tflite: bytes) -> Graph:
 
     Raises:
         MalformedModelError: the bytes contradict themselves or the schema.
-        UnsupportedError: a valid model that is not int8, static, with one subgraph, one input and one output.
+        UnsupportedError: a valid model that is not int8, static, with one subgraph.
     """
     if len(tflite) > _LARGEST_FILE:
         raise UnsupportedError(f"the model has {len(tflite):,} B: at most {_LARGEST_FILE:,} are read")
@@ -182,8 +182,8 @@ def read_graph(tflite: bytes) -> Graph:
     tensors = _read_tensors(subgraphs[0], model.tables(4, 2 * _MOST_TENSORS))
     graph = Graph(
         operators=_read_operators(subgraphs[0], model.tables(1, _MOST_OPERATORS), tensors),
-        input=_only(subgraphs[0].numbers(1, "<i4"), tensors, "input"),
-        output=_only(subgraphs[0].numbers(2, "<i4"), tensors, "output"),
+        inputs=_ends(subgraphs[0].numbers(1, "<i4"), tensors, "input"),
+        outputs=_ends(subgraphs[0].numbers(2, "<i4"), tensors, "output"),
         sha256=hashlib.sha256(tflite).hexdigest(),
     )
     _check_types(graph)
@@ -326,18 +326,21 @@ def _named(indices: npt.NDArray[Any], tensors: list[Tensor], where: str) -> tupl
     return tuple(None if index < 0 else tensors[index] for index in numbers)
 
 
-def _only(indices: npt.NDArray[Any], tensors: list[Tensor], what: str) -> Tensor:
-    found = _named(indices, tensors, f"the list of {what}s")
-    if len(found) != 1:
-        raise UnsupportedError(f"the model has {len(found)} {what}s: supported is one")
-    if found[0] is None or found[0].data is not None:
-        raise MalformedModelError(f"the model's {what} is a constant or missing")
-    return found[0]
+def _ends(indices: npt.NDArray[Any], tensors: list[Tensor], what: str) -> tuple[Tensor, ...]:
+    """The model's inputs or outputs, each a tensor of its own."""
+    named = _named(indices, tensors, f"the list of {what}s")
+    found = tuple(tensor for tensor in named if tensor is not None and tensor.data is None)
+    if not found or len(found) != len(named):
+        raise MalformedModelError(f"the model has no {what}, or one that is a constant or missing")
+    if len({tensor.index for tensor in found}) != len(found):
+        raise MalformedModelError(f"the model names a tensor twice among its {what}s")
+    return found
 
 
 def _check_types(graph: Graph) -> None:
     """Every activation is int8 with one scale. Constants are checked by the operators that use them."""
-    _check_activation(graph.input, "the model's input")
+    for tensor in graph.inputs:
+        _check_activation(tensor, "the model's input")
     for operator in graph.operators:
         for tensor in (*operator.activations, *operator.outputs):
             _check_activation(tensor, operator.label)
@@ -355,7 +358,7 @@ def _check_activation(tensor: Tensor, where: str) -> None:
 
 def _check_order(graph: Graph) -> None:
     """Each activation is written once, before it is read."""
-    written = {graph.input.index}
+    written = {tensor.index for tensor in graph.inputs}
     for operator in graph.operators:
         for tensor in operator.activations:
             if tensor.index not in written:
@@ -366,5 +369,6 @@ def _check_order(graph: Graph) -> None:
                     f"writes tensor {tensor.index} ({tensor.name!r}), which is constant or written before"
                 )
             written.add(tensor.index)
-    if graph.output.index not in written:
-        raise MalformedModelError(f"nothing writes the model's output, tensor {graph.output.index}")
+    for tensor in graph.outputs:
+        if tensor.index not in written:
+            raise MalformedModelError(f"nothing writes the model's output, tensor {tensor.index}")

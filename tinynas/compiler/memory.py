@@ -53,7 +53,7 @@ class Plan:
 
 @dataclass
 class _Block:
-    """A piece of memory, needed from step `first` to step `last` inclusive. Step -1 writes the network's input."""
+    """A piece of memory, needed from step `first` to step `last` inclusive. Step -1 writes the network's inputs."""
 
     size: int
     first: int
@@ -62,7 +62,7 @@ class _Block:
 
 
 def plan_memory(graph: Graph, steps: Sequence[Step]) -> Plan:
-    """Offsets for every activation and every step's scratch memory. The input may be overwritten once it is used."""
+    """Offsets for every activation and every step's scratch memory. An input may be overwritten once it is used."""
     blocks = _share(graph, steps)
     scratch = [_Block(size=_aligned(step.scratch_bytes), first=i, last=i, tensors=[]) for i, step in enumerate(steps)]
     everything = [block for block in (*blocks, *scratch) if block.size]
@@ -142,7 +142,8 @@ def _alias(graph: Graph, steps: Sequence[Step]) -> list[_Block]:
         of_tensor[tensor.index] = block
         blocks.append(block)
 
-    write(graph.input, -1)
+    for tensor in graph.inputs:
+        write(tensor, -1)
     for index, step in enumerate(steps):
         read = [of_tensor[tensor.index] for tensor in step.operator.activations]
         for block in read:
@@ -152,7 +153,8 @@ def _alias(graph: Graph, steps: Sequence[Step]) -> list[_Block]:
         else:
             of_tensor[step.operator.output.index] = read[0]
             read[0].tensors.append(step.operator.output.index)
-    of_tensor[graph.output.index].last = len(steps)
+    for tensor in graph.outputs:
+        of_tensor[tensor.index].last = len(steps)
     return blocks
 
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, kw_only=True)
 class TensorInfo:
-    """The network's input or output: real = scale * (value - zero_point), int8, `bytes` values."""
+    """One of the network's inputs or outputs: real = scale * (value - zero_point), int8, `bytes` values."""
 
     name: str
     shape: tuple[int, ...]
@@ -53,11 +53,11 @@ class Program:
     """A compiled network.
 
     files: content by name, sources and constants; sha256: of the model's bytes, hexadecimal; arena_bytes: RAM for
-    activations, input and output included; arena_lower_bound_bytes: below which no plan for these steps can go;
-    arena: what lies where and when, by offset; constants_bytes: weights and tables in flash; inputs, outputs: one each;
-    layers: one per operator, in order; kernels: the headers of firmware/lib that the sources include, those they
-    include themselves not among them; channels_left_out: over all activations, those that are constant or that
-    nothing reads.
+    activations, inputs and outputs included; arena_lower_bound_bytes: below which no plan for these steps can go;
+    arena: what lies where and when, by offset; constants_bytes: weights and tables in flash; inputs, outputs: at
+    least one each, in the model's order; layers: one per operator, in order; kernels: the headers of firmware/lib that
+    the sources include, those they include themselves not among them; channels_left_out: over all activations, those
+    that are constant or that nothing reads.
     """
 
     files: dict[str, bytes]

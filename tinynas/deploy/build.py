@@ -19,7 +19,7 @@ from tinynas.deploy.platformio import Outcome, run_platformio
 from tinynas.deploy.sizes import Sizes, read_sizes
 from tinynas.deploy.stage import held_project, stage
 from tinynas.deploy.store import write_whole
-from tinynas.errors import InfrastructureError, LimitError, ToolchainError
+from tinynas.errors import InfrastructureError, LimitError, ToolchainError, UnsupportedError
 
 COMPILER = "arm-none-eabi-gcc"
 _TIMEOUT_S = 120.0
@@ -68,10 +68,12 @@ def build(board: Board, program: Program, workdir: Path, *, profile: bool = Fals
     profile: the image marks the end of each layer, for an emulator that counts what lies between two marks.
 
     Raises:
+        UnsupportedError: the network has several inputs or outputs.
         LimitError: the image does not fit the board; the message has both numbers.
         ToolchainError: the compiler or PlatformIO is missing or fails.
         InfrastructureError: a folder cannot be written.
     """
+    require_single(program)
     empty = baseline(board, workdir)
     if profile:
         # A folder of its own: other flags would make PlatformIO compile everything anew, here and the next time.
@@ -88,6 +90,20 @@ def build(board: Board, program: Program, workdir: Path, *, profile: bool = Fals
         flags=empty.flags,
         firmware_hash=empty.firmware_hash,
     )
+
+
+def require_single(program: Program) -> None:
+    """Refuse what the link to a board and the test vectors have no room for.
+
+    Raises:
+        UnsupportedError: the network has several inputs or outputs.
+    """
+    counts = len(program.inputs), len(program.outputs)
+    if counts != (1, 1):
+        raise UnsupportedError(
+            f"the network's inputs and outputs are {counts[0]} and {counts[1]}: boards and exports take one of each, "
+            "tinynas compile takes any number"
+        )
 
 
 def baseline(board: Board, workdir: Path) -> Baseline:

@@ -11,6 +11,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from tinynas import __version__, paths
 from tinynas.compiler import Program
 from tinynas.cost import Cost
+from tinynas.deploy.build import require_single
 from tinynas.errors import ConfigError, InfrastructureError
 from tinynas.study.quantities import QUANTITIES, percent, source_of, written
 
@@ -56,7 +57,9 @@ def deliver(
 
     Raises:
         ConfigError: the vector holds no whole number of cases, or not as many outputs as inputs.
+        UnsupportedError: the network has several inputs or outputs.
     """
+    require_single(program)
     into, out = program.inputs[0].bytes, program.outputs[0].bytes
     count, rest = divmod(len(inputs), into)
     if not count or rest or len(outputs) != count * out:

@@ -12,7 +12,7 @@ from tinynas import paths
 from tinynas.boards import load_board
 from tinynas.children import call_in_child
 from tinynas.compiler import Program, compile_network
-from tinynas.deploy.build import build
+from tinynas.deploy.build import build, require_single
 from tinynas.device.bench import open_bench
 from tinynas.device.measure import flash_and_measure, to_cost
 from tinynas.errors import ConfigError, InfrastructureError, MalformedModelError
@@ -46,7 +46,9 @@ def read_inputs(path: Path | None, program: Program, samples: int) -> np.ndarray
 
     Raises:
         ConfigError: the file cannot be read, is empty, or is no whole number of inputs.
+        UnsupportedError: the network has several inputs or outputs.
     """
+    require_single(program)
     tensor = program.inputs[0]
     shape = (-1, *tensor.shape[1:])
     if path is None:

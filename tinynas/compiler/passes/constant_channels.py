@@ -84,7 +84,7 @@ def _couple(source: Mask, output: Mask, origin: np.ndarray) -> None:
 
 def _shrink(graph: Graph, kept: Mapping[int, Mask]) -> dict[int, Tensor]:
     """The activations with the channels that they keep, by index."""
-    written = [graph.input, *(tensor for operator in graph.operators for tensor in operator.outputs)]
+    written = [*graph.inputs, *(tensor for operator in graph.operators for tensor in operator.outputs)]
     return {
         tensor.index: replace(tensor, shape=(*tensor.shape[:-1], int(kept[tensor.index].sum())))
         for tensor in written

@@ -35,7 +35,7 @@ def channels_of(tensor: Tensor) -> int:
 
 def within_reason(graph: Graph) -> bool:
     """Whether the analysis of a graph, which may be hostile, takes bounded time and memory."""
-    written = [graph.input, *(tensor for operator in graph.operators for tensor in operator.outputs)]
+    written = [*graph.inputs, *(tensor for operator in graph.operators for tensor in operator.outputs)]
     weights = [
         tensor for operator in graph.operators for tensor in operator.inputs if tensor and tensor.data is not None
     ]
@@ -44,15 +44,15 @@ def within_reason(graph: Graph) -> bool:
 
 
 def find_facts(graph: Graph) -> Facts:
-    """The intervals of all activations, from the input on.
+    """The intervals of all activations, from the inputs on.
 
     Raises:
         MalformedModelError, UnsupportedError: what the lowering refuses, too.
     """
-    intervals = {graph.input.index: anything(graph.input)}
+    intervals = {tensor.index: anything(tensor) for tensor in graph.inputs}
     linears: dict[int, Linear] = {}
     links: dict[int, tuple[Link, ...]] = {}
-    edges = {graph.input.index, graph.output.index}
+    edges = {tensor.index for tensor in (*graph.inputs, *graph.outputs)}
     for operator in graph.operators:
         linear = read_linear(operator) if operator.name in NAMES and _is_int8(operator) else None
         linked = read_links(operator) if _is_int8(operator) else None
@@ -111,7 +111,7 @@ def fold(linear: Linear, source: Interval, output: Interval, needed: Mask) -> Fo
 
 
 def find_needed(graph: Graph, facts: Facts) -> dict[int, Mask]:
-    """By activation: (channels,), those whose value makes a difference to the network's output."""
+    """By activation: (channels,), those whose value makes a difference to the network's outputs."""
     needed = {index: np.full(len(each.low), index in facts.edges) for index, each in facts.intervals.items()}
     for operator in reversed(graph.operators):
         if operator.index in facts.linears:

@@ -18,7 +18,7 @@ def fold_padding(graph: Graph) -> Graph:
     lowering would refuse stays, and is refused there.
     """
     readers = Counter(tensor.index for operator in graph.operators for tensor in operator.activations)
-    readers[graph.output.index] += 1
+    readers.update(tensor.index for tensor in graph.outputs)
     by_output = {operator.output.index: operator for operator in graph.operators if operator.name in ("PAD", "PADV2")}
     folded: dict[int, Operator] = {}
     for operator in graph.operators:
