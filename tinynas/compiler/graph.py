@@ -1,4 +1,4 @@
-"""`.tflite` bytes -> a checked int8 graph. Everything that the later stages rely on is established here.
+"""`.tflite` bytes -> a checked graph. Everything that the later stages rely on is established here.
 
 Field numbers are those of tensorflow/compiler/mlir/lite/schema/schema.fbs, version 3.
 """
@@ -152,7 +152,7 @@ class Operator:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Graph:
-    """A network of int8 inputs and outputs, at least one of each; operators in an order that finds their inputs done.
+    """A network with at least one input and one output; operators in an order that finds their inputs done.
 
     channels_left_out: over all activations, by passes.
     """
@@ -165,11 +165,11 @@ class Graph:
 
 
 def read_graph(tflite: bytes) -> Graph:
-    """The checked graph of a `.tflite` file.
+    """The graph of a `.tflite` file, checked but for the types of its activations.
 
     Raises:
         MalformedModelError: the bytes contradict themselves or the schema.
-        UnsupportedError: a valid model that is not int8, static, with one subgraph.
+        UnsupportedError: a valid model that is not static, with one subgraph.
     """
     if len(tflite) > _LARGEST_FILE:
         raise UnsupportedError(f"the model has {len(tflite):,} B: at most {_LARGEST_FILE:,} are read")
@@ -186,7 +186,6 @@ def read_graph(tflite: bytes) -> Graph:
         outputs=_ends(subgraphs[0].numbers(2, "<i4"), tensors, "output"),
         sha256=hashlib.sha256(tflite).hexdigest(),
     )
-    _check_types(graph)
     _check_order(graph)
     return graph
 
@@ -337,8 +336,13 @@ def _ends(indices: npt.NDArray[Any], tensors: list[Tensor], what: str) -> tuple[
     return found
 
 
-def _check_types(graph: Graph) -> None:
-    """Every activation is int8 with one scale. Constants are checked by the operators that use them."""
+def check_types(graph: Graph) -> None:
+    """Every activation is int8 with one scale. Constants are checked by the operators that use them.
+
+    Raises:
+        MalformedModelError: a zero point that int8 does not hold.
+        UnsupportedError: another type, or no scale or several.
+    """
     for tensor in graph.inputs:
         _check_activation(tensor, "the model's input")
     for operator in graph.operators:

@@ -15,7 +15,7 @@ _MOST_DIMENSIONS = 5
 
 
 @dataclass(frozen=True, kw_only=True)
-class _View:
+class View:
     """The input as the output sees it: its first value, and for each dimension how many values and how far apart."""
 
     start: int
@@ -49,7 +49,7 @@ def _source_position(operator: Operator) -> int:
     return 1 if operator.name == "SPLIT" else 0
 
 
-def _call(operator: Operator, view: _View) -> Call:
+def _call(operator: Operator, view: View) -> Call:
     joined: list[tuple[int, int]] = []
     for size, stride in zip(view.sizes, view.strides, strict=True):
         if size == 1:
@@ -83,7 +83,7 @@ def _positions(operator: Operator, position: int, count: int) -> list[int]:
     return [int(value) for value in values]
 
 
-def _slice(operator: Operator) -> _View:
+def _slice(operator: Operator) -> View:
     operator.require_operands(3, 3)
     shape = operator.activation().shape
     begin, sizes = (_positions(operator, position, len(shape)) for position in (1, 2))
@@ -93,13 +93,19 @@ def _slice(operator: Operator) -> _View:
     ):
         operator.malformed(f"takes {sizes} from {begin} of {list(shape)}")
     strides = _strides(shape)
-    return _View(start=sum(map(math.prod, zip(begin, strides, strict=True))), sizes=tuple(sizes), strides=strides)
+    return View(start=sum(map(math.prod, zip(begin, strides, strict=True))), sizes=tuple(sizes), strides=strides)
 
 
-def _strided_slice(operator: Operator) -> _View:
-    """Masks are bit sets over dimensions: begin, end, ellipsis, new axis, shrink axis, in options fields 0 to 4."""
+def _strided_slice(operator: Operator) -> View:
     operator.require_operands(4, 4)
-    shape = operator.activation().shape
+    return strided_view(operator, operator.activation().shape)
+
+
+def strided_view(operator: Operator, shape: tuple[int, ...]) -> View:
+    """What a STRIDED_SLICE takes of an input of this shape.
+
+    Masks are bit sets over dimensions: begin, end, ellipsis, new axis, shrink axis, in options fields 0 to 4.
+    """
     begin_mask, end_mask, ellipsis, new_axis, shrink = (operator.option(slot, "i") for slot in range(5))
     if ellipsis or new_axis:
         operator.refuse("an ellipsis or a new dimension; supported are begin, end and shrink masks")
@@ -117,7 +123,7 @@ def _strided_slice(operator: Operator) -> _View:
         start += first * stride
         sizes.append(count)
         strides.append(step * stride)
-    return _View(start=start, sizes=tuple(sizes), strides=tuple(strides))
+    return View(start=start, sizes=tuple(sizes), strides=tuple(strides))
 
 
 def _clamped_position(position: int, extent: int, step: int, masked: int, default: int) -> int:
@@ -129,7 +135,7 @@ def _clamped_position(position: int, extent: int, step: int, masked: int, defaul
     return min(max(position, 0), extent) if step > 0 else min(max(position, -1), extent - 1)
 
 
-def _transpose(operator: Operator) -> _View:
+def _transpose(operator: Operator) -> View:
     operator.require_operands(2, 2)
     shape = operator.activation().shape
     order = _positions(operator, 1, len(shape))
@@ -138,7 +144,7 @@ def _transpose(operator: Operator) -> _View:
     if tuple(shape[axis] for axis in order) != operator.output.shape:
         operator.malformed(f"{list(shape)} in order {order} -> {list(operator.output.shape)}")
     strides = _strides(shape)
-    return _View(start=0, sizes=tuple(shape[axis] for axis in order), strides=tuple(strides[axis] for axis in order))
+    return View(start=0, sizes=tuple(shape[axis] for axis in order), strides=tuple(strides[axis] for axis in order))
 
 
 def _blocks(operator: Operator) -> tuple[int, int, int, int]:
@@ -154,27 +160,27 @@ def _blocks(operator: Operator) -> tuple[int, int, int, int]:
     return deep[0] * deep[1], deep[2], deep[3] // block**2, block
 
 
-def _depth_to_space(operator: Operator) -> _View:
+def _depth_to_space(operator: Operator) -> View:
     rows, width, channels, block = _blocks(operator)
     deep = channels * block**2
-    return _View(
+    return View(
         start=0,
         sizes=(rows, block, width, block * channels),
         strides=(width * deep, block * channels, deep, 1),
     )
 
 
-def _space_to_depth(operator: Operator) -> _View:
+def _space_to_depth(operator: Operator) -> View:
     rows, width, channels, block = _blocks(operator)
     row = width * block * channels
-    return _View(
+    return View(
         start=0,
         sizes=(rows, width, block, block * channels),
         strides=(block * row, block * channels, row, 1),
     )
 
 
-def _part(operator: Operator) -> _View:
+def _part(operator: Operator) -> View:
     """One output of SPLIT, SPLIT_V or UNPACK: a slice along one dimension, behind those before it."""
     shape = operator.activation(_source_position(operator)).shape
     axis = _split_axis(operator)
@@ -185,7 +191,7 @@ def _part(operator: Operator) -> _View:
     if sum(lengths) != shape[axis]:
         operator.malformed(f"outputs of {lengths} along dimension {axis} of {list(shape)}")
     sizes = (*shape[:axis], lengths[operator.part], *shape[axis + 1 :])
-    return _View(start=sum(lengths[: operator.part]) * _strides(shape)[axis], sizes=sizes, strides=_strides(shape))
+    return View(start=sum(lengths[: operator.part]) * _strides(shape)[axis], sizes=sizes, strides=_strides(shape))
 
 
 def _length(operator: Operator, shape: tuple[int, ...], axis: int) -> int:
@@ -203,7 +209,7 @@ def _split_axis(operator: Operator) -> int:
     return _positions(operator, 0 if operator.name == "SPLIT" else 2, 1)[0]
 
 
-_VIEWS: dict[str, Callable[[Operator], _View]] = {
+_VIEWS: dict[str, Callable[[Operator], View]] = {
     "DEPTH_TO_SPACE": _depth_to_space,
     "SLICE": _slice,
     "SPACE_TO_DEPTH": _space_to_depth,

@@ -2,5 +2,6 @@
 
 from tinynas.compiler.passes.constant_channels import drop_constant_channels
 from tinynas.compiler.passes.padding import fold_padding
+from tinynas.compiler.passes.static_shapes import fold_static_shapes
 
-__all__ = ["drop_constant_channels", "fold_padding"]
+__all__ = ["drop_constant_channels", "fold_padding", "fold_static_shapes"]
