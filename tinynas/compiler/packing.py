@@ -1,5 +1,6 @@
 """Weights for CPUs with DSP instructions: two channels share a half word. firmware/lib/tn_pair.h says how and why."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Self
 
@@ -8,6 +9,7 @@ import numpy.typing as npt
 
 from tinynas.compiler.activation import Range
 from tinynas.compiler.fixed_point import INT32_MAX, Multiplier, wrap_int32
+from tinynas.compiler.graph import Tensor
 from tinynas.compiler.step import Constant
 
 # Twice an accumulator below 2^23 survives all that tn_requantize.h does to it, with shifts up to this one.
@@ -34,6 +36,19 @@ class Sums:
     multipliers: tuple[Multiplier, ...]
     zero_point: int
     limits: Range
+
+    @classmethod
+    def of(
+        cls,
+        output: Tensor,
+        rows: npt.NDArray[np.int8],
+        bias: npt.NDArray[np.int32],
+        multipliers: Sequence[Multiplier],
+        limits: Range,
+    ) -> Self:
+        """With provably constant channels tamed; multipliers: one, or one per channel."""
+        each = tuple(multipliers) * (1 if len(multipliers) == len(rows) else len(rows))
+        return cls(rows=rows, bias=bias, multipliers=each, zero_point=output.zero_point, limits=limits).tamed()
 
     @property
     def variant(self) -> str:

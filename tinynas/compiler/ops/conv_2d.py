@@ -82,9 +82,7 @@ def convolution(
     }
     bias = fold_bias(rows, read_bias(operator, 2, channels), source.zero_point)
     if target == "cortex-m4":
-        factors = tuple(multipliers) if len(multipliers) > 1 else tuple(multipliers) * channels
-        zero_point = operator.output.zero_point
-        sums = Sums(rows=rows, bias=bias, multipliers=factors, zero_point=zero_point, limits=limits).tamed()
+        sums = Sums.of(operator.output, rows, bias, multipliers, limits)
         if sums.bounded and sums.pairable:
             return _paired(operator, window, sums)
     plain = int(is_plain(rows, bias, multipliers))

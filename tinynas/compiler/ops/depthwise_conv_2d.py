@@ -44,10 +44,7 @@ def lower(operator: Operator, target: Target) -> Step:
     packed = interleave(rows) if multiplier == 1 else rows.reshape(-1)
     bias = fold_bias(rows, read_bias(operator, 2, channels), source.zero_point)
     if target == "cortex-m4" and multiplier == 1:
-        factors = tuple(multipliers) if len(multipliers) > 1 else tuple(multipliers) * channels
-        sums = Sums(rows=rows, bias=bias, multipliers=factors, zero_point=operator.output.zero_point, limits=limits)
-        sums = sums.tamed()
-        found = depthwise(operator, window, sums)
+        found = depthwise(operator, window, Sums.of(operator.output, rows, bias, multipliers, limits))
         if found:
             return found
     plain = int(is_plain(rows, bias, multipliers))

@@ -50,11 +50,7 @@ def lower(operator: Operator, target: Target) -> Step:
     parameters = {"rows": rows, **{f"matmul.{key}": value for key, value in matmul.items()}}
     bias = fold_bias(values, read_bias(operator, 2, channels), source.zero_point)
     if target == "cortex-m4" and rows == 1:
-        factors = tuple(multipliers) if len(multipliers) > 1 else tuple(multipliers) * channels
-        zero_point = operator.output.zero_point
-        sums = Sums(
-            rows=values.astype(np.int8), bias=bias, multipliers=factors, zero_point=zero_point, limits=limits
-        ).tamed()
+        sums = Sums.of(operator.output, values.astype(np.int8), bias, multipliers, limits)
         if sums.bounded and sums.pairable:
             return pair_fully_connected(operator, sums, detail=limits.name)
     plain = int(is_plain(values, bias, multipliers))
