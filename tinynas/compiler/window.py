@@ -66,6 +66,21 @@ class Window:
         return text + (f", dilation {self.dilation[0]}x{self.dilation[1]}" if self.dilation != (1, 1) else "")
 
 
+def pointwise(pixels: int, channels: int) -> Window:
+    """The window that sees one pixel of one row: what a dense layer does to each of its input vectors."""
+    row, one = (1, pixels), (1, 1)
+    return Window(
+        input=row,
+        channels=channels,
+        output=row,
+        size=one,
+        stride=one,
+        dilation=one,
+        before=(0, 0),
+        padding="VALID",
+    )
+
+
 def trailing_lag(window: Window, channels: int, *, block: int, staged: bool) -> int:
     """How far the output must stay behind the input for a kernel that goes through the output's pixels in order [B].
 

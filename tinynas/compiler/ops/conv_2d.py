@@ -84,7 +84,7 @@ def convolution(
     if target == "cortex-m4":
         sums = Sums.of(operator.output, rows, bias, multipliers, limits)
         if sums.bounded and sums.pairable:
-            return _paired(operator, window, sums)
+            return paired(operator, window, sums)
     plain = int(is_plain(rows, bias, multipliers))
     scratch = Scratch(size=0 if window.contiguous else min(pixels, 2) * depth)
     constants = matmul_constants(interleave(rows), bias, multipliers)
@@ -103,7 +103,7 @@ def convolution(
     )
 
 
-def _paired(operator: Operator, window: Window, sums: Sums) -> Step:
+def paired(operator: Operator, window: Window, sums: Sums) -> Step:
     """The step for a CPU with DSP instructions."""
     pixels = math.prod(window.output)
     if pixels == 1 and window.contiguous:

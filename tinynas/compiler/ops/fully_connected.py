@@ -16,10 +16,11 @@ from tinynas.compiler.layout import (
     read_weights,
     rescale_parameters,
 )
-from tinynas.compiler.ops.conv_2d import pair_fully_connected
+from tinynas.compiler.ops.conv_2d import pair_fully_connected, paired
 from tinynas.compiler.packing import Sums
 from tinynas.compiler.step import Call, Step
 from tinynas.compiler.target import Target
+from tinynas.compiler.window import pointwise
 
 
 def lower(operator: Operator, target: Target) -> Step:
@@ -49,10 +50,12 @@ def lower(operator: Operator, target: Target) -> Step:
     }
     parameters = {"rows": rows, **{f"matmul.{key}": value for key, value in matmul.items()}}
     bias = fold_bias(values, read_bias(operator, 2, channels), source.zero_point)
-    if target == "cortex-m4" and rows == 1:
+    if target == "cortex-m4":
         sums = Sums.of(operator.output, values.astype(np.int8), bias, multipliers, limits)
         if sums.bounded and sums.pairable:
-            return pair_fully_connected(operator, sums, detail=limits.name)
+            if rows == 1:
+                return pair_fully_connected(operator, sums, detail=limits.name)
+            return paired(operator, pointwise(rows, depth), sums)
     plain = int(is_plain(values, bias, multipliers))
     constants = matmul_constants(interleave(values), bias, multipliers)
     call = Call(
