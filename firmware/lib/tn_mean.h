@@ -1,4 +1,4 @@
-/* MEAN and SUM over neighbouring dimensions: the input is (outer, count, inner), the output (outer, inner). */
+/* MEAN and SUM: the input is (outer, count, middle, count_2, inner), the output (outer, middle, inner). */
 #ifndef TN_MEAN_H
 #define TN_MEAN_H
 
@@ -7,25 +7,41 @@
 struct tn_mean {
     int32_t outer;
     int32_t count;
+    int32_t middle;
+    int32_t count_2;
     int32_t inner;
     int32_t in_zero_point;
-    int32_t multiplier; /* of the sum; in a mean, 1 / count is part of it */
+    int32_t multiplier; /* of the sum; in a mean, 1 / (count * count_2) is part of it */
     int32_t shift;
     int32_t zero_point;
 };
 
+/* The sum of one output's inputs, of which `input` is the first. */
+TN_FOLDED int32_t tn_mean_sum(const struct tn_mean *layer, const int8_t *input)
+{
+    const int32_t run = layer->count_2 * layer->inner;
+    int32_t sum = -layer->in_zero_point * layer->count * layer->count_2;
+
+    for (int32_t i = 0; i < layer->count; i++, input += layer->middle * run) {
+        for (int32_t j = 0; j < run; j += layer->inner) {
+            sum += input[j];
+        }
+    }
+    return sum;
+}
+
 TN_FOLDED void tn_mean(const struct tn_mean *layer, const int8_t *input, int8_t *output)
 {
-    for (int32_t i = 0; i < layer->outer; i++, input += layer->count * layer->inner) {
-        for (int32_t j = 0; j < layer->inner; j++) {
-            const int8_t *value = input + j;
-            int32_t sum = -layer->in_zero_point * layer->count;
+    const int32_t run = layer->count_2 * layer->inner;
 
-            for (int32_t k = 0; k < layer->count; k++, value += layer->inner) {
-                sum += *value;
+    for (int32_t i = 0; i < layer->outer; i++, input += layer->count * layer->middle * run) {
+        for (int32_t j = 0; j < layer->middle; j++) {
+            for (int32_t k = 0; k < layer->inner; k++) {
+                int32_t sum = tn_mean_sum(layer, input + j * run + k);
+
+                sum = tn_multiply(sum, layer->multiplier, layer->shift);
+                *output++ = tn_clamp(tn_wrapping_sum(sum, layer->zero_point), INT8_MIN, INT8_MAX);
             }
-            sum = tn_multiply(sum, layer->multiplier, layer->shift);
-            *output++ = tn_clamp(tn_wrapping_sum(sum, layer->zero_point), INT8_MIN, INT8_MAX);
         }
     }
 }

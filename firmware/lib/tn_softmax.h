@@ -37,23 +37,39 @@ static inline int32_t tn_reciprocal_above_one(int32_t fraction)
     return tn_saturating_shift_left(x, 1);
 }
 
+static inline int32_t tn_largest(const int8_t *input, int32_t depth)
+{
+    int32_t largest = INT8_MIN;
+
+    for (int32_t i = 0; i < depth; i++) {
+        largest = input[i] > largest ? input[i] : largest;
+    }
+    return largest;
+}
+
+/* Q12.19. The largest input adds 2^19. */
+static inline uint32_t tn_sum_of_exponentials(const int8_t *input, int32_t depth, int32_t largest,
+                                              const int32_t *exponentials, int32_t entries)
+{
+    uint32_t sum = 0;
+
+    for (int32_t i = 0; i < depth; i++) {
+        if (largest - input[i] < entries) {
+            sum += (uint32_t)tn_rounding_shift(exponentials[largest - input[i]], 12);
+        }
+    }
+    return sum;
+}
+
 TN_FOLDED void tn_softmax_row(const struct tn_softmax *layer, const int8_t *input, int8_t *output,
                                   const int32_t *exponentials)
 {
     const uint32_t top = (uint32_t)1 << 31;
-    int32_t largest = INT8_MIN;
-    uint32_t sum = 0; /* Q12.19 */
+    const int32_t largest = tn_largest(input, layer->depth);
+    uint32_t sum = tn_sum_of_exponentials(input, layer->depth, largest, exponentials, layer->entries);
     int32_t headroom = 0, scale;
 
-    for (int32_t i = 0; i < layer->depth; i++) {
-        largest = input[i] > largest ? input[i] : largest;
-    }
-    for (int32_t i = 0; i < layer->depth; i++) {
-        if (largest - input[i] < layer->entries) {
-            sum += (uint32_t)tn_rounding_shift(exponentials[largest - input[i]], 12);
-        }
-    }
-    /* The largest input adds 2^19: the loop ends. */
+    /* The sum is not 0: the loop ends. */
     for (; sum < top; sum <<= 1) {
         headroom++;
     }

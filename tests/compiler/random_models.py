@@ -208,8 +208,9 @@ def mirror_pads(draw: Any) -> bytes:
 
 @st.composite
 def reductions(draw: Any, name: str) -> bytes:
-    shape = [1, draw(sides), draw(sides), draw(channels)]
-    axes, keep = draw(st.sampled_from([[1, 2], [2, 1], [-3, -2], [1], [2], [3]])), draw(st.booleans())
+    shape = [draw(st.integers(1, 2)), draw(sides), draw(sides), draw(channels)]
+    usual = st.sampled_from([[1, 2], [2, 1], [-3, -2], [1], [2], [3]])
+    axes, keep = draw(st.one_of(usual, st.lists(st.integers(-4, 3), min_size=1, max_size=4))), draw(st.booleans())
     reduced = [1 if axis in (a % 4 for a in axes) else size for axis, size in enumerate(shape)]
     if not keep:
         reduced = [size for axis, size in enumerate(shape) if axis not in [a % 4 for a in axes]]
@@ -223,11 +224,13 @@ def reductions(draw: Any, name: str) -> bytes:
 
 
 @st.composite
-def softmaxes(draw: Any) -> bytes:
+def softmaxes(draw: Any, name: str) -> bytes:
     shape = [draw(st.integers(1, 3)), draw(st.integers(1, 40))]
-    source = Tensor(shape, draw(st.floats(2**-12, 4)), draw(zero_points))
+    source = Tensor(shape, draw(st.floats(-12, 2).map(lambda bits: 2.0**bits)), draw(zero_points))
+    if name == "LOG_SOFTMAX":
+        return write_model([source, Tensor(shape, 1 / 16, 127)], [Operation(name, [0], [1], "LogSoftmax")])
     options = {"beta": draw(st.sampled_from([1.0, 1.0, 0.5, 2.0]))}
-    return write_model([source, Tensor(shape, 1 / 256, -128)], [Operation("SOFTMAX", [0], [1], "Softmax", options)])
+    return write_model([source, Tensor(shape, 1 / 256, -128)], [Operation(name, [0], [1], "Softmax", options)])
 
 
 @st.composite
@@ -450,13 +453,11 @@ def parts(draw: Any, name: str) -> bytes:
     constants = {
         "SPLIT": [number],
         "SPLIT_V": [Tensor([count], None, dtype="int32", data=np.array(lengths)), number],
-        "TRANSPOSE_CONV": transpose_convolutions(),
         "UNPACK": [],
     }[name]
     kind, options = {
         "SPLIT": ("Split", {"numSplits": count}),
         "SPLIT_V": ("SplitV", {"numSplits": count}),
-        "TRANSPOSE_CONV": transpose_convolutions(),
         "UNPACK": ("Unpack", {"axis": along, "num": count}),
     }[name]
     first = 1 + len(constants)
@@ -487,6 +488,7 @@ MODELS: dict[str, st.SearchStrategy[bytes]] = {
     "HARD_SWISH": tables("HARD_SWISH"),
     "LEAKY_RELU": tables("LEAKY_RELU"),
     "LOGISTIC": tables("LOGISTIC"),
+    "LOG_SOFTMAX": softmaxes("LOG_SOFTMAX"),
     "MAXIMUM": element_wise_pairs("MAXIMUM", "MaximumMinimum"),
     "MAX_POOL_2D": pools("MAX_POOL_2D"),
     "MEAN": reductions("MEAN"),
@@ -505,7 +507,7 @@ MODELS: dict[str, st.SearchStrategy[bytes]] = {
     "RESIZE_BILINEAR": resizes("RESIZE_BILINEAR", "ResizeBilinear"),
     "RESIZE_NEAREST_NEIGHBOR": resizes("RESIZE_NEAREST_NEIGHBOR", "ResizeNearestNeighbor"),
     "SLICE": slices(),
-    "SOFTMAX": softmaxes(),
+    "SOFTMAX": softmaxes("SOFTMAX"),
     "SPACE_TO_DEPTH": blocks("SPACE_TO_DEPTH"),
     "SPLIT": parts("SPLIT"),
     "SPLIT_V": parts("SPLIT_V"),

@@ -1,6 +1,7 @@
 """Models that are damaged or foreign: one clear error, in bounded time, naming the operator and what is supported."""
 
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -117,6 +118,53 @@ def relu(source: dict[str, Any] | None = None, output: dict[str, Any] | None = N
     ],
 )
 def test_foreign_models_are_refused_by_name(tflite: bytes, error: type[Exception], message: str) -> None:
+    with pytest.raises(error, match=message):
+        compile_network(tflite)
+
+
+def reduction(axes: list[int], shape: Sequence[int] = (1, 4, 5, 2), output: Sequence[int] = (1, 2)) -> bytes:
+    tensors = [Tensor(shape), Tensor([len(axes)], None, dtype="int32", data=np.array(axes)), Tensor(output)]
+    return write_model(tensors, [Operation("SUM", [0, 1], [2], "Reducer")])
+
+
+def mirrored(mode: int, before: int, size: int) -> bytes:
+    paddings = Tensor([2, 2], None, dtype="int32", data=np.array([[0, 0], [before, 0]]))
+    tensors = [Tensor([1, 4]), paddings, Tensor([1, size])]
+    return write_model(tensors, [Operation("MIRROR_PAD", [0, 1], [2], "MirrorPad", {"mode": mode})])
+
+
+def pair(name: str, kind: str, second: Sequence[int], scale: float = 1.0) -> bytes:
+    constant = Tensor(second, scale, data=np.ones(second))
+    return write_model([Tensor([1, 4]), constant, Tensor([1, 4])], [Operation(name, [0, 1], [2], kind)])
+
+
+def curve(name: str, kind: str = "", scale: float = 1.0, zero_point: int = 0, **options: Any) -> bytes:
+    tensors = [Tensor([1, 4]), Tensor([1, 4], scale, zero_point)]
+    return write_model(tensors, [Operation(name, [0], [1], kind, options)])
+
+
+@pytest.mark.parametrize(
+    ("tflite", "error", "message"),
+    [
+        (reduction([4]), MalformedModelError, r"\(SUM\): dimensions \[4\] of 4"),
+        (reduction([-5]), MalformedModelError, r"dimensions \[-5\] of 4"),
+        (reduction([1, 2], output=(1, 3)), MalformedModelError, r"over \[1, 2\] -> \[1, 3\]"),
+        (reduction([0, 2, 4], (2,) * 6, (2, 2, 2)), UnsupportedError, "at most two runs of neighbours"),
+        (mirrored(2, 1, 5), MalformedModelError, r"\(MIRROR_PAD\): mode 2"),
+        (mirrored(0, 4, 8), MalformedModelError, "too small to be mirrored"),
+        (mirrored(1, 5, 9), MalformedModelError, "too small to be mirrored"),
+        (pair("SUB", "Sub", [3]), MalformedModelError, r"\(SUB\): \[1, 4\] and \[3\] -> \[1, 4\]"),
+        (pair("PRELU", "", [1, 3]), MalformedModelError, r"\(PRELU\): \[1, 4\] and \[1, 3\]"),
+        (pair("MAXIMUM", "MaximumMinimum", [4], 0.5), UnsupportedError, r"\(MAXIMUM\): .* different scales"),
+        (curve("LOG_SOFTMAX", "LogSoftmax"), UnsupportedError, "output scale 1, zero point 0; supported are 1/16"),
+        (curve("TANH"), UnsupportedError, r"\(TANH\): output scale 1, zero point 0"),
+        (curve("LEAKY_RELU", "LeakyRelu", alpha=float("nan")), UnsupportedError, r"\(LEAKY_RELU\): alpha nan"),
+        (curve("LEAKY_RELU", "LeakyRelu", alpha=-1.0), UnsupportedError, "alpha -1; supported is 0 to"),
+    ],
+)
+def test_options_and_shapes_that_no_kernel_takes_are_refused(
+    tflite: bytes, error: type[Exception], message: str
+) -> None:
     with pytest.raises(error, match=message):
         compile_network(tflite)
 

@@ -5,6 +5,7 @@ tensorflow/lite/micro/kernels/reduce_common.cc.
 """
 
 import math
+from itertools import groupby
 
 from tinynas.compiler.fixed_point import Multiplier, quantize_multiplier
 from tinynas.compiler.graph import Operator
@@ -15,25 +16,41 @@ _MOST_VALUES = 1 << 22
 
 
 def lower(operator: Operator) -> Step:
-    """Over one dimension or several neighbouring ones, which may stay as 1 or go.
+    """Over any dimensions of up to four, which may stay as 1 or go; of more, over one or two runs of neighbours.
 
     Raises:
         MalformedModelError: dimensions that the input lacks, or an output of another size.
-        UnsupportedError: dimensions that are computed or no neighbours, or more than 2^22 values.
+        UnsupportedError: dimensions that are computed or in more than two runs, or more than 2^22 values.
     """
     operator.require_operands(2, 2)
     source = operator.activation()
     axes = _axes(operator, len(source.shape))
-    first, last = axes[0], axes[-1]
-    count = math.prod(source.shape[first : last + 1])
+    sizes = _sizes(operator, source.shape, axes)
+    count = sizes["count"] * sizes["count_2"]
     if count > _MOST_VALUES:
         operator.refuse(f"{count:,} values become one; supported are at most {_MOST_VALUES:,}")
-    outer, inner = math.prod(source.shape[:first]), math.prod(source.shape[last + 1 :])
-    if operator.output.elements != outer * inner:
+    if operator.output.elements * count != source.elements:
         operator.malformed(f"{list(source.shape)} over {axes} -> {list(operator.output.shape)}")
-    sizes = {"outer": outer, "count": count, "inner": inner}
     call = _largest(operator, sizes) if operator.name == "REDUCE_MAX" else _sum(operator, sizes)
     return Step(operator=operator, calls=(call,), detail=f"{count:,} values each")
+
+
+def _sizes(operator: Operator, shape: tuple[int, ...], axes: list[int]) -> dict[str, int]:
+    """The input as outer x count x middle x count_2 x inner, of which both counts are reduced."""
+    # Dimensions of 1 are joined with any neighbour.
+    marked = [(axis in axes, size) for axis, size in enumerate(shape) if size > 1]
+    runs = [(reduced, math.prod(size for _, size in run)) for reduced, run in groupby(marked, lambda each: each[0])]
+    if sum(reduced for reduced, _ in runs) > 2:
+        operator.refuse(f"dimensions {axes} of {list(shape)}; supported are at most two runs of neighbours")
+    # A single run is the second one: its sum is the innermost loop.
+    missing = 2 - sum(reduced for reduced, _ in runs)
+    found = [1] * (2 * missing)
+    for reduced, size in runs:
+        if reduced == (len(found) % 2 == 0):
+            found.append(1)
+        found.append(size)
+    found += [1] * (5 - len(found))
+    return dict(zip(("outer", "count", "middle", "count_2", "inner"), found, strict=True))
 
 
 def _sum(operator: Operator, sizes: dict[str, int]) -> Call:
@@ -41,7 +58,7 @@ def _sum(operator: Operator, sizes: dict[str, int]) -> Call:
     source, output = operator.activation(), operator.output
     factor = quantize_multiplier(source.scale / output.scale)
     if operator.name == "MEAN":
-        factor = _divided(factor, sizes["count"])
+        factor = _divided(factor, sizes["count"] * sizes["count_2"])
     parameters = {
         **sizes,
         "in_zero_point": source.zero_point,
@@ -60,14 +77,11 @@ def _largest(operator: Operator, sizes: dict[str, int]) -> Call:
 
 
 def _axes(operator: Operator, rank: int) -> list[int]:
-    """The dimensions to reduce, ascending neighbours."""
+    """The dimensions to reduce, ascending."""
     given = operator.constant(1, "INT32").reshape(-1).tolist()
     if not given or any(not -rank <= axis < rank for axis in given):
         operator.malformed(f"dimensions {given[:8]} of {rank}")
-    axes = sorted({axis % rank for axis in given})
-    if axes[-1] - axes[0] + 1 != len(axes):
-        operator.refuse(f"dimensions {axes}; supported are neighbours")
-    return axes
+    return sorted({axis % rank for axis in given})
 
 
 def _divided(factor: Multiplier, count: int) -> Multiplier:

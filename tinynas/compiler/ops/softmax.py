@@ -9,14 +9,14 @@ import math
 import numpy as np
 
 from tinynas.compiler.curves import exponential
-from tinynas.compiler.fixed_point import INT32_MAX, doubling_high_product, quantize_multiplier, wrap_int32
+from tinynas.compiler.fixed_point import INT32_MAX, Multiplier, doubling_high_product, quantize_multiplier, wrap_int32
 from tinynas.compiler.graph import Operator
 from tinynas.compiler.step import Call, Constant, Step
 
 # Inputs of the exponential are Q5.26; sums are Q12.19, so 4096 equal inputs would overflow.
 _INTEGER_BITS = 5
 _FRACTION_BITS = 31 - _INTEGER_BITS
-_DEEPEST = 4095
+DEEPEST = 4095
 
 
 def lower(operator: Operator) -> Step:
@@ -33,10 +33,10 @@ def lower(operator: Operator) -> Step:
     if output.zero_point != -128 or output.scale != 1 / 256:
         operator.refuse(f"output scale {output.scale:g}, zero point {output.zero_point}; supported are 1/256 and -128")
     depth = source.shape[-1]
-    if depth > _DEEPEST:
-        operator.refuse(f"{depth:,} classes; supported are at most {_DEEPEST:,}")
+    if depth > DEEPEST:
+        operator.refuse(f"{depth:,} classes; supported are at most {DEEPEST:,}")
     beta = 0.0 if operator.options is None else operator.options.real(0)
-    table = _exponentials(operator, beta * source.scale)
+    table = exponentials(distance_multiplier(operator, beta * source.scale))
     call = Call(
         kernel="tn_softmax",
         record="tn_softmax",
@@ -46,15 +46,27 @@ def lower(operator: Operator) -> Step:
     return Step(operator=operator, calls=(call,), overwrites=(source,), detail=f"beta {beta:g}")
 
 
-def _exponentials(operator: Operator, scale: float) -> list[int]:
-    """exp(-distance * scale) in Q0.31 for distances 0, 1, ... up to the last that can show in an output."""
+def distance_multiplier(operator: Operator, scale: float) -> Multiplier:
+    """What brings the distance of an input from the largest one, times `scale`, to Q5.26.
+
+    Raises:
+        UnsupportedError: a scale beyond the fixed-point range.
+    """
     real = min(scale * (1 << _FRACTION_BITS), INT32_MAX)
     if not real > 1.0:
         operator.refuse(f"beta * scale is {scale:g}; supported is above 2^-{_FRACTION_BITS}")
-    multiplier = quantize_multiplier(real)
-    radius = math.floor(((1 << _INTEGER_BITS) - 1) * (1 << _FRACTION_BITS) / (1 << multiplier.shift))
+    return quantize_multiplier(real)
+
+
+def largest_distance(multiplier: Multiplier) -> int:
+    """The largest one that stays in Q5.26; the reference takes the exponential of what is further away for 0."""
+    return math.floor(((1 << _INTEGER_BITS) - 1) * (1 << _FRACTION_BITS) / (1 << multiplier.shift))
+
+
+def exponentials(multiplier: Multiplier) -> list[int]:
+    """exp(-distance * scale) in Q0.31 for distances 0, 1, ... up to the last that can show in an output."""
     table = []
-    for distance in range(min(radius, 255) + 1):
+    for distance in range(min(largest_distance(multiplier), 255) + 1):
         rescaled = doubling_high_product(wrap_int32(-distance << multiplier.shift), multiplier.value)
         table.append(exponential(rescaled, _INTEGER_BITS))
     # Below 2^11 an exponential adds 0 to the sum and rounds to the output 0.
