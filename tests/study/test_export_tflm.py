@@ -67,8 +67,8 @@ UPSTREAM = frozenset(
         Abs Add AddN ArgMax ArgMin AveragePool2D BatchMatMul BatchToSpaceNd Cast Ceil Concatenation Conv2D Cos CumSum
         DepthToSpace DepthwiseConv2D Dequantize Elu Equal Exp ExpandDims Fill Floor FloorDiv FloorMod
         FullyConnected Gather GatherNd Greater GreaterEqual HardSwish L2Normalization L2Pool2D LeakyRelu
-        Less LessEqual Log LogicalAnd LogicalNot LogicalOr Logistic LogSoftmax Maximum MaxPool2D Mean Minimum MirrorPad Mul Neg
-        NotEqual Pack Pad PadV2 Prelu Quantize ReduceMax Relu Relu6 Reshape ResizeBilinear
+        Less LessEqual Log LogicalAnd LogicalNot LogicalOr Logistic LogSoftmax Maximum MaxPool2D Mean Minimum
+        MirrorPad Mul Neg NotEqual Pack Pad PadV2 Prelu Quantize ReduceMax Relu Relu6 Reshape ResizeBilinear
         ResizeNearestNeighbor Round Rsqrt Shape Sin Slice Softmax SpaceToBatchNd SpaceToDepth Split SplitV Squeeze
         Sqrt Square StridedSlice Sub Sum Tanh Transpose TransposeConv Unpack
         """,
