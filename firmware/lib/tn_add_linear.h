@@ -4,6 +4,8 @@
 #ifndef TN_ADD_LINEAR_H
 #define TN_ADD_LINEAR_H
 
+#include <stddef.h>
+
 #include "tn_dsp.h"
 
 struct tn_add_linear {
@@ -27,12 +29,68 @@ TN_FOLDED int8_t tn_add_linear_one(const struct tn_add_linear *layer, int32_t sa
     return (int8_t)(sum < layer->low ? layer->low : sum > layer->high ? layer->high : sum);
 }
 
+#if defined __ARM_FEATURE_DSP && defined __thumb2__
+
+/* A shift that is a literal comes with the saturation, for nothing. The compiler prefers it. */
+#define TN_ADD_SHIFT 21
+#define TN_ADD_SHIFT_TEXT "21"
+
+_Static_assert(offsetof(struct tn_add_linear, multiplier_a) == 4 && offsetof(struct tn_add_linear, addend) == 12,
+               "the assembly loads three fields at once");
+
+/* Saturated, `end` - `a` a positive multiple of four: r4 and r5 multipliers, r6 the addend, r8-r11 the sums. */
+TN_ASSEMBLY void tn_add_linear_4(const int8_t *a __attribute__((unused)), const int8_t *b __attribute__((unused)),
+                                 int8_t *output __attribute__((unused)), const int8_t *end __attribute__((unused)),
+                                 const struct tn_add_linear *layer __attribute__((unused)))
+{
+    __asm__("push {r4-r11, lr}\n"
+            "ldr lr, [sp, #36]\n"
+            "add lr, #4\n"
+            "ldmia lr, {r4, r5, r6}\n"
+            "1:\n"
+            "ldrsb r8, [r0], #4\n"
+            "ldrsb r9, [r0, #-3]\n"
+            "ldrsb r10, [r0, #-2]\n"
+            "ldrsb r11, [r0, #-1]\n"
+            "ldrsb r7, [r1], #4\n"
+            "ldrsb r12, [r1, #-3]\n"
+            "mla r8, r8, r4, r6\n"
+            "mla r9, r9, r4, r6\n"
+            "mla r10, r10, r4, r6\n"
+            "mla r11, r11, r4, r6\n"
+            "mla r8, r7, r5, r8\n"
+            "mla r9, r12, r5, r9\n"
+            "ldrsb r7, [r1, #-2]\n"
+            "ldrsb r12, [r1, #-1]\n"
+            "mla r10, r7, r5, r10\n"
+            "mla r11, r12, r5, r11\n"
+            ".irp sum, r8, r9, r10, r11\n"
+            "ssat \\sum, #8, \\sum, asr #" TN_ADD_SHIFT_TEXT "\n"
+            "strb \\sum, [r2], #1\n"
+            ".endr\n"
+            "cmp r0, r3\n"
+            "bne 1b\n"
+            "pop {r4-r11, pc}\n");
+}
+
+#endif
+
 TN_FOLDED void tn_add_linear(const struct tn_add_linear *layer, int32_t saturated, const int8_t *a, const int8_t *b,
                              int8_t *output)
 {
     const struct tn_add_linear fixed = *layer;
     const int8_t *const end = a + fixed.count;
 
+#ifdef TN_ADD_SHIFT
+    if (saturated && fixed.shift == TN_ADD_SHIFT && fixed.count >= 4) {
+        const int32_t whole = fixed.count / 4 * 4;
+
+        tn_add_linear_4(a, b, output, a + whole, layer);
+        a += whole;
+        b += whole;
+        output += whole;
+    }
+#endif
     TN_UNROLL_4
     while (a != end) {
         *output++ = tn_add_linear_one(&fixed, saturated, *a++, *b++);

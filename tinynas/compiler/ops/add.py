@@ -12,9 +12,9 @@ from tinynas.compiler.graph import Operator, Tensor
 from tinynas.compiler.step import Call, Step
 
 _EXTRA_BITS = 20
-# tn_add_linear.h rounds once, this many bits below the integers, the more the better; with factors whose sum is at most
-# this, its sums stay in int32.
-_LINEAR_SHIFTS = range(23, 15, -1)
+# tn_add_linear.h rounds once, this many bits below the integers: 21 is what its assembly is written for, otherwise the
+# more the better. With factors whose sum is at most this, its sums stay in int32.
+_LINEAR_SHIFTS = (21, 23, 22, 20, 19, 18, 17, 16)
 _LARGEST_FACTORS = 3 << 21
 _LARGEST_ADDEND = 1 << 30
 
