@@ -75,15 +75,16 @@ TN_ASSEMBLY void tn_add_linear_4(const int8_t *a __attribute__((unused)), const 
 
 #endif
 
-TN_FOLDED void tn_add_linear(const struct tn_add_linear *layer, int32_t saturated, const int8_t *a, const int8_t *b,
-                             int8_t *output)
+/* `count` outputs instead of all. */
+TN_FOLDED void tn_add_linear_some(const struct tn_add_linear *layer, int32_t saturated, int32_t count, const int8_t *a,
+                                  const int8_t *b, int8_t *output)
 {
     const struct tn_add_linear fixed = *layer;
-    const int8_t *const end = a + fixed.count;
+    const int8_t *const end = a + count;
 
 #ifdef TN_ADD_SHIFT
-    if (saturated && fixed.shift == TN_ADD_SHIFT && fixed.count >= 4) {
-        const int32_t whole = fixed.count / 4 * 4;
+    if (saturated && fixed.shift == TN_ADD_SHIFT && count >= 4) {
+        const int32_t whole = count / 4 * 4;
 
         tn_add_linear_4(a, b, output, a + whole, layer);
         a += whole;
@@ -95,6 +96,12 @@ TN_FOLDED void tn_add_linear(const struct tn_add_linear *layer, int32_t saturate
     while (a != end) {
         *output++ = tn_add_linear_one(&fixed, saturated, *a++, *b++);
     }
+}
+
+TN_FOLDED void tn_add_linear(const struct tn_add_linear *layer, int32_t saturated, const int8_t *a, const int8_t *b,
+                             int8_t *output)
+{
+    tn_add_linear_some(layer, saturated, layer->count, a, b, output);
 }
 
 #endif

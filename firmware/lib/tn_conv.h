@@ -9,6 +9,7 @@
 
 #include <string.h>
 
+#include "tn_add_linear.h"
 #include "tn_matmul.h"
 #include "tn_window.h"
 
@@ -68,26 +69,39 @@ TN_FOLDED const int8_t *tn_conv_patch(const struct tn_conv *layer, const int8_t 
     return scratch;
 }
 
-/* scratch: two patches, or one where there is one output pixel, or none where patches are contiguous. */
-TN_FOLDED void tn_conv(const struct tn_conv *layer, int32_t plain, const int8_t *input, int8_t *output,
-                           int8_t *scratch, const int8_t *weights, const int32_t *bias, const int32_t *multipliers,
-                           const int8_t *shifts)
+/* scratch: two patches, or one where there is one output pixel, or none where patches are contiguous. With an `addition`,
+ * two pixels of output are written to `sums`, and added to `residual` from there. */
+TN_FOLDED void tn_conv_pixels(const struct tn_conv *layer, const struct tn_add_linear *addition, int32_t plain,
+                              const int8_t *input, const int8_t *residual, int8_t *output, int8_t *scratch, int8_t *sums,
+                              const int8_t *weights, const int32_t *bias, const int32_t *multipliers,
+                              const int8_t *shifts)
 {
-    const int32_t pixels = layer->window.out_height * layer->window.out_width;
-    int32_t pixel = 0;
+    const int32_t pixels = layer->window.out_height * layer->window.out_width, channels = layer->matmul.channels;
 
-    for (; pixel + 2 <= pixels; pixel += 2) {
+    for (int32_t pixel = 0, count; pixel < pixels; pixel += count) {
         const int8_t *const a = tn_conv_patch(layer, input, pixel, scratch);
-        const int8_t *const b = tn_conv_patch(layer, input, pixel + 1, scratch + layer->matmul.depth);
+        int8_t *const to = addition ? sums : output;
 
-        tn_matmul_2(&layer->matmul, plain, a, b, output, weights, bias, multipliers, shifts);
-        output += 2 * layer->matmul.channels;
-    }
-    if (pixel < pixels) {
-        const int8_t *const a = tn_conv_patch(layer, input, pixel, scratch);
+        count = pixels - pixel >= 2 ? 2 : 1;
+        if (count == 2) {
+            const int8_t *const b = tn_conv_patch(layer, input, pixel + 1, scratch + layer->matmul.depth);
 
-        tn_matmul_1(&layer->matmul, plain, a, output, weights, bias, multipliers, shifts);
+            tn_matmul_2(&layer->matmul, plain, a, b, to, weights, bias, multipliers, shifts);
+        } else {
+            tn_matmul_1(&layer->matmul, plain, a, to, weights, bias, multipliers, shifts);
+        }
+        if (addition) {
+            tn_add_linear_some(addition, 0, count * channels, sums, residual, output);
+            residual += count * channels;
+        }
+        output += count * channels;
     }
+}
+
+TN_FOLDED void tn_conv(const struct tn_conv *layer, int32_t plain, const int8_t *input, int8_t *output, int8_t *scratch,
+                       const int8_t *weights, const int32_t *bias, const int32_t *multipliers, const int8_t *shifts)
+{
+    tn_conv_pixels(layer, NULL, plain, input, NULL, output, scratch, NULL, weights, bias, multipliers, shifts);
 }
 
 #endif

@@ -6,6 +6,7 @@
 #ifndef TN_PAIR_CONV_H
 #define TN_PAIR_CONV_H
 
+#include "tn_add_linear.h"
 #include "tn_pair.h"
 #include "tn_window.h"
 
@@ -125,11 +126,14 @@ static inline struct tn_spots tn_next_spots(const struct tn_window *w, struct tn
 }
 
 /* scratch: three staged patches; behind them, unless `patches` are whole, a pixel of padding; behind that, where they
- * are bytes, the bytes of three patches. */
-TN_FOLDED void tn_pair_conv(const struct tn_pair_conv *layer, void (*multiply)(const struct tn_pair_job_3 *),
-                            int32_t patches, const int8_t *input, int8_t *output, int8_t *scratch,
+ * are bytes, the bytes of three patches. With an `addition`, three pixels of output are written to `sums`, and added to
+ * `residual` from there. */
+TN_FOLDED void tn_pair_conv(const struct tn_pair_conv *layer, const struct tn_add_linear *addition,
+                            void (*multiply)(const struct tn_pair_job_3 *), int32_t patches, const int8_t *input,
+                            const int8_t *residual, int8_t *output, int8_t *scratch, int8_t *sums,
                             const int8_t *weights, const int32_t *records)
 {
+    const int32_t saturated = addition && addition->low == -128 && addition->high == 127;
     const struct tn_window *const w = &layer->window;
     const int32_t channels = layer->matmul.channels, depth = layer->matmul.depth;
     int8_t *const outside = scratch + 6 * depth;
@@ -143,7 +147,7 @@ TN_FOLDED void tn_pair_conv(const struct tn_pair_conv *layer, void (*multiply)(c
     for (int32_t left = w->out_height * w->out_width, count; left > 0; left -= count, output += count * channels) {
         /* One or two last pixels go one by one, each of them three times. */
         count = left >= 3 ? 3 : 1;
-        job.output = output;
+        job.output = addition ? sums : output;
         job.pitch = count == 3 ? channels : 0;
         if (patches == TN_PATCHES_WHOLE) {
             const int32_t pitch = count == 3 ? depth : 0;
@@ -163,34 +167,32 @@ TN_FOLDED void tn_pair_conv(const struct tn_pair_conv *layer, void (*multiply)(c
             }
         }
         multiply(&job);
+        if (addition) {
+            tn_add_linear_some(addition, saturated, count * channels, sums, residual, output);
+            residual += count * channels;
+        }
     }
 }
 
-/* One function for each form, shared by all layers that need it. */
-#define TN_PAIR_CONV(form)                                                                                               \
-    TN_APART void tn_pair_conv_whole_##form(const struct tn_pair_conv *layer, const int8_t *input, int8_t *output,       \
-                                            int8_t *scratch, const int8_t *weights, const int32_t *records)              \
+/* A function for each way and form, shared by all layers that need it. */
+#define TN_PAIR_CONV(how, patches, form)                                                                                 \
+    TN_APART void tn_pair_conv_##how##_##form(const struct tn_pair_conv *layer, const int8_t *input, int8_t *output,     \
+                                              int8_t *scratch, const int8_t *weights, const int32_t *records)            \
     {                                                                                                                    \
-        tn_pair_conv(layer, tn_pair_3_##form, TN_PATCHES_WHOLE, input, output, scratch, weights, records);        \
-        TN_WRITTEN();                                                                                             \
-    }                                                                                                                    \
-                                                                                                                         \
-    TN_APART void tn_pair_conv_quads_##form(const struct tn_pair_conv *layer, const int8_t *input, int8_t *output,       \
-                                            int8_t *scratch, const int8_t *weights, const int32_t *records)              \
-    {                                                                                                                    \
-        tn_pair_conv(layer, tn_pair_3_##form, TN_PATCHES_QUADS, input, output, scratch, weights, records);        \
-        TN_WRITTEN();                                                                                             \
-    }                                                                                                                    \
-                                                                                                                         \
-    TN_APART void tn_pair_conv_bytes_##form(const struct tn_pair_conv *layer, const int8_t *input, int8_t *output,       \
-                                            int8_t *scratch, const int8_t *weights, const int32_t *records)              \
-    {                                                                                                                    \
-        tn_pair_conv(layer, tn_pair_3_##form, TN_PATCHES_BYTES, input, output, scratch, weights, records);        \
-        TN_WRITTEN();                                                                                             \
+        tn_pair_conv(layer, NULL, tn_pair_3_##form, patches, input, NULL, output, scratch, NULL, weights, records);      \
+        TN_WRITTEN();                                                                                                    \
     }
 
-TN_PAIR_CONV(relu)
-TN_PAIR_CONV(signed)
-TN_PAIR_CONV(clamped)
+/* `each` for each way and form. */
+#define TN_PAIR_CONVS_OF(form, each)     \
+    each(whole, TN_PATCHES_WHOLE, form)  \
+    each(quads, TN_PATCHES_QUADS, form)  \
+    each(bytes, TN_PATCHES_BYTES, form)
+#define TN_PAIR_CONVS(each)        \
+    TN_PAIR_CONVS_OF(relu, each)   \
+    TN_PAIR_CONVS_OF(signed, each) \
+    TN_PAIR_CONVS_OF(clamped, each)
+
+TN_PAIR_CONVS(TN_PAIR_CONV)
 
 #endif

@@ -5,13 +5,14 @@ firmware/lib, memory.py plans the arena, emit.py writes the sources.
 """
 
 import re
+from collections.abc import Sequence
 from typing import Literal
 
 from tinynas.compiler.emit import emit
-from tinynas.compiler.graph import check_types, read_graph
-from tinynas.compiler.memory import plan_memory
+from tinynas.compiler.graph import Graph, check_types, read_graph
+from tinynas.compiler.memory import Plan, plan_memory
 from tinynas.compiler.ops import SUPPORTED, lower
-from tinynas.compiler.passes import drop_constant_channels, fold_padding, fold_static_shapes
+from tinynas.compiler.passes import drop_constant_channels, fold_additions, fold_padding, fold_static_shapes
 from tinynas.compiler.program import ArenaBlock, LayerInfo, Program, TensorInfo
 from tinynas.compiler.step import Step
 from tinynas.compiler.target import TARGETS, Target
@@ -58,4 +59,18 @@ def compile_network(
         size += steps[-1].constants_bytes
         if size > _MOST_CONSTANTS_BYTES:
             raise UnsupportedError(f"{operator.label}: more than {_MOST_CONSTANTS_BYTES:,} B of constants")
-    return emit(graph, steps, plan_memory(graph, steps), name=name, constants=constants)
+    smallest, plan = _plan(graph, steps)
+    return emit(graph, smallest, plan, name=name, constants=constants)
+
+
+def _plan(graph: Graph, steps: Sequence[Step]) -> tuple[Sequence[Step], Plan]:
+    """The steps as they are, or with additions done by convolutions where that makes the arena smaller.
+
+    That costs code, and a call for every few pixels.
+    """
+    plan, added = plan_memory(graph, steps), fold_additions(graph, steps)
+    if len(added) < len(steps):
+        other = plan_memory(graph, added)
+        if other.arena_bytes < plan.arena_bytes:
+            return added, other
+    return steps, plan

@@ -23,6 +23,9 @@ class Scratch:
     size: int
 
 
+Argument = Tensor | Constant | Scratch | int
+
+
 @dataclass(frozen=True, kw_only=True)
 class Call:
     """`kernel(&parameters, arguments...)`. `parameters` are the fields of `struct <record>` in `<record>.h`.
@@ -33,7 +36,7 @@ class Call:
     kernel: str
     record: str
     parameters: dict[str, int]
-    arguments: tuple[Tensor | Constant | Scratch | int, ...]
+    arguments: tuple[Argument, ...]
 
 
 @dataclass(frozen=True, kw_only=True)
