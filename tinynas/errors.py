@@ -11,7 +11,9 @@
     ├── BenchError               a port, a board, a flash: retry, then quarantine         exit 4
     │   ├── NoBoardError             nothing answers                                      exit 3
     │   ├── LinkError                timeout, garbage, disconnection
-    │   └── FlashError               the upload failed
+    │   ├── FlashError               the upload failed
+    │   ├── WrongBoardError          the board is not the one that it should be
+    │   └── LeaseLostError           another process was given the board meanwhile
     ├── InfrastructureError      toolchain, disk, store: stop, nothing is lost            exit 4
     │   ├── ToolchainError           a compiler, PlatformIO or QEMU is missing or broken
     │   └── StoreError               the study file cannot be read or written
@@ -70,6 +72,14 @@ class LinkError(BenchError):
 
 
 class FlashError(BenchError):
+    pass
+
+
+class WrongBoardError(BenchError):
+    pass
+
+
+class LeaseLostError(BenchError):
     pass
 
 

@@ -24,7 +24,8 @@ from tinynas.compiler import Program, compile_network
 from tinynas.compiler.target import TARGETS, Target
 from tinynas.deploy.build import build
 from tinynas.device.bench import Bench, open_bench
-from tinynas.device.measure import flash_and_measure, to_cost
+from tinynas.device.ladder import flash_and_measure
+from tinynas.device.measure import to_cost
 from tinynas.live import profile_table
 from tinynas.study.profile import profile_file
 

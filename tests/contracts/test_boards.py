@@ -20,7 +20,8 @@ from tinynas.device.bench import Bench, open_bench
 from tinynas.device.client import Client, RefusedError
 from tinynas.device.emulator import EmulatedBoard
 from tinynas.device.fake import FakeBoard, FakeStation, greeting_of
-from tinynas.device.measure import flash_and_measure, measure, to_cost
+from tinynas.device.ladder import flash_and_measure
+from tinynas.device.measure import measure, to_cost
 from tinynas.device.messages import ResetCause, Status
 from tinynas.device.station import EmulatedStation, Station
 from tinynas.errors import BenchError
@@ -123,6 +124,7 @@ def flashed(request, board, tmp_path_factory) -> Iterator[tuple[Station, Image]]
     else:
         board = load_board(request.param)
         station = EmulatedStation(EmulatedBoard(board, tmp_path_factory.mktemp("emulated")), board)
+    assert station.claim()
     station.flash(image)
     yield station, image
     station.power_off()

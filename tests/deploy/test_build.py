@@ -119,25 +119,26 @@ def test_a_killed_build_is_not_mixed_into_the_next_one(board, write_network, des
     assert build(board, write_network(1), desk).binary == whole.binary
 
 
-def test_a_killed_tinynas_keeps_the_folder_until_its_platformio_has_ended(
-    board, write_network, desk, wrap_compiler, tmp_path, monkeypatch
+def test_a_killed_tinynas_takes_its_compilers_along_before_the_folder_is_free(
+    board, write_network, desk, wrap_compiler, tmp_path
 ):
     whole = build(board, write_network(1), desk)
-    compiling = tmp_path / "compiling"
-    wrap_compiler(f'case "$*" in *network.c) touch "{compiling}"; sleep 1;; esac; exec "$REAL" "$@"')
+    alive = tmp_path / "alive"
+    wrap_compiler(f'case "$*" in *network.c) while :; do touch "{alive}"; sleep 0.02; done;; esac; exec "$REAL" "$@"')
     baseline(board, desk)
     tinynas = multiprocessing.get_context("fork").Process(target=build, args=(board, write_network(2), desk))
     tinynas.start()
     deadline = time.monotonic() + 30
-    while not compiling.exists():
+    while not alive.exists():
         assert time.monotonic() < deadline
         time.sleep(0.02)
     tinynas.kill()
     tinynas.join()
-    with monkeypatch.context() as impatient:
-        impatient.setattr(stage_module, "_WAIT_S", 0.05)
-        with pytest.raises(InfrastructureError, match="in use by another process"):
-            build(board, write_network(1), desk)
+    with held_project(desk):
+        alive.unlink()
+        time.sleep(0.3)
+        assert not alive.exists()
+    wrap_compiler('exec "$REAL" "$@"')
     assert build(board, write_network(1), desk).binary == whole.binary
 
 

@@ -1,12 +1,22 @@
 import json
+from functools import partial
 
 import pytest
 
 from tinynas.boards import load_board
 from tinynas.deploy import upload as upload_module
 from tinynas.deploy.build import build
-from tinynas.deploy.upload import upload
+from tinynas.deploy.upload import upload as upload_under
 from tinynas.errors import FlashError
+from tinynas.lock import FileLock
+
+
+@pytest.fixture
+def upload(tmp_path):
+    """Uploads under a lease that nobody else wants."""
+    with FileLock(tmp_path / "lease") as lease:
+        assert lease.acquire()
+        yield partial(upload_under, lease=lease.descriptor)
 
 
 @pytest.fixture
@@ -21,7 +31,7 @@ def station(tmp_path):
     return folder
 
 
-def test_an_upload_replaces_the_file_that_the_emulated_board_boots_from(image, board, station):
+def test_an_upload_replaces_the_file_that_the_emulated_board_boots_from(upload, image, board, station):
     flash = station / "flash.bin"
     flash.write_bytes(b"an older image")
     upload(image, board, str(flash), station)
@@ -29,14 +39,14 @@ def test_an_upload_replaces_the_file_that_the_emulated_board_boots_from(image, b
     assert sorted(path.name for path in station.iterdir()) == ["flash.bin", "upload"]
 
 
-def test_uploads_of_different_images_each_arrive(image, board, write_network, desk, station):
+def test_uploads_of_different_images_each_arrive(upload, image, board, write_network, desk, station):
     other = build(board, write_network(2), desk)
     for each in (image, other, image):
         upload(each, board, str(station / "flash.bin"), station)
         assert (station / "flash.bin").read_bytes() == each.binary
 
 
-def test_a_half_finished_upload_repairs_itself(image, board, station):
+def test_a_half_finished_upload_repairs_itself(upload, image, board, station):
     upload(image, board, str(station / "flash.bin"), station)
     (station / "upload" / "firmware.bin").write_bytes(image.binary[:100])
     (station / "upload" / ".unfinished").touch()
@@ -44,7 +54,9 @@ def test_a_half_finished_upload_repairs_itself(image, board, station):
     assert (station / "flash.bin").read_bytes() == image.binary
 
 
-def test_an_upload_that_fails_is_tried_three_times_and_its_last_words_are_told(image, board, station, monkeypatch):
+def test_an_upload_that_fails_is_tried_three_times_and_its_last_words_are_told(
+    upload, image, board, station, monkeypatch
+):
     runs = []
 
     def counted(*arguments, **options):
@@ -58,7 +70,7 @@ def test_an_upload_that_fails_is_tried_three_times_and_its_last_words_are_told(i
     assert len(runs) == 3
 
 
-def test_an_upload_protocol_that_is_not_there_is_named(image, board, station, tmp_path, monkeypatch):
+def test_an_upload_protocol_that_is_not_there_is_named(upload, image, board, station, tmp_path, monkeypatch):
     monkeypatch.setattr(upload_module, "_ATTEMPTS", 1)
     described = json.loads(board.path.read_text())
     described["upload"]["protocol"] = "carrier-pigeon"

@@ -1,5 +1,3 @@
-import subprocess
-import sys
 import threading
 import time
 from collections import Counter
@@ -9,7 +7,6 @@ from types import SimpleNamespace
 import pytest
 
 from tinynas.device.bench import Bench, find_ports, open_bench
-from tinynas.device.lock import BoardLock
 from tinynas.device.station import SerialStation
 from tinynas.errors import ConfigError, NoBoardError, ToolchainError
 
@@ -139,18 +136,3 @@ def test_a_lease_waits_while_another_process_has_the_board(real, tmp_path):
     started = time.monotonic()
     with open_bench(real, port=str(port), directory=tmp_path) as bench, bench.lease():
         assert time.monotonic() - started > 0.25
-
-
-def test_a_lock_ends_with_its_process(tmp_path):
-    lock = BoardLock(tmp_path / "lock")
-    program = (
-        "import sys, time; from pathlib import Path; from tinynas.device.lock import BoardLock; "
-        "lock = BoardLock(Path(sys.argv[1])); print(lock.acquire(), flush=True); time.sleep(60)"
-    )
-    with subprocess.Popen([sys.executable, "-c", program, lock.path], stdout=subprocess.PIPE, text=True) as owner:
-        assert owner.stdout.readline() == "True\n"
-        assert not lock.acquire()
-        assert lock.path.read_text() == f"{owner.pid}\n"
-        owner.kill()
-    assert lock.acquire()
-    lock.release()

@@ -3,11 +3,10 @@ import dataclasses
 import numpy as np
 import pytest
 
-from tinynas.device.bench import Bench
 from tinynas.device.fake import Fault, Mishap, fake_interval
-from tinynas.device.measure import flash_and_measure, measure, to_cost
+from tinynas.device.measure import measure, to_cost
 from tinynas.device.messages import Request
-from tinynas.errors import BenchError, CandidateError, NoBoardError
+from tinynas.errors import BenchError
 
 INPUTS = np.arange(-64, 64, dtype=np.int8).reshape(2, 8, 8)
 
@@ -21,80 +20,6 @@ def impatient(monkeypatch):
 
 def inverted(inputs):
     return ~inputs.reshape(len(inputs), -1)
-
-
-def test_a_healthy_board_is_flashed_once_and_left_at_rest(fake_station, image):
-    station = fake_station()
-    with Bench([station]) as bench:
-        measurement = flash_and_measure(bench, image, INPUTS, repeats=3)
-    assert np.array_equal(measurement.outputs, inverted(INPUTS))
-    assert station.history == ["flash", "off"]
-    assert station.fake.runs == 6
-
-
-@pytest.mark.parametrize("fault", [Fault.SILENT, Fault.GARBAGE, Fault.CORRUPT, Fault.RESET])
-@pytest.mark.parametrize("times", [1, 4, 8])
-def test_a_board_that_recovers_is_measured_rightly_however_long_it_took(fake_station, image, fault, times):
-    station = fake_station()
-    station.fake.mishaps.append(Mishap(fault=fault, request=Request.RUN, times=times))
-    with Bench([station]) as bench:
-        measurement = flash_and_measure(bench, image, INPUTS, repeats=2)
-        assert bench.quarantined == {}
-    assert np.array_equal(measurement.outputs, inverted(INPUTS))
-
-
-def test_a_stale_greeting_is_asked_for_again(fake_station, image):
-    station = fake_station()
-    station.fake.mishaps.append(Mishap(fault=Fault.WRONG_SHA, request=Request.HELLO))
-    with Bench([station]) as bench:
-        assert len(flash_and_measure(bench, image, INPUTS, repeats=1).outputs) == 2
-
-
-def test_the_ladder_goes_from_mild_to_strong_and_ends_in_quarantine_with_every_reason(fake_station, image):
-    station = fake_station("board 7")
-    station.fake.mishaps.append(Mishap(fault=Fault.SILENT, request=Request.HELLO, times=None))
-    with Bench([station]) as bench:
-        with pytest.raises(
-            NoBoardError, match=r"no board is left: board 7: flash: .*; repeat: .*; reset: .*; flash again: "
-        ):
-            flash_and_measure(bench, image, INPUTS, repeats=1)
-        assert "no answer to request 0x01" in bench.quarantined["board 7"]
-    assert station.history == ["flash", "reset", "flash", "off"]
-
-
-def test_a_board_that_cannot_be_flashed_is_not_measured(fake_station, image):
-    station = fake_station()
-    station.flash_failures = 9
-    with (
-        Bench([station]) as bench,
-        pytest.raises(NoBoardError, match=r"flash: fake cannot be flashed; flash again: fake"),
-    ):
-        flash_and_measure(bench, image, INPUTS, repeats=1)
-    assert station.history == ["flash", "flash", "off"]
-    assert station.fake.runs == 0
-
-
-def test_another_board_takes_over_from_a_broken_one(fake_station, image):
-    broken, healthy = fake_station("broken"), fake_station("healthy")
-    broken.fake.mishaps.append(Mishap(fault=Fault.GARBAGE, times=None))
-    with Bench([broken, healthy]) as bench:
-        for _ in range(2):
-            assert np.array_equal(flash_and_measure(bench, image, INPUTS, repeats=1).outputs, inverted(INPUTS))
-        assert set(bench.quarantined) == {"broken"}
-    assert healthy.history == ["flash", "off"] * 2
-
-
-def test_an_image_that_no_board_runs_is_told_from_a_broken_board(fake_station, image):
-    station = fake_station()
-    bad = dataclasses.replace(image, sha256="66" * 32)
-    with Bench([station]) as bench:
-        flash_and_measure(bench, image, INPUTS, repeats=1)
-        # Each rung sends the request four times.
-        station.fake.mishaps.append(Mishap(fault=Fault.RESET, request=Request.RUN, times=16))
-        with pytest.raises(CandidateError, match="does not run the image, but one of another network"):
-            flash_and_measure(bench, bad, INPUTS, repeats=1)
-        assert bench.quarantined == {}
-        flash_and_measure(bench, image, INPUTS, repeats=1)
 
 
 def test_a_reset_in_the_middle_spoils_the_measurement(fake_station, image):

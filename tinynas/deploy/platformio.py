@@ -3,7 +3,6 @@
 import contextlib
 import os
 import shutil
-import signal
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -13,7 +12,9 @@ from tinynas.deploy.stage import HeldProject
 from tinynas.deploy.store import core_folder, environment, prepare_core
 from tinynas.errors import InfrastructureError
 
+_GUARD = Path(__file__).with_name("guard.py")
 _TAIL = 4000
+_END_S = 10.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,14 +58,15 @@ def _run(project: HeldProject, core: Path, arguments: tuple[str, ...], timeout_s
     # A file, because PlatformIO must be able to end in order when nobody is left to read a pipe.
     said = project.folder / "platformio.log"
     with said.open("wb") as stream:
+        guard = [sys.executable, "-I", "-S", str(_GUARD), str(os.getpid())]
         process = subprocess.Popen(
             # -P: the folder that tinynas was called in must not hide a Python package.
-            [sys.executable, "-P", "-m", "platformio", "run", "-d", str(project.folder), *arguments],
+            [*guard, sys.executable, "-P", "-m", "platformio", "run", "-d", str(project.folder), *arguments],
             env=environment(core),
             stdin=subprocess.DEVNULL,
             stdout=stream,
             stderr=stream,
-            pass_fds=(project.lock,),
+            pass_fds=project.locks,
             start_new_session=True,
         )
     try:
@@ -86,7 +88,8 @@ def _text(said: Path) -> str:
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:
-    """Kill PlatformIO with SCons and the compilers that it started."""
-    with contextlib.suppress(ProcessLookupError):
-        os.killpg(process.pid, signal.SIGKILL)
-    process.wait()
+    """End PlatformIO with SCons and the compilers or flashers that it started; its guard does so."""
+    process.terminate()
+    # A flasher that the kernel cannot end keeps its guard, and so the locks.
+    with contextlib.suppress(subprocess.TimeoutExpired):
+        process.wait(_END_S)

@@ -1,6 +1,5 @@
 """A program and a board as a PlatformIO project in a folder, touching only files whose content changes."""
 
-import fcntl
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -10,6 +9,7 @@ from pathlib import Path
 from tinynas import paths
 from tinynas.boards import Board
 from tinynas.errors import InfrastructureError
+from tinynas.lock import FileLock
 
 _WAIT_S = 120.0
 _POLL_S = 0.02
@@ -17,33 +17,33 @@ _POLL_S = 0.02
 
 @dataclass(frozen=True, kw_only=True)
 class HeldProject:
-    """A project folder that nobody else uses. `lock` is the descriptor that keeps it so, for children to inherit."""
+    """A project folder that nobody else uses. `locks` are descriptors for children to inherit: one keeps it so."""
 
     folder: Path
-    lock: int
+    locks: tuple[int, ...]
 
 
 @contextmanager
-def held_project(folder: Path) -> Iterator[HeldProject]:
+def held_project(folder: Path, *locks: int) -> Iterator[HeldProject]:
     """Use the project in `folder` alone until the end of the block. Waits for another user.
 
-    The lock is inherited by PlatformIO, which goes on for a moment when tinynas is killed.
+    The lock is inherited by PlatformIO, and so are the descriptors `locks`: what tinynas started may outlive it for a
+    moment when it is killed.
 
     Raises:
         InfrastructureError: the folder cannot be written, or stays in use for two minutes.
     """
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        lock = (folder / ".lock").open("a")
-    except OSError as error:
-        raise InfrastructureError(f"build folder {folder} cannot be written: {error.strerror}") from error
-    with lock:
+    with FileLock(folder / ".lock") as lock:
         deadline = time.monotonic() + _WAIT_S
-        while not _took(lock.fileno()):
-            if time.monotonic() > deadline:
-                raise InfrastructureError(f"build folder {folder} is in use by another process for {_WAIT_S:g} s")
-            time.sleep(_POLL_S)
-        yield HeldProject(folder=folder, lock=lock.fileno())
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            while not lock.acquire():
+                if time.monotonic() > deadline:
+                    raise InfrastructureError(f"build folder {folder} is in use by another process for {_WAIT_S:g} s")
+                time.sleep(_POLL_S)
+        except OSError as error:
+            raise InfrastructureError(f"build folder {folder} cannot be written: {error.strerror}") from error
+        yield HeldProject(folder=folder, locks=(lock.descriptor, *locks))
 
 
 def stage(board: Board, files: Mapping[str, bytes], project: HeldProject, *, defines: Sequence[str] = ()) -> None:
@@ -71,14 +71,6 @@ def write_changed(path: Path, content: bytes) -> None:
     """Write `content` unless `path` holds it: an unchanged file is not compiled again. Raises OSError."""
     if not path.is_file() or path.read_bytes() != content:
         path.write_bytes(content)
-
-
-def _took(lock: int) -> bool:
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
 
 
 def _settings(board: Board, defines: Sequence[str]) -> str:

@@ -12,10 +12,10 @@ _ATTEMPTS = 3
 _TIMEOUT_S = 60.0
 
 
-def upload(image: Image, board: Board, port: str, workdir: Path) -> None:
+def upload(image: Image, board: Board, port: str, workdir: Path, *, lease: int) -> None:
     """Write `image` to the board on `port`: for an emulated board, the file that its emulator boots from.
 
-    `workdir` belongs to this board alone.
+    `workdir` belongs to this board alone; `lease` is the descriptor that keeps the board ours, for the flasher to hold.
 
     Raises:
         FlashError: three attempts failed; the message has the last one's words.
@@ -23,7 +23,7 @@ def upload(image: Image, board: Board, port: str, workdir: Path) -> None:
         InfrastructureError: the folder cannot be written.
     """
     arguments = ["--silent", "-t", "nobuild", "-t", "upload", "--upload-port", port]
-    with held_project(workdir / "upload") as project:
+    with held_project(workdir / "upload", lease) as project:
         stage(board, {}, project)
         try:
             write_changed(project.folder / "firmware.bin", image.binary)

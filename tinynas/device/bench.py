@@ -2,7 +2,8 @@
 
 import logging
 import threading
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,13 +16,13 @@ from serial.tools import list_ports
 from tinynas.boards import Board
 from tinynas.deploy.build import Image
 from tinynas.device.emulator import EmulatedBoard, qemu
-from tinynas.device.lock import BoardLock
 from tinynas.device.station import EmulatedStation, SerialStation, Station
 from tinynas.errors import ConfigError, NoBoardError
 
 _log = logging.getLogger(__name__)
 _MAX_FOLDERS = 1000
 _ELSEWHERE_POLL_S = 0.2
+_MAX_FAULTS = 3
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,8 +41,9 @@ class Bench:
     """
 
     def __init__(self, stations: Sequence[Station], *, resources: ExitStack | None = None) -> None:
+        self._stations = tuple(stations)
         self._free = list(stations)
-        self._count = len(self._free)
+        self._faults: Counter[str] = Counter()
         self._closed = False
         self._quarantined: dict[str, str] = {}
         self._changed = threading.Condition()
@@ -70,13 +72,15 @@ class Bench:
             return dict(self._quarantined)
 
     @contextmanager
-    def lease(self) -> Iterator[Station]:
+    def lease(self, *, avoid: Collection[str] = ()) -> Iterator[Station]:
         """A board for this thread alone, for as long as the block lasts. Waits until one is free; turns it off after.
+
+        avoid: names of boards that are taken only if there are no others.
 
         Raises:
             NoBoardError: every board is quarantined; the message says why.
         """
-        station = self._take()
+        station = self._take(avoid)
         try:
             yield station
         finally:
@@ -91,27 +95,40 @@ class Bench:
             self._quarantined[station.name] = reason
         _log.warning("board %s is quarantined: %s", station.name, reason)
 
-    def _take(self) -> Station:
+    def fault(self, name: str, reason: str) -> None:
+        """Count a failure of the board `name` that another board proved to be its own; the third is one too many."""
+        with self._changed:
+            self._faults[name] += 1
+            if self._faults[name] == _MAX_FAULTS:
+                self._quarantined[name] = f"failed {_MAX_FAULTS} times where another board did not, last: {reason}"
+                _log.warning("board %s is quarantined: %s", name, self._quarantined[name])
+
+    def _take(self, avoid: Collection[str]) -> Station:
         told = False
         with self._changed:
-            while not self._closed and len(self._quarantined) < self._count:
-                for station in self._free:
+            while not self._closed and (left := self._left(avoid)):
+                free = [station for station in self._free if station in left]
+                for station in free:
                     if station.claim():
                         self._free.remove(station)
                         return station
-                if self._free and not told:
+                if free and not told:
                     told = True
-                    names = ", ".join(station.name for station in self._free)
+                    names = ", ".join(station.name for station in free)
                     _log.warning("in use by another process, waiting: %s", names)
-                self._changed.wait(_ELSEWHERE_POLL_S if self._free else None)
+                self._changed.wait(_ELSEWHERE_POLL_S if free else None)
             reasons = "; ".join(f"{name}: {reason}" for name, reason in self._quarantined.items())
         raise NoBoardError(f"no board is left: {reasons or 'the bench is closed'}")
+
+    def _left(self, avoid: Collection[str]) -> list[Station]:
+        """The boards that are not quarantined, without those to avoid if there are others."""
+        left = [station for station in self._stations if station.name not in self._quarantined]
+        return [station for station in left if station.name not in avoid] or left
 
     def _give_back(self, station: Station) -> None:
         station.release()
         with self._changed:
-            if station.name not in self._quarantined:
-                self._free.append(station)
+            self._free.append(station)
             self._changed.notify_all()
 
 
@@ -144,10 +161,10 @@ def _open_emulated(board: Board, count: int, directory: Path) -> Bench:
             folder = directory / f"{board.name}-{index}"
             folder.mkdir(exist_ok=True)
             # Emulated boards cost nothing: one that another process works with is left to it, and the next one taken.
-            lock = BoardLock(folder / "lock")
-            if lock.acquire():
-                claimed.callback(lock.release)
-                stations.append(EmulatedStation(EmulatedBoard(board, folder), board))
+            station = EmulatedStation(EmulatedBoard(board, folder), board)
+            if station.claim():
+                claimed.callback(station.give_up)
+                stations.append(station)
             if len(stations) == count:
                 return Bench(stations, resources=claimed.pop_all())
     raise NoBoardError(f"all {_MAX_FOLDERS} emulated boards in {directory} are in use by other processes")

@@ -37,11 +37,15 @@ class Fault(Enum):
 
 @dataclass(frozen=True, kw_only=True)
 class Mishap:
-    """`fault` befalls the next `times` answers to `request`; None: to any request; times None: for ever."""
+    """`fault` befalls the next `times` answers to `request`; None: to any request; times None: for ever.
+
+    network_sha256: only while the board holds this network; None: whatever it holds.
+    """
 
     fault: Fault
     request: Request | None = None
     times: int | None = 1
+    network_sha256: bytes | None = None
     delay_s: float = 0.3
 
 
@@ -157,7 +161,8 @@ class FakeBoard:
 
     def _mishap_for(self, request: Frame) -> Mishap | None:
         for index, mishap in enumerate(self.mishaps):
-            if mishap.request in {None, request.type}:
+            befalls = mishap.network_sha256 in {None, self.greeting.network_sha256}
+            if befalls and mishap.request in {None, request.type}:
                 if mishap.times is not None:
                     left = replace(mishap, times=mishap.times - 1)
                     self.mishaps[index : index + 1] = [left] if left.times else []
@@ -223,20 +228,25 @@ def fake_interval(cycles: int) -> Interval:
 
 
 class FakeStation:
-    """A fake board's place on the bench. The next `flash_failures` attempts to flash it fail."""
+    """A fake board's place on the bench. The next `flash_failures` attempts to flash it fail; its power can be cut if
+    it is `switched`, which mends it.
+    """
 
     def __init__(self, name: str, board: Board, fake: FakeBoard) -> None:
         self.name = name
         self.board = board
         self.fake = fake
         self.flash_failures = 0
+        self.switched = False
         self.history: list[str] = []
+        self.epoch = 0
 
     @property
     def port(self) -> str:
         return self.fake.port
 
     def claim(self) -> bool:
+        self.epoch += 1
         return True
 
     def release(self) -> None:
@@ -254,6 +264,13 @@ class FakeStation:
     def reset(self) -> None:
         self.history.append("reset")
         self.fake.restart(ResetCause.PIN)
+
+    def power_cycle(self) -> bool:
+        if self.switched:
+            self.history.append("power cycle")
+            self.fake.mishaps.clear()
+            self.fake.restart(ResetCause.POWER_ON)
+        return self.switched
 
     def power_off(self) -> None:
         self.history.append("off")

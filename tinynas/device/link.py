@@ -21,6 +21,7 @@ RESENDS = 3
 _log = logging.getLogger(__name__)
 _POLL_S = 0.02
 _WRITE_S = 5.0
+_MAX_LAST_WORDS = 200
 
 
 class Link:
@@ -121,4 +122,4 @@ class Link:
 
     def _last_words(self) -> str:
         said = [*self._said, *([self._decoder.pending] if self._decoder.pending else [])]
-        return f"; the board's last words: {' | '.join(said)}" if said else ""
+        return f"; the board's last words: {' | '.join(said)[-_MAX_LAST_WORDS:]}" if said else ""

@@ -1,6 +1,5 @@
 """Run an image on a board and say what it costs."""
 
-import logging
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -11,14 +10,11 @@ import numpy as np
 from tinynas.boards import Board
 from tinynas.cost import Cost, Flash, Source, Sram, Validity
 from tinynas.deploy.build import Image
-from tinynas.device.bench import Bench, Proven
 from tinynas.device.client import Client, RefusedError
 from tinynas.device.counter import Interval, total
 from tinynas.device.messages import MAX_REPEATS, Greeting, Status
 from tinynas.device.station import Station
-from tinynas.errors import BenchError, CandidateError
-
-_log = logging.getLogger(__name__)
+from tinynas.errors import BenchError, LeaseLostError
 
 # How long a first inference is waited for, four times over: nothing is known of a network's speed before.
 _FIRST_ANSWER_S = 5.0
@@ -34,6 +30,7 @@ class Measurement:
     one interval, or in a profile build one before its first layer, one for each layer and one after its last. None
     where nothing counts.
     stack_bytes: painted high water of the stack during an inference [B].
+    station, epoch: the board's place on the bench and the lease under which all of this was measured.
     """
 
     outputs: np.ndarray
@@ -44,6 +41,8 @@ class Measurement:
     stack_bytes: int
     greeting: Greeting
     source: Literal["measured", "emulated"]
+    station: str
+    epoch: int
 
     @property
     def instructions(self) -> int | None:
@@ -78,64 +77,6 @@ class Measurement:
         return round(float(np.median([sum(map(figure, parts)) for parts in self.intervals])))
 
 
-def flash_and_measure(bench: Bench, image: Image, inputs: np.ndarray, *, repeats: int) -> Measurement:
-    """Measure `image` on any board of the bench. Arguments and result as for `measure`.
-
-    A board that fails is tried again as it is, after a reset, and after flashing it again. Then it is given the last
-    image that was measured on this bench: if it runs that one, the new image is at fault, else the board, which is
-    quarantined, and another one takes over.
-
-    Raises:
-        CandidateError: a board does not run this image, and runs an older one.
-        NoBoardError: every board is quarantined.
-        ToolchainError: QEMU or PlatformIO is missing.
-    """
-    while True:
-        with bench.lease() as station:
-            try:
-                measurement = _climb(station, image, inputs, repeats)
-            except BenchError as error:
-                if bench.proven is not None and _runs(station, bench.proven):
-                    raise CandidateError(
-                        f"board {station.name} does not run the image, but one of another network: {error}"
-                    ) from error
-                bench.quarantine(station, str(error))
-            else:
-                bench.proven = Proven(image=image, inputs=inputs[:1])
-                return measurement
-
-
-def _climb(station: Station, image: Image, inputs: np.ndarray, repeats: int) -> Measurement:
-    """The rungs of the ladder, mildest first. Raises BenchError with the reason of every rung."""
-    reasons = []
-    flashed = False
-    for rung in ("flash", "repeat", "reset", "flash again"):
-        try:
-            if rung.startswith("flash"):
-                station.flash(image)
-                flashed = True
-            elif not flashed:
-                continue
-            elif rung == "reset":
-                station.reset()
-            return measure(station, image, inputs, repeats=repeats)
-        except BenchError as error:
-            _log.warning("board %s, %s: %s", station.name, rung, error)
-            reasons.append(f"{rung}: {error}")
-    raise BenchError("; ".join(reasons))
-
-
-def _runs(station: Station, proven: Proven) -> bool:
-    """Whether a board that failed with one image still measures another."""
-    try:
-        station.flash(proven.image)
-        measure(station, proven.image, proven.inputs, repeats=1)
-    except BenchError as error:
-        _log.warning("board %s, the last image that ran: %s", station.name, error)
-        return False
-    return True
-
-
 def measure(station: Station, image: Image, inputs: np.ndarray, *, repeats: int) -> Measurement:
     """Run the network that the board holds on every input, `repeats` times each.
 
@@ -145,17 +86,20 @@ def measure(station: Station, image: Image, inputs: np.ndarray, *, repeats: int)
 
     Raises:
         BenchError: the board holds another image, or runs at another clock than its manifest says.
+        LeaseLostError: another process was given the board meanwhile.
         LinkError: the board does not answer, or not with what was asked for.
         ValueError: there is no input, an input has another size than the network's, or `repeats` is below 1.
     """
     if not len(inputs) or repeats < 1 or inputs.dtype != np.int8:
         raise ValueError(f"nothing to measure: {len(inputs)} inputs of {inputs.dtype}, {repeats} times")
-    board = station.board
+    board, epoch = station.board, station.epoch
     with Client(station.port, baud=board.baud) as client:
         greeting = client.hello()
         _require_fresh(greeting, image, station)
         outputs, runs = _run_all(station, client, greeting, inputs.reshape(len(inputs), -1), repeats)
         _require_same_start(client.hello(), greeting, station)
+    if station.epoch != epoch:
+        raise LeaseLostError(f"board {station.name}: lease {epoch} ended while it was measured")
     return Measurement(
         outputs=outputs,
         ticks=np.array([run.ticks for run in runs], np.int64),
@@ -165,6 +109,8 @@ def measure(station: Station, image: Image, inputs: np.ndarray, *, repeats: int)
         stack_bytes=max(run.stack_bytes for run in runs),
         greeting=greeting,
         source="emulated" if board.emulated else "measured",
+        station=station.name,
+        epoch=epoch,
     )
 
 

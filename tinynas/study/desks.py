@@ -1,13 +1,13 @@
 """Build folders. A build is incremental, so each has one user at a time: a lock says whose."""
 
-import fcntl
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import count
 from pathlib import Path
-from typing import IO
 
 from tinynas import paths
 from tinynas.errors import InfrastructureError
+from tinynas.lock import FileLock
 
 
 @contextmanager
@@ -27,14 +27,6 @@ def held_desk() -> Iterator[Path]:
         yield root / f"desk-{number}"
 
 
-def _lock_free_one(root: Path) -> tuple[int, IO[str]]:
-    number = 0
-    while True:
-        lock = (root / f"desk-{number}.lock").open("a")
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            lock.close()
-            number += 1
-        else:
-            return number, lock
+def _lock_free_one(root: Path) -> tuple[int, FileLock]:
+    locks = ((number, FileLock(root / f"desk-{number}.lock")) for number in count())
+    return next((number, lock) for number, lock in locks if lock.acquire())

@@ -17,7 +17,8 @@ from tinynas.config import Config
 from tinynas.cost import Cost, Flash, Sram, Validity
 from tinynas.deploy.build import build
 from tinynas.device.bench import Bench
-from tinynas.device.measure import flash_and_measure, to_cost
+from tinynas.device.ladder import flash_and_measure
+from tinynas.device.measure import to_cost
 from tinynas.errors import CandidateError, LimitError, WrongOutputError
 from tinynas.estimate.analytic import estimate_architecture, infeasible_reason
 from tinynas.search.fitness import violation

@@ -19,7 +19,8 @@ from tinynas.deploy.build import Image, build
 from tinynas.deploy.store import write_whole
 from tinynas.device.bench import Bench, open_bench
 from tinynas.device.counter import CLASSES, Interval, total
-from tinynas.device.measure import Measurement, flash_and_measure, to_cost
+from tinynas.device.ladder import flash_and_measure
+from tinynas.device.measure import Measurement, to_cost
 from tinynas.errors import BenchError, ConfigError, InfrastructureError
 from tinynas.study.arena import svg_picture
 from tinynas.study.desks import held_desk

@@ -14,7 +14,8 @@ from tinynas.children import call_in_child
 from tinynas.compiler import Program, compile_network
 from tinynas.deploy.build import build, require_single
 from tinynas.device.bench import open_bench
-from tinynas.device.measure import flash_and_measure, to_cost
+from tinynas.device.ladder import flash_and_measure
+from tinynas.device.measure import to_cost
 from tinynas.errors import ConfigError, InfrastructureError, MalformedModelError
 from tinynas.model.score import arena_bytes, run_reference
 from tinynas.study.desks import held_desk

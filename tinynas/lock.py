@@ -1,22 +1,39 @@
-"""A lock file that says whose board it is. The kernel lets go of it when its process ends, however it ends."""
+"""Lock files. The kernel lets go of one when the last process that holds its descriptor ends, however it ends."""
 
 import fcntl
 import os
 from pathlib import Path
+from types import TracebackType
+from typing import Self
 
 
-class BoardLock:
-    """An `flock` on `path`, which also holds the process id of its last owner, for whoever looks."""
+class FileLock:
+    """An `flock` on `path`, which `acquire` takes and the end of a `with` block releases."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
         self._descriptor: int | None = None
 
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.release()
+
+    @property
+    def descriptor(self) -> int:
+        """What keeps the lock, for children to inherit. Raises ValueError while the lock is not held."""
+        if self._descriptor is None:
+            raise ValueError(f"{self.path} is not locked")
+        return self._descriptor
+
     def acquire(self) -> bool:
         """Take the lock if it is free; never waits.
 
         Raises:
-            OSError: the lock file cannot be written.
+            OSError: the file cannot be written.
         """
         if self._descriptor is not None:
             return False
@@ -26,8 +43,6 @@ class BoardLock:
         except BlockingIOError:
             os.close(descriptor)
             return False
-        os.ftruncate(descriptor, 0)
-        os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
         self._descriptor = descriptor
         return True
 

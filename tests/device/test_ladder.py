@@ -1,0 +1,164 @@
+import dataclasses
+import logging
+
+import numpy as np
+import pytest
+
+from tinynas.device.bench import Bench, Proven
+from tinynas.device.fake import FakeStation, Fault, Mishap
+from tinynas.device.ladder import flash_and_measure
+from tinynas.device.messages import Request
+from tinynas.errors import CandidateError, NoBoardError
+
+INPUTS = np.arange(-64, 64, dtype=np.int8).reshape(2, 8, 8)
+
+
+@pytest.fixture(autouse=True)
+def impatient(monkeypatch):
+    """Fakes answer at once or never."""
+    monkeypatch.setattr("tinynas.device.measure._FIRST_ANSWER_S", 0.1)
+    monkeypatch.setattr("tinynas.device.client._BOOT_S", 0.1)
+
+
+def inverted(inputs):
+    return ~inputs.reshape(len(inputs), -1)
+
+
+def test_a_healthy_board_is_flashed_once_and_left_at_rest(fake_station, image):
+    station = fake_station()
+    with Bench([station]) as bench:
+        measurement = flash_and_measure(bench, image, INPUTS, repeats=3)
+    assert np.array_equal(measurement.outputs, inverted(INPUTS))
+    assert station.history == ["flash", "off"]
+    assert station.fake.runs == 6
+
+
+@pytest.mark.parametrize("fault", [Fault.SILENT, Fault.GARBAGE, Fault.CORRUPT, Fault.RESET])
+@pytest.mark.parametrize("times", [1, 4, 8])
+def test_a_board_that_recovers_is_measured_rightly_however_long_it_took(fake_station, image, fault, times):
+    station = fake_station()
+    station.fake.mishaps.append(Mishap(fault=fault, request=Request.RUN, times=times))
+    with Bench([station]) as bench:
+        measurement = flash_and_measure(bench, image, INPUTS, repeats=2)
+        assert bench.quarantined == {}
+    assert np.array_equal(measurement.outputs, inverted(INPUTS))
+
+
+def test_a_stale_greeting_is_asked_for_again(fake_station, image):
+    station = fake_station()
+    station.fake.mishaps.append(Mishap(fault=Fault.WRONG_SHA, request=Request.HELLO))
+    with Bench([station]) as bench:
+        assert len(flash_and_measure(bench, image, INPUTS, repeats=1).outputs) == 2
+
+
+def test_the_ladder_goes_from_mild_to_strong_and_ends_in_quarantine_with_every_reason(fake_station, image):
+    station = fake_station("board 7")
+    station.fake.mishaps.append(Mishap(fault=Fault.SILENT, request=Request.HELLO, times=None))
+    with Bench([station]) as bench:
+        with pytest.raises(
+            NoBoardError, match=r"no board is left: board 7: flash: .*; repeat: .*; reset: .*; flash again: "
+        ):
+            flash_and_measure(bench, image, INPUTS, repeats=1)
+        assert "no answer to request 0x01" in bench.quarantined["board 7"]
+    assert station.history == ["flash", "reset", "flash", "off"]
+
+
+def test_a_board_that_cannot_be_flashed_is_not_measured(fake_station, image):
+    station = fake_station()
+    station.flash_failures = 9
+    with (
+        Bench([station]) as bench,
+        pytest.raises(NoBoardError, match=r"flash: fake cannot be flashed; flash again: fake"),
+    ):
+        flash_and_measure(bench, image, INPUTS, repeats=1)
+    assert station.history == ["flash", "flash", "off"]
+    assert station.fake.runs == 0
+
+
+def test_another_board_takes_over_from_a_broken_one(fake_station, image):
+    broken, healthy = fake_station("broken"), fake_station("healthy")
+    broken.fake.mishaps.append(Mishap(fault=Fault.GARBAGE, times=None))
+    with Bench([broken, healthy]) as bench:
+        for _ in range(2):
+            assert np.array_equal(flash_and_measure(bench, image, INPUTS, repeats=1).outputs, inverted(INPUTS))
+        assert set(bench.quarantined) == {"broken"}
+    # The image is on the board already when it comes the second time.
+    assert healthy.history == ["flash", "off", "off"]
+
+
+def test_an_image_that_no_board_runs_is_told_from_a_broken_board(fake_station, image):
+    stations = [fake_station("a"), fake_station("b")]
+    bad = dataclasses.replace(image, sha256="66" * 32)
+    for station in stations:
+        hangs = Mishap(fault=Fault.RESET, request=Request.RUN, times=None, network_sha256=bytes.fromhex(bad.sha256))
+        station.fake.mishaps.append(hangs)
+    with Bench(stations) as bench:
+        flash_and_measure(bench, image, INPUTS, repeats=1)
+        with pytest.raises(CandidateError, match="does not run the image, but one of another network"):
+            flash_and_measure(bench, bad, INPUTS, repeats=1)
+        assert bench.quarantined == {}
+        flash_and_measure(bench, image, INPUTS, repeats=1)
+    assert all("flash" in station.history for station in stations)
+
+
+def test_a_board_that_fails_alone_three_times_is_quarantined_and_no_candidate_pays(fake_station, image):
+    weak, strong = fake_station("weak"), fake_station("strong")
+    with Bench([weak, strong]) as bench:
+        bench.proven = Proven(image=image, inputs=INPUTS[:1])
+        for number in range(1, 4):
+            candidate = dataclasses.replace(image, sha256=f"{number:064x}")
+            fails = Mishap(
+                fault=Fault.SILENT,
+                request=Request.RUN,
+                times=None,
+                network_sha256=bytes.fromhex(candidate.sha256),
+            )
+            weak.fake.mishaps[:] = [fails]
+            # The bench takes the board that has been free the longest: the weak one must be it.
+            while bench._free[0] is not weak:
+                with bench.lease():
+                    pass
+            assert np.array_equal(flash_and_measure(bench, candidate, INPUTS, repeats=1).outputs, inverted(INPUTS))
+            assert set(bench.quarantined) == ({"weak"} if number == 3 else set())
+        assert "failed 3 times where another board did not, last: flash: " in bench.quarantined["weak"]
+
+
+def test_a_power_cycle_is_the_last_rung_before_quarantine(fake_station, image):
+    station = fake_station()
+    station.switched = True
+    station.fake.mishaps.append(Mishap(fault=Fault.SILENT, request=Request.RUN, times=None))
+    with Bench([station]) as bench:
+        assert len(flash_and_measure(bench, image, INPUTS, repeats=1).outputs) == 2
+        assert bench.quarantined == {}
+    assert station.history == ["flash", "reset", "flash", "power cycle", "off"]
+
+
+def test_a_board_of_another_kind_is_left_as_it_is(fake_station, image):
+    station = fake_station("board 7")
+    station.fake.greeting = dataclasses.replace(station.fake.greeting, board="uno_r4")
+    with (
+        Bench([station]) as bench,
+        pytest.raises(NoBoardError, match="board 7 says that it is a uno_r4, not a emulated: it is left as it is"),
+    ):
+        flash_and_measure(bench, image, INPUTS, repeats=1)
+    assert station.history == ["off"]
+
+
+def test_a_result_under_a_lease_that_was_lost_is_refused_and_measured_again(fake_station, image, caplog):
+    caplog.set_level(logging.WARNING)
+    station = fake_station()
+    losses = []
+
+    def take_intervals():
+        if not losses:
+            losses.append(1)
+            station.epoch += 1
+        return FakeStation.take_intervals(station)
+
+    station.take_intervals = take_intervals
+    with Bench([station]) as bench:
+        measurement = flash_and_measure(bench, image, INPUTS, repeats=1)
+        assert bench.quarantined == {}
+    assert losses
+    assert (measurement.station, measurement.epoch) == ("fake", 3)
+    assert "lease 1 ended while it was measured" in caplog.text

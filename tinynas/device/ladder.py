@@ -1,0 +1,127 @@
+"""From an image to its measurement, whatever goes wrong on the way: who failed is found out, and only that one pays."""
+
+import logging
+
+import numpy as np
+
+from tinynas.deploy.build import Image
+from tinynas.device.bench import Bench, Proven
+from tinynas.device.client import Client
+from tinynas.device.measure import Measurement, measure
+from tinynas.device.station import Station
+from tinynas.errors import BenchError, CandidateError, LeaseLostError, WrongBoardError
+
+_log = logging.getLogger(__name__)
+
+# The rungs of the ladder, mildest first.
+_RUNGS = ("flash", "repeat", "reset", "flash again", "power cycle")
+# A board that holds one of our images answers at once.
+_GREETING_S = 0.0
+
+
+def flash_and_measure(bench: Bench, image: Image, inputs: np.ndarray, *, repeats: int) -> Measurement:
+    """Measure `image` on any board of the bench. Arguments and result as for `measure`.
+
+    A board that fails is tried again as it is, after a reset, after flashing it again and after a power cycle. Then it
+    is given the last image that was measured on this bench. If it does not run that one either, it is quarantined. If
+    it does, the image is tried on another board, or where there is none on the same: the second such failure is the
+    image's, a success is a fault of the board that failed.
+
+    Raises:
+        CandidateError: boards run an older image and twice not this one.
+        NoBoardError: every board is quarantined.
+        ToolchainError: QEMU or PlatformIO is missing.
+    """
+    failures: dict[str, str] = {}
+    while True:
+        with bench.lease(avoid=failures) as station:
+            try:
+                measurement = _climb(station, image, inputs, repeats)
+            except LeaseLostError as error:
+                _log.warning("%s", error)
+            except WrongBoardError as error:
+                bench.quarantine(station, str(error))
+            except BenchError as error:
+                if bench.proven is None or not _runs(station, bench.proven):
+                    bench.quarantine(station, str(error))
+                elif failures:
+                    raise CandidateError(
+                        f"board {station.name} does not run the image, but one of another network: {error}"
+                    ) from error
+                else:
+                    failures[station.name] = str(error)
+            else:
+                for name, reason in failures.items():
+                    bench.fault(name, reason)
+                bench.proven = Proven(image=image, inputs=inputs[:1])
+                return measurement
+
+
+def _climb(station: Station, image: Image, inputs: np.ndarray, repeats: int) -> Measurement:
+    """Raises BenchError with the reason of every rung."""
+    reasons = []
+    flashed = False
+    for rung in _RUNGS:
+        try:
+            if rung in {"repeat", "reset"} and not flashed:
+                continue
+            if not _prepare(station, image, rung):
+                continue
+            flashed = True
+            return measure(station, image, inputs, repeats=repeats)
+        except (LeaseLostError, WrongBoardError):
+            raise
+        except BenchError as error:
+            _log.warning("board %s, %s: %s", station.name, rung, error)
+            reasons.append(f"{rung}: {error}")
+    raise BenchError("; ".join(reasons))
+
+
+def _prepare(station: Station, image: Image, rung: str) -> bool:
+    """Do what `rung` says; False where the board cannot do it. Raises BenchError."""
+    match rung:
+        case "flash":
+            if not _holds(station, image):
+                station.flash(image)
+        case "reset":
+            station.reset()
+        case "flash again":
+            station.flash(image)
+        case "power cycle":
+            if not station.power_cycle():
+                return False
+            if not _holds(station, image):
+                station.flash(image)
+    return True
+
+
+def _holds(station: Station, image: Image) -> bool:
+    """Whether the board runs this very image already.
+
+    Raises:
+        WrongBoardError: it says that it is a board of another kind, which is left alone.
+    """
+    try:
+        with Client(station.port, baud=station.board.baud) as client:
+            greeting = client.hello(boot_s=_GREETING_S)
+    except WrongBoardError:
+        raise
+    except BenchError:
+        return False
+    if greeting.board != station.board.name:
+        raise WrongBoardError(
+            f"board {station.name} says that it is a {greeting.board}, not a {station.board.name}: "
+            "it is left as it is; correct the bench's file, or erase the board"
+        )
+    return (greeting.build_id.hex(), greeting.network_sha256.hex()) == (image.build_id, image.sha256)
+
+
+def _runs(station: Station, proven: Proven) -> bool:
+    """Whether a board that failed with one image still measures another."""
+    try:
+        station.flash(proven.image)
+        measure(station, proven.image, proven.inputs, repeats=1)
+    except BenchError as error:
+        _log.warning("board %s, the last image that ran: %s", station.name, error)
+        return False
+    return True
