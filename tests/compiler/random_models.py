@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from hypothesis import HealthCheck, Phase, given, seed, settings
+from drawing import draw_examples
 from hypothesis import strategies as st
 from planted import Network, networks
 from tflite_writer import Operation, Tensor, write_model
@@ -528,20 +528,4 @@ NETWORK = "NETWORK"
 
 def draw_models(name: str, count: int, start: int = 0) -> list[bytes]:
     """`count` models of the operator `name`, or of NETWORK, the same for the same `start`."""
-    models = networks().map(Network.model) if name == NETWORK else MODELS[name]
-    found: list[bytes] = []
-
-    @seed(start)
-    @settings(
-        max_examples=count,
-        deadline=None,
-        phases=[Phase.generate],
-        database=None,
-        suppress_health_check=list(HealthCheck),
-    )
-    @given(models)
-    def collect(model: bytes) -> None:
-        found.append(model)
-
-    collect()
-    return found
+    return draw_examples(networks().map(Network.model) if name == NETWORK else MODELS[name], count, start)

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 from cases import reference_outputs
-from hypothesis import HealthCheck, Phase, given, seed, settings
+from drawing import draw_examples
 from planted import Network, networks
 from tflite_writer import Operation, Tensor, write_model
 
@@ -23,22 +23,7 @@ needs_references = pytest.mark.skipif(not MODELS.is_dir(), reason="the reference
 
 def drawn(count: int) -> list[Network]:
     """`count` random networks, the same every time."""
-    found: list[Network] = []
-
-    @seed(1)
-    @settings(
-        max_examples=count,
-        deadline=None,
-        phases=[Phase.generate],
-        database=None,
-        suppress_health_check=list(HealthCheck),
-    )
-    @given(networks())
-    def collect(network: Network) -> None:
-        found.append(network)
-
-    collect()
-    return found
+    return draw_examples(networks(), count)
 
 
 def macs(tflite: bytes, **arguments: Any) -> int:

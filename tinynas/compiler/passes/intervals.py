@@ -92,7 +92,7 @@ def _mean(operator: Operator, intervals: Intervals) -> Interval:
     """By the sums of equal values: the mean never decreases when an input grows."""
     given = lower(operator, "portable").calls[0].parameters
     factor = Multiplier(value=given["multiplier"], shift=given["shift"])
-    sums = given["count"] * (np.arange(-128, 128) - given["in_zero_point"])
+    sums = given["count"] * given["count_2"] * (np.arange(-128, 128) - given["in_zero_point"])
     if not np.all(can_apply([factor], sums)):
         return anything(operator.output)
     table = apply_each([factor], sums) + given["zero_point"]
