@@ -11,6 +11,7 @@ from typing import Annotated, Any, NoReturn
 
 import typer
 
+from tinynas import cli_bench
 from tinynas.errors import ConfigError, InfrastructureError, TinynasError
 
 app = typer.Typer(
@@ -24,9 +25,12 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 
+app.add_typer(cli_bench.app)
+
 StudyArgument = Annotated[Path, typer.Argument(help="The study's file.", metavar="STUDY")]
 BoardOption = Annotated[str, typer.Option("--board", help="Board of a .tflite file: see tinynas boards.")]
 PortOption = Annotated[str | None, typer.Option(help="Serial port or URL of a physical board.")]
+BenchOption = Annotated[Path | None, typer.Option("--bench", help="A bench.toml, which says where the boards are.")]
 KeepOption = Annotated[
     bool, typer.Option("--keep-constant-channels", help="Compute channels, too, that cannot influence the output.")
 ]
@@ -46,6 +50,7 @@ def search(
     space_file: Annotated[Path | None, typer.Option(help="Python file that defines SPACE.")] = None,
     board: Annotated[str | None, typer.Option(help="Board name: see tinynas boards.")] = None,
     port: PortOption = None,
+    bench: BenchOption = None,
     strategy: Annotated[str | None, typer.Option(help="nsga2 or random.")] = None,
     objective: Annotated[list[str] | None, typer.Option(help="Repeat for each: error, latency_us, sram_bytes…")] = None,
     limit_latency: Annotated[str | None, typer.Option(help="For example '20 ms'.")] = None,
@@ -66,7 +71,7 @@ def search(
     flags: dict[str, dict[str, Any]] = {
         "task": {"name": task or (data.stem if data else None), "path": data, "kind": kind},
         "space": {"name": space, "file": space_file},
-        "board": {"name": board, "port": port},
+        "board": {"name": board, "port": port, "bench": bench},
         "search": {
             "strategy": strategy,
             "objectives": objective or None,
@@ -233,6 +238,7 @@ def measure(
         Path | None, typer.Option("--input", help="Raw int8 file of one or more inputs. [default: 16 random ones]")
     ] = None,
     port: PortOption = None,
+    bench: BenchOption = None,
     repeats: Annotated[int, typer.Option(min=1, max=1000, help="Timed inferences for each input.")] = 3,
     keep_constant_channels: KeepOption = False,
     as_json: JsonOption = False,
@@ -241,7 +247,7 @@ def measure(
     from tinynas.study.single import measure_file
 
     found = measure_file(
-        model, board, input_, port=port, repeats=repeats, keep_constant_channels=keep_constant_channels
+        model, board, input_, port=port, bench=bench, repeats=repeats, keep_constant_channels=keep_constant_channels
     )
     if not as_json:
         found["outputs"] = f"{len(found['outputs'])} equal to tflite-micro's, byte for byte (--json prints them)"

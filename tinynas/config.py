@@ -1,42 +1,14 @@
 """A study's settings: TOML and flags -> frozen sections. A stage gets its own section, never the whole."""
 
-import re
-import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
-from tinynas.boards import nearest
-from tinynas.errors import ConfigError
+from tinynas.settings import Section, checked, parse, quantity, read_text
 
 Figure = Literal["error", "latency_us", "sram_bytes", "flash_bytes", "energy_uj"]
-
-_SCALES: dict[str, dict[str, float]] = {
-    "bytes": {"": 1, "B": 1, "KB": 1024, "KIB": 1024, "MB": 1024**2, "MIB": 1024**2},
-    "us": {"": 1, "US": 1, "MS": 1e3, "S": 1e6},
-    "uj": {"": 1, "UJ": 1, "MJ": 1e3, "J": 1e6},
-    "s": {"": 1, "S": 1, "M": 60, "MIN": 60, "H": 3600, "D": 86400},
-}
-
-
-def quantity(value: object, dimension: str) -> object:
-    """`"32 KB"` -> 32768 for dimension "bytes"; likewise "us", "uj" and "s". Numbers pass unchanged.
-
-    Raises:
-        ValueError: the text is no number with a unit of that dimension.
-    """
-    if not isinstance(value, str):
-        return value
-    match = re.fullmatch(r"\s*([0-9]+(?:\.[0-9]+)?)\s*([A-Za-zµ]*)\s*", value)
-    scales = _SCALES[dimension]
-    unit = match[2].replace("µ", "u").upper() if match else ""
-    if match is None or unit not in scales:
-        units = ", ".join(unit for unit in scales if unit)
-        raise ValueError(f"{value!r} is no quantity: write a number and one of {units}")
-    return float(match[1]) * scales[unit]
-
 
 Bytes = Annotated[float, BeforeValidator(lambda value: quantity(value, "bytes")), Field(gt=0)]
 Microseconds = Annotated[float, BeforeValidator(lambda value: quantity(value, "us")), Field(gt=0)]
@@ -44,10 +16,6 @@ Microjoules = Annotated[float, BeforeValidator(lambda value: quantity(value, "uj
 Seconds = Annotated[float, BeforeValidator(lambda value: quantity(value, "s")), Field(gt=0)]
 Fraction = Annotated[float, Field(gt=0, lt=0.9)]
 Count = Annotated[int, Field(gt=0)]
-
-
-class Section(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
 
 class TaskSection(Section):
@@ -90,13 +58,22 @@ class SpaceSection(Section):
 
 
 class BoardSection(Section):
-    """The board to measure on; `port` for one on a USB port; `count` emulated boards work in parallel."""
+    """The board to measure on: those of that name in the file `bench`, or the one on `port`, or those that are found by
+    their USB ids; `count` emulated boards work in parallel.
+    """
 
     name: str = "netduinoplus2"
+    bench: Path | None = None
     port: str | None = None
     count: Annotated[int, Field(ge=1, le=64)] = 1
     repeats: Annotated[int, Field(ge=1, le=1000)] = 3
     samples: Annotated[int, Field(ge=1, le=1000)] = 16
+
+    @model_validator(mode="after")
+    def _one_way_to_the_board(self) -> Self:
+        if self.bench is not None and self.port is not None:
+            raise ValueError(f"bench {str(self.bench)!r} says where boards are: leave out port {self.port!r}")
+        return self
 
 
 class LimitsSection(Section):
@@ -180,25 +157,14 @@ def load_config(path: Path | None, overrides: Mapping[str, Mapping[str, Any]] | 
         ConfigError: the file cannot be read or is no TOML.
         ConfigError: a key is unknown or a value is out of range; the message names the line.
     """
-    text = ""
-    if path is not None:
-        try:
-            text = path.read_text(encoding="utf-8")
-        except (OSError, UnicodeDecodeError) as error:
-            raise ConfigError(f"config {path} cannot be read: {error}") from error
-    try:
-        settings: dict[str, Any] = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        raise ConfigError(f"config {path} is no TOML: {error}") from error
+    text = "" if path is None else read_text(path)
+    settings = parse(text, path)
     if path is not None:
         _anchor_paths(settings, path.parent)
     for section, values in (overrides or {}).items():
         if values and isinstance(settings.setdefault(section, {}), dict):
             settings[section] = {**settings[section], **values}
-    try:
-        return Config.model_validate(settings)
-    except ValidationError as error:
-        raise ConfigError(_explain(error, path, text)) from error
+    return checked(Config, settings, path, text)
 
 
 def with_search(config: Config, changes: Mapping[str, Any]) -> Config:
@@ -207,42 +173,7 @@ def with_search(config: Config, changes: Mapping[str, Any]) -> Config:
 
 
 def _anchor_paths(settings: dict[str, Any], folder: Path) -> None:
-    for section, key in (("task", "path"), ("space", "file")):
+    for section, key in (("task", "path"), ("space", "file"), ("board", "bench")):
         values = settings.get(section)
         if isinstance(values, dict) and isinstance(values.get(key), str):
             values[key] = str(folder / values[key])
-
-
-def _explain(error: ValidationError, path: Path | None, text: str) -> str:
-    first = error.errors()[0]
-    where = [str(part) for part in first["loc"]]
-    line = _line_of(text, where)
-    place = f"config {path}, line {line}" if line else "settings"
-    if first["type"] == "extra_forbidden":
-        known = list(_fields(where[:-1]))
-        return f"{place}: {'.'.join(where)} is not known: {nearest(where[-1], known)}"
-    message = first["msg"].removeprefix("Value error, ")
-    return f"{place}: {'.'.join(where)} = {first['input']!r}: {message}"
-
-
-def _fields(section: list[str]) -> Mapping[str, Any]:
-    fields = Config.model_fields
-    for name in section:
-        annotation = fields[name].annotation
-        fields = annotation.model_fields if isinstance(annotation, type) and issubclass(annotation, Section) else {}
-    return fields
-
-
-def _line_of(text: str, where: list[str]) -> int | None:
-    """The line of `section.key`: tomllib gives no positions, and the file is known to be valid TOML here."""
-    section = ""
-    for number, line in enumerate(text.splitlines(), start=1):
-        if header := re.match(r"\s*\[\s*([^\]]+?)\s*\]", line):
-            section = header[1].strip("\"'")
-            if where == [section]:
-                return number
-        elif (key := re.match(r"\s*[\"']?([A-Za-z0-9_.-]+)[\"']?\s*=", line)) and (
-            ([section, key[1]] if section else key[1].split(".")) == where[:2]
-        ):
-            return number
-    return None

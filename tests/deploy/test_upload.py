@@ -57,23 +57,24 @@ def test_a_half_finished_upload_repairs_itself(upload, image, board, station):
 def test_an_upload_that_fails_is_tried_three_times_and_its_last_words_are_told(
     upload, image, board, station, monkeypatch
 ):
-    runs = []
+    runs, pauses = [], []
+    monkeypatch.setattr(upload_module.time, "sleep", pauses.append)
 
     def counted(*arguments, **options):
-        runs.append(arguments)
+        runs.append(options["timeout_s"])
         return run(*arguments, **options)
 
     run = upload_module.run_platformio
     monkeypatch.setattr(upload_module, "run_platformio", counted)
     with pytest.raises(FlashError, match=r"could not be flashed in 3 attempts: (?s:.*)No such file or directory"):
         upload(image, board, str(station / "unplugged" / "flash.bin"), station)
-    assert len(runs) == 3
+    assert runs == [60, 60, 60]
+    assert [pause for pause in pauses if pause >= 1] == [1, 4]
 
 
-def test_an_upload_protocol_that_is_not_there_is_named(upload, image, board, station, tmp_path, monkeypatch):
-    monkeypatch.setattr(upload_module, "_ATTEMPTS", 1)
+def test_an_upload_protocol_that_is_not_there_is_named(upload, image, board, station, tmp_path):
     described = json.loads(board.path.read_text())
     described["upload"]["protocol"] = "carrier-pigeon"
     (tmp_path / "netduinoplus2.json").write_text(json.dumps(described))
     with pytest.raises(FlashError, match="upload protocol 'carrier-pigeon' is not supported"):
-        upload(image, load_board("netduinoplus2", tmp_path), str(station / "flash.bin"), station)
+        upload(image, load_board("netduinoplus2", tmp_path), str(station / "flash.bin"), station, attempts=1)

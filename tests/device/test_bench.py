@@ -6,7 +6,9 @@ from types import SimpleNamespace
 
 import pytest
 
-from tinynas.device.bench import Bench, find_ports, open_bench
+from tinynas.device.bench import Bench, find_boards, open_bench
+from tinynas.device.identity import Identity
+from tinynas.device.journal import Journal
 from tinynas.device.station import SerialStation
 from tinynas.errors import ConfigError, NoBoardError, ToolchainError
 
@@ -17,8 +19,11 @@ def real(emulated):
 
 
 def plugged_in(monkeypatch, *ports):
-    infos = [SimpleNamespace(device=device, vid=vid, pid=pid, description="a port") for device, vid, pid in ports]
-    monkeypatch.setattr("tinynas.device.bench.list_ports.comports", lambda: infos)
+    infos = [
+        SimpleNamespace(device=device, vid=vid, pid=pid, serial_number=device, location=None, description="a port")
+        for device, vid, pid in ports
+    ]
+    monkeypatch.setattr("serial.tools.list_ports.comports", lambda: infos)
 
 
 def test_a_board_has_one_user_at_a_time_and_no_thread_starves(fake_station):
@@ -55,9 +60,52 @@ def test_who_waits_for_a_board_that_is_quarantined_is_told(fake_station):
         with bench.lease() as station:
             waiting = threads.submit(lambda: bench.lease().__enter__())
             time.sleep(0.05)
-            bench.quarantine(station, "it smokes")
+            bench.quarantine(station.name, "it smokes")
         with pytest.raises(NoBoardError, match="no board is left: only: it smokes"):
             waiting.result(timeout=5)
+
+
+def test_a_bench_with_a_journal_waits_until_a_board_is_released_and_says_so(fake_station, tmp_path, caplog):
+    journal = Journal(tmp_path / "journal.db")
+    journal.note("left", "reserve", detail="Ada solders")
+    with Bench([fake_station("left"), fake_station("right")], journal=journal) as bench:
+        with bench.lease() as station:
+            assert station.name == "right"
+        bench.quarantine("right", "it smokes")
+        with ThreadPoolExecutor(1) as threads:
+            waiting = threads.submit(lambda: bench.lease().__enter__())
+            time.sleep(0.5)
+            assert not waiting.done()
+            journal.note("left", "release")
+            assert waiting.result(timeout=5).name == "left"
+    assert "waiting until one is released: left: reserve, Ada solders; right: quarantine, it smokes" in caplog.text
+    assert "tinynas bench release right" in caplog.text
+
+
+def test_three_faults_of_a_board_count_across_processes_until_it_is_released(fake_station, tmp_path):
+    journal = Journal(tmp_path / "journal.db")
+    benches = [Bench([fake_station("weak")], journal=journal) for _ in range(2)]
+    for bench in (*benches, benches[0]):
+        assert bench.quarantined == {}
+        bench.fault("weak", "silent")
+    assert "failed 3 times where another board did not, last: silent" in benches[1].quarantined["weak"]
+    journal.note("weak", "release")
+    benches[1].fault("weak", "silent")
+    assert benches[1].quarantined == {}
+
+
+def test_a_benchs_file_names_the_boards_and_every_one_of_the_kind_works(emulated, tmp_path, monkeypatch):
+    monkeypatch.setattr("tinynas.device.inventory.load_board", lambda name: emulated)
+    monkeypatch.setattr("tinynas.device.bench.load_board", lambda name: emulated)
+    file = tmp_path / "bench.toml"
+    file.write_text("".join(f'[boards.{name}]\nboard = "emulated"\nlink = "emulator"\n' for name in ("left", "right")))
+    with open_bench(emulated, directory=tmp_path / "bench", file=file) as bench, bench.lease() as a, bench.lease() as b:
+        assert (bench.size, {a.name, b.name}) == (2, {"left", "right"})
+        with open_bench(emulated, directory=tmp_path / "bench", file=file) as other:
+            assert other.quarantined == {}
+    other_kind = emulated.model_copy(update={"name": "unheard_of"})
+    with pytest.raises(ConfigError, match="lists no unheard_of; its boards are emulated"):
+        open_bench(other_kind, directory=tmp_path / "bench", file=file)
 
 
 def test_closing_the_bench_ends_all_waiting(fake_station):
@@ -96,7 +144,7 @@ def test_ports_are_found_by_their_usb_ids(real, tmp_path, monkeypatch):
     plugged_in(
         monkeypatch, ("/dev/ttyACM1", 0x0483, 0x374B), ("/dev/ttyACM0", 0x0483, 0x374B), ("/dev/ttyS0", None, None)
     )
-    assert find_ports(real) == ["/dev/ttyACM0", "/dev/ttyACM1"]
+    assert find_boards(real) == [Identity(serial="/dev/ttyACM0"), Identity(serial="/dev/ttyACM1")]
     with open_bench(real, count=1, directory=tmp_path) as bench, bench.lease() as station:
         assert station.port == "/dev/ttyACM0"
 
@@ -106,7 +154,7 @@ def test_without_a_matching_port_the_message_lists_what_is_there(real, monkeypat
     with pytest.raises(
         NoBoardError, match=r"no port has a real \(USB ids 0483:374b\); ports here: /dev/ttyUSB3 \(a port\)"
     ):
-        find_ports(real)
+        find_boards(real)
 
 
 def test_a_port_that_does_not_exist_is_named(real, tmp_path, monkeypatch):

@@ -21,6 +21,8 @@ from tinynas.deploy.stage import held_project, stage
 from tinynas.deploy.store import write_whole
 from tinynas.errors import InfrastructureError, LimitError, ToolchainError, UnsupportedError
 
+# What the greeting of an image without a network has in the place of the network's SHA-256.
+NO_NETWORK = "00" * 32
 COMPILER = "arm-none-eabi-gcc"
 _TIMEOUT_S = 120.0
 _VERSION = re.compile(r'^#define (__VERSION__|_NEWLIB_VERSION) "(.*)"$', re.MULTILINE)
@@ -77,12 +79,23 @@ def build(board: Board, program: Program, workdir: Path, *, profile: bool = Fals
     empty = baseline(board, workdir)
     if profile:
         # A folder of its own: other flags would make PlatformIO compile everything anew, here and the next time.
-        binary, sizes, build_id = _build(board, program.files, workdir / "profile", defines=("TN_PROFILE",))
+        built = _build(board, program.files, workdir / "profile", defines=("TN_PROFILE",))
     else:
-        binary, sizes, build_id = _build(board, program.files, workdir)
+        built = _build(board, program.files, workdir)
+    return _image(built, program.sha256, empty)
+
+
+def build_empty(board: Board, workdir: Path) -> Image:
+    """Build the firmware without a network: it greets and resets, which is enough to try a board. Raises as `build`."""
+    empty = baseline(board, workdir)
+    return _image(_build(board, _empty_network(), workdir / "empty"), NO_NETWORK, empty)
+
+
+def _image(built: tuple[bytes, Sizes, str], sha256: str, empty: Baseline) -> Image:
+    binary, sizes, build_id = built
     return Image(
         binary=binary,
-        sha256=program.sha256,
+        sha256=sha256,
         build_id=build_id,
         sizes=sizes,
         baseline=empty.sizes,

@@ -1,5 +1,6 @@
 """Writing an image to a board's flash, by PlatformIO."""
 
+import time
 from pathlib import Path
 
 from tinynas.boards import Board
@@ -8,17 +9,30 @@ from tinynas.deploy.platformio import run_platformio
 from tinynas.deploy.stage import held_project, stage, write_changed
 from tinynas.errors import FlashError, InfrastructureError
 
-_ATTEMPTS = 3
-_TIMEOUT_S = 60.0
+ATTEMPTS = 3
+TIMEOUT_S = 60.0
+# A board that was just unplugged, or whose debugger hangs, needs a moment; each pause is this many times the last.
+_PAUSE_S = 1.0
+_PAUSE_GROWTH = 4.0
 
 
-def upload(image: Image, board: Board, port: str, workdir: Path, *, lease: int) -> None:
+def upload(
+    image: Image,
+    board: Board,
+    port: str,
+    workdir: Path,
+    *,
+    lease: int,
+    attempts: int = ATTEMPTS,
+    timeout_s: float = TIMEOUT_S,
+) -> None:
     """Write `image` to the board on `port`: for an emulated board, the file that its emulator boots from.
 
     `workdir` belongs to this board alone; `lease` is the descriptor that keeps the board ours, for the flasher to hold.
+    An attempt may take `timeout_s`.
 
     Raises:
-        FlashError: three attempts failed; the message has the last one's words.
+        FlashError: all attempts failed; the message has the last one's words.
         ToolchainError: PlatformIO's SCons is missing.
         InfrastructureError: the folder cannot be written.
     """
@@ -29,8 +43,10 @@ def upload(image: Image, board: Board, port: str, workdir: Path, *, lease: int) 
             write_changed(project.folder / "firmware.bin", image.binary)
         except OSError as error:
             raise InfrastructureError(f"folder {project.folder} cannot be written: {error.strerror}") from error
-        for _ in range(_ATTEMPTS):
-            outcome = run_platformio(project, *arguments, timeout_s=_TIMEOUT_S)
+        for attempt in range(attempts):
+            if attempt:
+                time.sleep(_PAUSE_S * _PAUSE_GROWTH ** (attempt - 1))
+            outcome = run_platformio(project, *arguments, timeout_s=timeout_s)
             if outcome.succeeded:
                 return
-    raise FlashError(f"board {board.name} on {port} could not be flashed in {_ATTEMPTS} attempts: {outcome.tail()}")
+    raise FlashError(f"board {board.name} on {port} could not be flashed in {attempts} attempts: {outcome.tail()}")

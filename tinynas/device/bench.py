@@ -2,8 +2,9 @@
 
 import logging
 import threading
+import time
 from collections import Counter
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,12 +12,14 @@ from types import TracebackType
 from typing import Self
 
 import numpy as np
-from serial.tools import list_ports
 
-from tinynas.boards import Board
+from tinynas.boards import Board, load_board
 from tinynas.deploy.build import Image
 from tinynas.device.emulator import EmulatedBoard, qemu
-from tinynas.device.station import EmulatedStation, SerialStation, Station
+from tinynas.device.identity import Identity, identity_of, ports_here, usb_ports
+from tinynas.device.inventory import BoardEntry, LimitsSection, load_inventory
+from tinynas.device.journal import Journal, Kind
+from tinynas.device.station import Commands, EmulatedStation, SerialStation, Station
 from tinynas.errors import ConfigError, NoBoardError
 
 _log = logging.getLogger(__name__)
@@ -37,15 +40,19 @@ class Bench:
     """Boards of one kind, shared by the threads of a search. A thread leases one, flashes it, measures, gives it back.
 
     A board that keeps failing is quarantined with a reason: it is leased no more, and the others go on. `proven` is the
-    last image that was measured, which tells a broken board from a broken image.
+    last image that was measured, which tells a broken board from a broken image. A lab's boards have a `journal`, in
+    which people hold and release boards meanwhile: while all are held the bench waits, and says so.
     """
 
-    def __init__(self, stations: Sequence[Station], *, resources: ExitStack | None = None) -> None:
+    def __init__(
+        self, stations: Sequence[Station], *, resources: ExitStack | None = None, journal: Journal | None = None
+    ) -> None:
         self._stations = tuple(stations)
         self._free = list(stations)
         self._faults: Counter[str] = Counter()
         self._closed = False
         self._quarantined: dict[str, str] = {}
+        self._journal = journal
         self._changed = threading.Condition()
         self.proven: Proven | None = None
         self._resources = resources or ExitStack()
@@ -66,10 +73,17 @@ class Bench:
         self._resources.close()
 
     @property
+    def size(self) -> int:
+        """How many boards there are, held ones included."""
+        return len(self._stations)
+
+    @property
     def quarantined(self) -> dict[str, str]:
-        """Name of each quarantined board -> why."""
-        with self._changed:
+        """Name of each board that is not leased -> why."""
+        if self._journal is None:
             return dict(self._quarantined)
+        holds, names = self._journal.holds(), {station.name for station in self._stations}
+        return {name: f"{hold.kind}, {hold.reason}" for name, hold in holds.items() if name in names}
 
     @contextmanager
     def lease(self, *, avoid: Collection[str] = ()) -> Iterator[Station]:
@@ -78,52 +92,76 @@ class Bench:
         avoid: names of boards that are taken only if there are no others.
 
         Raises:
-            NoBoardError: every board is quarantined; the message says why.
+            NoBoardError: every board is quarantined, and nobody can release one; the message says why.
         """
         station = self._take(avoid)
+        started = time.monotonic()
         try:
             yield station
         finally:
             try:
                 station.power_off()
             finally:
+                self.note(station.name, "lease", seconds=time.monotonic() - started)
                 self._give_back(station)
 
-    def quarantine(self, station: Station, reason: str) -> None:
-        """Lease `station` no more."""
+    def note(self, name: str, kind: Kind, *, seconds: float = 0.0, detail: str = "") -> None:
+        """Record what happened on the board `name`, if there is a journal."""
+        if self._journal is not None:
+            self._journal.note(name, kind, seconds=seconds, detail=detail)
+
+    def quarantine(self, name: str, reason: str) -> None:
+        """Lease the board `name` no more."""
         with self._changed:
-            self._quarantined[station.name] = reason
-        _log.warning("board %s is quarantined: %s", station.name, reason)
+            self._quarantined[name] = reason
+        self.note(name, "quarantine", detail=reason)
+        release = f"; when it is mended: tinynas bench release {name}" if self._journal else ""
+        _log.warning("board %s is quarantined: %s%s", name, reason, release)
 
     def fault(self, name: str, reason: str) -> None:
         """Count a failure of the board `name` that another board proved to be its own; the third is one too many."""
+        self.note(name, "fault", detail=reason)
         with self._changed:
             self._faults[name] += 1
-            if self._faults[name] == _MAX_FAULTS:
-                self._quarantined[name] = f"failed {_MAX_FAULTS} times where another board did not, last: {reason}"
-                _log.warning("board %s is quarantined: %s", name, self._quarantined[name])
+            faults = self._faults[name] if self._journal is None else self._journal.record(name).faults
+        if faults >= _MAX_FAULTS:
+            self.quarantine(name, f"failed {faults} times where another board did not, last: {reason}")
 
     def _take(self, avoid: Collection[str]) -> Station:
-        told = False
+        told = ""
         with self._changed:
-            while not self._closed and (left := self._left(avoid)):
+            while not self._closed:
+                held = self.quarantined
+                if len(held) == len(self._stations) and self._journal is None:
+                    break
+                left = self._left(held, avoid)
                 free = [station for station in self._free if station in left]
                 for station in free:
                     if station.claim():
                         self._free.remove(station)
                         return station
-                if free and not told:
-                    told = True
-                    names = ", ".join(station.name for station in free)
-                    _log.warning("in use by another process, waiting: %s", names)
-                self._changed.wait(_ELSEWHERE_POLL_S if free else None)
-            reasons = "; ".join(f"{name}: {reason}" for name, reason in self._quarantined.items())
+                told = self._say(told, free, held if not left else {})
+                # Only other processes and people can change something without a word to this one.
+                self._changed.wait(_ELSEWHERE_POLL_S if free or self._journal else None)
+            reasons = _reasons(self.quarantined)
         raise NoBoardError(f"no board is left: {reasons or 'the bench is closed'}")
 
-    def _left(self, avoid: Collection[str]) -> list[Station]:
-        """The boards that are not quarantined, without those to avoid if there are others."""
-        left = [station for station in self._stations if station.name not in self._quarantined]
+    def _left(self, held: Collection[str], avoid: Collection[str]) -> list[Station]:
+        """The boards that are not held, without those to avoid if there are others."""
+        left = [station for station in self._stations if station.name not in held]
         return [station for station in left if station.name not in avoid] or left
+
+    def _say(self, told: str, busy: Sequence[Station], held: Mapping[str, str]) -> str:
+        """Say once what is waited for; returns what was said."""
+        if held:
+            message = f"no board is left, waiting until one is released: {_reasons(held)}"
+        elif busy:
+            message = f"in use by another process, waiting: {', '.join(station.name for station in busy)}"
+        else:
+            return told
+        if message != told:
+            _log.warning("%s", message)
+        return message
 
     def _give_back(self, station: Station) -> None:
         station.release()
@@ -132,25 +170,65 @@ class Bench:
             self._changed.notify_all()
 
 
-def open_bench(board: Board, *, port: str | None = None, count: int = 1, directory: Path) -> Bench:
-    """Open `count` boards: emulated ones in folders below `directory`, or real ones on serial ports.
+def open_bench(
+    board: Board, *, port: str | None = None, count: int = 1, directory: Path, file: Path | None = None
+) -> Bench:
+    """Open the boards of this kind that `file` (a bench.toml) lists; without a file `count` of them: emulated ones in
+    folders below `directory`, or real ones on serial ports.
 
-    `port` names a real board's port; without it, ports are found by the USB ids of the board's manifest.
+    `port` names a real board's port; without it, boards are found by the USB ids of their manifest.
 
     Raises:
-        ConfigError: a port is given for an emulated board.
+        ConfigError: a port is given for an emulated board, or the file is wrong or has no such board.
         NoBoardError: no port has the board, or `port` does not exist.
         ToolchainError: the board is emulated and QEMU is not installed.
     """
     directory.mkdir(parents=True, exist_ok=True)
+    if file is not None:
+        return _open_listed(board, file, directory)
     if board.emulated:
         if port is not None:
             raise ConfigError(f"board {board.name} is emulated and takes no port, not {port!r}")
         return _open_emulated(board, count, directory)
     if port is not None and "://" not in port and not Path(port).exists():
-        raise NoBoardError(f"port {port} does not exist; ports here: {_ports_here()}")
-    ports = [port] if port is not None else find_ports(board)[:count]
-    return Bench([SerialStation(board, name, directory) for name in ports])
+        raise NoBoardError(f"port {port} does not exist; ports here: {ports_here()}")
+    links = [port] if port is not None else find_boards(board)[:count]
+    return Bench([SerialStation(board, link, directory) for link in links])
+
+
+def journal_in(directory: Path) -> Journal:
+    """The journal of all boards whose folders are below `directory`."""
+    return Journal(directory / "journal.db")
+
+
+def station_for(name: str, entry: BoardEntry, limits: LimitsSection, directory: Path) -> Station:
+    """The place of a listed board. Raises ConfigError: its kind is not known."""
+    board = load_board(entry.board)
+    if board.emulated:
+        folder = directory / name
+        folder.mkdir(parents=True, exist_ok=True)
+        return EmulatedStation(EmulatedBoard(board, folder), board, keep=False)
+    commands = Commands(
+        reset=entry.reset,
+        power_cycle=entry.power_cycle,
+        limit_s=limits.command,
+        attempts=limits.attempts,
+        upload_s=limits.upload,
+    )
+    link = entry.identity or str(entry.link)
+    return SerialStation(board, link, directory, name=name, commands=commands)
+
+
+def _open_listed(board: Board, file: Path, directory: Path) -> Bench:
+    inventory = load_inventory(file)
+    entries = {name: entry for name, entry in inventory.boards.items() if entry.board == board.name}
+    if not entries:
+        kinds = ", ".join(sorted({entry.board for entry in inventory.boards.values()}))
+        raise ConfigError(f"config {file} lists no {board.name}; its boards are {kinds}")
+    if board.emulated:
+        qemu()
+    stations = [station_for(name, entry, inventory.limits, directory) for name, entry in entries.items()]
+    return Bench(stations, journal=journal_in(directory))
 
 
 def _open_emulated(board: Board, count: int, directory: Path) -> Bench:
@@ -170,23 +248,22 @@ def _open_emulated(board: Board, count: int, directory: Path) -> Bench:
     raise NoBoardError(f"all {_MAX_FOLDERS} emulated boards in {directory} are in use by other processes")
 
 
-def find_ports(board: Board) -> list[str]:
-    """The serial ports whose USB ids (`VID:PID`, hexadecimal) are among the board's, sorted.
+def find_boards(board: Board) -> list[str | Identity]:
+    """What identifies the boards whose USB ids (`VID:PID`, hexadecimal) are among the manifest's, by port.
 
     Raises:
         NoBoardError: there is none; the message lists the ports that there are.
     """
     wanted = {usb.upper() for usb in board.usb}
-    found = sorted(
-        str(info.device) for info in list_ports.comports() if info.vid and f"{info.vid:04X}:{info.pid:04X}" in wanted
-    )
+    ports = usb_ports()
+    found = [port for port in ports if port.usb in wanted]
     if not found:
         raise NoBoardError(
-            f"no port has a {board.name} (USB ids {', '.join(board.usb) or 'not known'}); ports here: {_ports_here()}: "
+            f"no port has a {board.name} (USB ids {', '.join(board.usb) or 'not known'}); ports here: {ports_here()}: "
             "connect the board, or name its port with --port"
         )
-    return found
+    return [identity_of(port, ports) if port.serial or port.path else port.device for port in found]
 
 
-def _ports_here() -> str:
-    return ", ".join(sorted(f"{info.device} ({info.description})" for info in list_ports.comports())) or "none"
+def _reasons(held: Mapping[str, str]) -> str:
+    return "; ".join(f"{name}: {reason}" for name, reason in held.items())

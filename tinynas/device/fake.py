@@ -18,6 +18,7 @@ from tinynas.boards import Board
 from tinynas.deploy.build import Image
 from tinynas.device.counter import CLASSES, Interval
 from tinynas.device.frames import MAX_PAYLOAD, PROTOCOL_VERSION, Decoder, Frame, encode
+from tinynas.device.lease import Holder
 from tinynas.device.messages import ANSWER, ERROR, MAX_REPEATS, Greeting, Request, ResetCause, Status
 from tinynas.errors import FlashError
 
@@ -251,6 +252,12 @@ class FakeStation:
 
     def release(self) -> None:
         pass
+
+    def in_use(self) -> bool:
+        return False
+
+    def holder(self) -> Holder | None:
+        return None
 
     def flash(self, image: Image) -> None:
         self.history.append("flash")

@@ -1,6 +1,7 @@
 """From an image to its measurement, whatever goes wrong on the way: who failed is found out, and only that one pays."""
 
 import logging
+import time
 
 import numpy as np
 
@@ -36,14 +37,14 @@ def flash_and_measure(bench: Bench, image: Image, inputs: np.ndarray, *, repeats
     while True:
         with bench.lease(avoid=failures) as station:
             try:
-                measurement = _climb(station, image, inputs, repeats)
+                measurement = _climb(bench, station, image, inputs, repeats)
             except LeaseLostError as error:
                 _log.warning("%s", error)
             except WrongBoardError as error:
-                bench.quarantine(station, str(error))
+                bench.quarantine(station.name, str(error))
             except BenchError as error:
-                if bench.proven is None or not _runs(station, bench.proven):
-                    bench.quarantine(station, str(error))
+                if bench.proven is None or not _runs(bench, station, bench.proven):
+                    bench.quarantine(station.name, str(error))
                 elif failures:
                     raise CandidateError(
                         f"board {station.name} does not run the image, but one of another network: {error}"
@@ -53,11 +54,12 @@ def flash_and_measure(bench: Bench, image: Image, inputs: np.ndarray, *, repeats
             else:
                 for name, reason in failures.items():
                     bench.fault(name, reason)
+                bench.note(station.name, "measurement", detail=image.sha256)
                 bench.proven = Proven(image=image, inputs=inputs[:1])
                 return measurement
 
 
-def _climb(station: Station, image: Image, inputs: np.ndarray, repeats: int) -> Measurement:
+def _climb(bench: Bench, station: Station, image: Image, inputs: np.ndarray, repeats: int) -> Measurement:
     """Raises BenchError with the reason of every rung."""
     reasons = []
     flashed = False
@@ -65,7 +67,7 @@ def _climb(station: Station, image: Image, inputs: np.ndarray, repeats: int) -> 
         try:
             if rung in {"repeat", "reset"} and not flashed:
                 continue
-            if not _prepare(station, image, rung):
+            if not _prepare(bench, station, image, rung):
                 continue
             flashed = True
             return measure(station, image, inputs, repeats=repeats)
@@ -77,22 +79,29 @@ def _climb(station: Station, image: Image, inputs: np.ndarray, repeats: int) -> 
     raise BenchError("; ".join(reasons))
 
 
-def _prepare(station: Station, image: Image, rung: str) -> bool:
+def _prepare(bench: Bench, station: Station, image: Image, rung: str) -> bool:
     """Do what `rung` says; False where the board cannot do it. Raises BenchError."""
     match rung:
         case "flash":
             if not _holds(station, image):
-                station.flash(image)
+                _flash(bench, station, image)
         case "reset":
             station.reset()
         case "flash again":
-            station.flash(image)
+            _flash(bench, station, image)
         case "power cycle":
             if not station.power_cycle():
                 return False
+            bench.note(station.name, "power_cycle")
             if not _holds(station, image):
-                station.flash(image)
+                _flash(bench, station, image)
     return True
+
+
+def _flash(bench: Bench, station: Station, image: Image) -> None:
+    started = time.monotonic()
+    station.flash(image)
+    bench.note(station.name, "flash", seconds=time.monotonic() - started, detail=image.build_id)
 
 
 def _holds(station: Station, image: Image) -> bool:
@@ -116,10 +125,10 @@ def _holds(station: Station, image: Image) -> bool:
     return (greeting.build_id.hex(), greeting.network_sha256.hex()) == (image.build_id, image.sha256)
 
 
-def _runs(station: Station, proven: Proven) -> bool:
+def _runs(bench: Bench, station: Station, proven: Proven) -> bool:
     """Whether a board that failed with one image still measures another."""
     try:
-        station.flash(proven.image)
+        _flash(bench, station, proven.image)
         measure(station, proven.image, proven.inputs, repeats=1)
     except BenchError as error:
         _log.warning("board %s, the last image that ran: %s", station.name, error)

@@ -74,6 +74,14 @@ class Lease:
         except (OSError, ValueError, TypeError, KeyError, OverflowError):
             return None
 
+    def in_use(self) -> bool:
+        """Whether a process holds the board, this one included. Raises BenchError as `acquire`."""
+        try:
+            with FileLock(self.path) as lock:
+                return not lock.acquire()
+        except OSError as error:
+            raise BenchError(f"board lock {self.path} cannot be written: {error}") from error
+
     def acquire(self) -> bool:
         """Take the board if it is free, or if its holder has been silent for too long; never waits.
 

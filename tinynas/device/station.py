@@ -2,17 +2,27 @@
 
 import os
 import re
+import shlex
+import subprocess
 import tempfile
+import time
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
 from tinynas.boards import Board
 from tinynas.deploy.build import Image
-from tinynas.deploy.upload import upload
+from tinynas.deploy.upload import ATTEMPTS, TIMEOUT_S, upload
 from tinynas.device.client import Client
 from tinynas.device.counter import Interval
 from tinynas.device.emulator import EmulatedBoard
-from tinynas.device.lease import Lease
+from tinynas.device.identity import Identity, identity_of, usb_ports
+from tinynas.device.lease import Holder, Lease
+from tinynas.errors import BenchError
+
+_TAIL = 300
+_RETURN_S = 15.0
+_SETTLE_S = 0.5
 
 
 class Station(Protocol):
@@ -35,6 +45,12 @@ class Station(Protocol):
     def release(self) -> None:
         """Give up the claim."""
 
+    def in_use(self) -> bool:
+        """Whether somebody has claimed the board, in this process or another. Raises BenchError."""
+
+    def holder(self) -> Holder | None:
+        """Who claimed the board last, in this process or another; it may have ended since. None: nobody."""
+
     def flash(self, image: Image) -> None:
         """Write `image` and boot it. Raises BenchError."""
 
@@ -51,14 +67,30 @@ class Station(Protocol):
         """What was executed between writes to the sync pin since the last call. None: nothing counts on this board."""
 
 
-class EmulatedStation:
-    """An emulated board. It costs nothing to make another one, so a process keeps it until `give_up`."""
+@dataclass(frozen=True, kw_only=True)
+class Commands:
+    """How a lab's board is reset and its power cut, None where the lab has no way; `limit_s` for one such command,
+    `attempts` and `upload_s` for flashing it. In a command {port} stands for the port's present name.
+    """
 
-    def __init__(self, emulated: EmulatedBoard, board: Board) -> None:
+    reset: str | None = None
+    power_cycle: str | None = None
+    limit_s: float = 30.0
+    attempts: int = ATTEMPTS
+    upload_s: float = TIMEOUT_S
+
+
+class EmulatedStation:
+    """An emulated board. If `keep`, this process keeps it from the first claim on until `give_up`: it costs nothing to
+    make another one for another process.
+    """
+
+    def __init__(self, emulated: EmulatedBoard, board: Board, *, keep: bool = True) -> None:
         self.board = board
         self.name = emulated.folder.name
         self._emulated = emulated
         self._lease = Lease(emulated.folder / "lock", self.name)
+        self._keep = keep
         self._claimed = False
 
     @property
@@ -74,7 +106,14 @@ class EmulatedStation:
         return self._claimed
 
     def release(self) -> None:
-        pass
+        if not self._keep:
+            self.give_up()
+
+    def in_use(self) -> bool:
+        return self._lease.in_use()
+
+    def holder(self) -> Holder | None:
+        return self._lease.holder()
 
     def give_up(self) -> None:
         """Leave the board to other processes."""
@@ -102,16 +141,32 @@ class EmulatedStation:
 
 
 class SerialStation:
-    """A board on a serial port. It is locked by the port's real name, so that two links to one port are one board."""
+    """A board on a serial port, at `link`: an identity, which is looked for anew every time, or a device or URL.
 
-    def __init__(self, board: Board, port: str, directory: Path) -> None:
+    It is locked by what stands for the physical board, so that two links to one board are one board.
+    """
+
+    def __init__(
+        self,
+        board: Board,
+        link: str | Identity,
+        directory: Path,
+        *,
+        name: str | None = None,
+        commands: Commands | None = None,
+    ) -> None:
         self.board = board
-        self.name = f"{board.name} on {port}"
-        self.port = port
-        place = re.sub(r"[^A-Za-z0-9]+", "-", port if "://" in port else os.path.realpath(port)).strip("-")
+        self.name = name or f"{board.name} on {link}"
+        self._link = link
+        self._commands = commands or Commands()
+        place = _place(link)
         self._folder = directory / f"{board.name}-{place}"
         # Every user and checkout of this machine must meet at the same file.
         self._lease = Lease(Path(tempfile.gettempdir()) / f"tinynas-{place}.lock", self.name)
+
+    @property
+    def port(self) -> str:
+        return self._link if isinstance(self._link, str) else self._link.find()
 
     @property
     def epoch(self) -> int:
@@ -123,19 +178,89 @@ class SerialStation:
     def release(self) -> None:
         self._lease.release()
 
+    def in_use(self) -> bool:
+        return self._lease.in_use()
+
+    def holder(self) -> Holder | None:
+        return self._lease.holder()
+
     def flash(self, image: Image) -> None:
         self._folder.mkdir(parents=True, exist_ok=True)
-        upload(image, self.board, self.port, self._folder, lease=self._lease.descriptor)
+        upload(
+            image,
+            self.board,
+            self.port,
+            self._folder,
+            lease=self._lease.descriptor,
+            attempts=self._commands.attempts,
+            timeout_s=self._commands.upload_s,
+        )
 
     def reset(self) -> None:
-        with Client(self.port, baud=self.board.baud) as client:
-            client.reset()
+        if self._commands.reset is not None:
+            self._run(self._commands.reset)
+        else:
+            with Client(self.port, baud=self.board.baud) as client:
+                client.reset()
 
     def power_cycle(self) -> bool:
-        return False
+        if self._commands.power_cycle is None:
+            return False
+        self._run(self._commands.power_cycle)
+        self._await_port()
+        return True
 
     def power_off(self) -> None:
         pass
 
     def take_intervals(self) -> None:
         pass
+
+    def _await_port(self) -> None:
+        """Wait until a board that was without power has its port again."""
+        deadline = time.monotonic() + _RETURN_S
+        while True:
+            # It takes the system a moment to see that the board has gone.
+            time.sleep(_SETTLE_S)
+            try:
+                port = self.port
+            except BenchError:
+                if time.monotonic() > deadline:
+                    raise
+            else:
+                if "://" in port or Path(port).exists() or time.monotonic() > deadline:
+                    return
+
+    def _run(self, command: str) -> None:
+        # A board that has lost its port may need this command most.
+        port = self.port if "{port}" in command else ""
+        words = [word.replace("{port}", port) for word in shlex.split(command)]
+        limit_s = self._commands.limit_s
+        try:
+            done = subprocess.run(
+                words, stdin=subprocess.DEVNULL, capture_output=True, timeout=limit_s, check=False, text=True
+            )
+        except subprocess.TimeoutExpired as error:
+            raise BenchError(f"board {self.name}: {command!r} took longer than {limit_s:g} s") from error
+        except OSError as error:
+            raise BenchError(f"board {self.name}: {command!r} cannot be run: {error}") from error
+        if done.returncode:
+            said = (done.stderr or done.stdout).strip()[-_TAIL:]
+            raise BenchError(
+                f"board {self.name}: {command!r} ended with status {done.returncode}: {said or 'no words'}"
+            )
+
+
+def _place(link: str | Identity) -> str:
+    """A name for the physical board at `link`, for files."""
+    if isinstance(link, Identity):
+        return link.key
+    if "://" in link:
+        return _plain(link)
+    ports = usb_ports()
+    by_name = next((port for port in ports if os.path.realpath(port.device) == os.path.realpath(link)), None)
+    return _plain(os.path.realpath(link)) if by_name is None else identity_of(by_name, ports).key
+
+
+def _plain(text: str) -> str:
+    return re.sub(r"[^A-Za-z0-9]+", "-", text).strip("-")

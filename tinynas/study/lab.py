@@ -49,7 +49,13 @@ def open_lab(config: Config) -> Iterator[Lab]:
             Children(config.search.workers, memory_bytes=int(config.train.memory), prepare=work.configure)
         )
         bench = stack.enter_context(
-            open_bench(board, port=config.board.port, count=config.board.count, directory=paths.home() / "bench")
+            open_bench(
+                board,
+                port=config.board.port,
+                count=config.board.count,
+                directory=paths.home() / "bench",
+                file=config.board.bench,
+            )
         )
         yield Lab(
             config=config,

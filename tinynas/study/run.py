@@ -219,7 +219,7 @@ def _admissible(lab: Lab, genome: Genome) -> bool:
 @contextmanager
 def _threads(lab: Lab) -> Iterator[ThreadPoolExecutor]:
     """One thread per child and one per board: while all children train, the boards still have work."""
-    threads = ThreadPoolExecutor(lab.config.search.workers + lab.config.board.count, thread_name_prefix="candidate")
+    threads = ThreadPoolExecutor(lab.config.search.workers + lab.bench.size, thread_name_prefix="candidate")
     try:
         yield threads
     finally:

@@ -83,6 +83,7 @@ def measure_file(
     input_path: Path | None = None,
     *,
     port: str | None = None,
+    bench: Path | None = None,
     repeats: int = 3,
     keep_constant_channels: bool = False,
 ) -> dict[str, Any]:
@@ -104,8 +105,8 @@ def measure_file(
     with held_desk() as desk:
         image = build(board, program, desk)
     expected = reference(tflite, inputs)
-    with open_bench(board, port=port, count=1, directory=paths.home() / "bench") as bench:
-        measurement = flash_and_measure(bench, image, inputs, repeats=repeats)
+    with open_bench(board, port=port, directory=paths.home() / "bench", file=bench) as boards:
+        measurement = flash_and_measure(boards, image, inputs, repeats=repeats)
     require_equal(measurement.outputs, expected, board.name)
     return {
         "board": board.name,
