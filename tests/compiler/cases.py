@@ -28,7 +28,6 @@ _NO_LIBRARY = (
     "-nostdlib",
     "-Wl,--no-warn-rwx-segments",
     f"-T{MACHINES / 'riscv.ld'}",
-    "-lgcc",
 )
 _QUIET = ("-nographic", "-monitor", "none")
 
@@ -37,12 +36,13 @@ _QUIET = ("-nographic", "-monitor", "none")
 class Machine:
     """Where cases run.
 
-    compiler: command and flags; port: the C file beside cases.c; runner: starts the program; ram_bytes and
-    most_cases: what one program may hold, arena and constants counted as RAM.
+    compiler: command and flags; libraries: behind the sources; port: the C file beside cases.c; runner: starts the
+    program; ram_bytes and most_cases: what one program may hold, arena and constants counted as RAM.
     """
 
     compiler: tuple[str, ...]
     port: str
+    libraries: tuple[str, ...] = ()
     runner: tuple[str, ...] = ()
     ram_bytes: int = 1 << 30
     most_cases: int = 1 << 30
@@ -79,6 +79,7 @@ CORTEX_M0 = Machine(
 RISCV = Machine(
     compiler=("riscv64-unknown-elf-gcc", "-march=rv32imac", "-mabi=ilp32", "-O2", *_NO_LIBRARY),
     port="riscv.c",
+    libraries=("-lgcc",),
     runner=("qemu-system-riscv32", "-M", "virt", "-bios", "none", *_QUIET, "-semihosting", "-kernel"),
 )
 # Here `int` has 16 bits. Constants lie in its 16 KB of RAM.
@@ -108,18 +109,36 @@ class Case:
 
 
 def reference_outputs(tflite: bytes, inputs: np.ndarray) -> np.ndarray:
-    """What TensorFlow Lite Micro gives for int8 inputs (count, bytes): (count, bytes), several back to back."""
+    """What TensorFlow Lite Micro gives for inputs (count, bytes): (count, bytes), several back to back."""
     program = compile_network(tflite)
     interpreter = runtime.Interpreter.from_bytes(tflite, arena_size=1 << 21)
     ends = np.cumsum([tensor.bytes for tensor in program.inputs])[:-1]
     results = []
     for each in inputs:
         for number, part in enumerate(np.split(each, ends)):
-            interpreter.set_input(part.reshape(interpreter.get_input_details(number)["shape"]), number)
+            values = part.view(program.inputs[number].dtype)
+            interpreter.set_input(values.reshape(interpreter.get_input_details(number)["shape"]), number)
         interpreter.invoke()
         outputs = [np.array(interpreter.get_output(number)).reshape(-1) for number in range(len(program.outputs))]
-        results.append(np.concatenate(outputs))
+        results.append(np.concatenate([output.view(np.int8) for output in outputs]))
     return np.array(results, np.int8)
+
+
+def random_inputs(program: Program, samples: int) -> np.ndarray:
+    """int8 (samples + 2, bytes): the least and the greatest values, then random ones; several inputs back to back."""
+    rng = np.random.default_rng(sum(tensor.bytes for tensor in program.inputs))
+    parts = []
+    for tensor in program.inputs:
+        count, dtype = tensor.bytes // np.dtype(tensor.dtype).itemsize, np.dtype(tensor.dtype)
+        if dtype.kind == "f":
+            values = rng.normal(0, 50, (samples + 2, count)).astype(dtype)
+            values[0], values[1] = -1000, 1000
+        else:
+            limits = np.iinfo(dtype)
+            values = rng.integers(limits.min, limits.max + 1, (samples + 2, count)).astype(dtype)
+            values[0], values[1] = limits.min, limits.max
+        parts.append(values.view(np.int8))
+    return np.concatenate(parts, axis=1)
 
 
 def make_cases(
@@ -128,9 +147,7 @@ def make_cases(
     """One case for each model and target, but one only for targets that share their code. Names count from `first`."""
     cases: list[Case] = []
     for model in models:
-        size = sum(tensor.bytes for tensor in compile_network(model).inputs)
-        inputs = np.random.default_rng(size).integers(-128, 128, (samples + 2, size)).astype(np.int8)
-        inputs[0], inputs[1] = -128, 127
+        inputs = random_inputs(compile_network(model), samples)
         expected = reference_outputs(model, inputs)
         seen: list[Program] = []
         for target in targets:
@@ -172,6 +189,7 @@ def _run_group(machine: Machine, cases: Sequence[Case], first: int, folder: Path
     _write(cases, folder)
     sources = ["all.c", "vectors.S", str(MACHINES / "cases.c"), str(MACHINES / machine.port)]
     command = [*machine.compiler, *WARNINGS, f"-I{KERNELS}", f"-I{MACHINES}", "-I.", "-o", "cases.elf", *sources]
+    command += machine.libraries
     subprocess.run(command, cwd=folder, check=True)
     runner = [*machine.runner, str(folder / "cases.elf")]
     # QEMU writes what comes through semihosting to its stderr.
@@ -192,8 +210,11 @@ def _explain(cases: Sequence[Case], first: int, number: str, sample: str) -> str
 
 
 def _as_one_block(program: Program, name: str) -> tuple[str, tuple[str, ...]]:
-    """C that gathers several inputs and outputs, and the functions that a case names."""
-    if len(program.inputs) == len(program.outputs) == 1:
+    """C that gathers several inputs and outputs, or such of other types, and the functions that a case names."""
+    if (
+        len(program.inputs) == len(program.outputs) == 1
+        and program.inputs[0].dtype == program.outputs[0].dtype == "int8"
+    ):
         return "", tuple(f"tn_{name}_{what}" for what in ("input", "output", "invoke"))
     texts, copies = [], {}
     for what, tensors in (("input", program.inputs), ("output", program.outputs)):

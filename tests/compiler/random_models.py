@@ -73,8 +73,10 @@ def weights_and_bias(
 
 
 @st.composite
-def weights_of_any_kind(draw: Any, shape: tuple[int, ...], axis: int, input_scale: float) -> list[Tensor]:
-    """int8 weights with one scale or one per index of `axis`, and perhaps an int32 bias.
+def weights_of_any_kind(
+    draw: Any, shape: tuple[int, ...], axis: int, input_scale: float, bias_dtype: str = "int32"
+) -> list[Tensor]:
+    """int8 weights with one scale or one per index of `axis`, and perhaps a bias.
 
     Trained networks have zeros, dead channels, and channels whose scale is next to nothing; sums near the end of their
     range are where kernels that count on less must fall back to others.
@@ -92,18 +94,28 @@ def weights_of_any_kind(draw: Any, shape: tuple[int, ...], axis: int, input_scal
     if least < most:
         # Counted from 0, or from the end of int32.
         bias = rng.integers(least, most, count) % (1 << 31) * rng.choice([-1, 1], count)
-        tensors.append(Tensor([count], np.float32(input_scale) * spread, 0, dtype="int32", data=bias))
+        tensors.append(Tensor([count], np.float32(input_scale) * spread, 0, dtype=bias_dtype, data=bias))
     return tensors
 
 
 @st.composite
-def convolutions(draw: Any) -> bytes:
+def ends_of_a_sum(draw: Any, wide: bool) -> tuple[Tensor, Tensor, str]:
+    """Input and output of a convolution or dense layer, int8 or int16, but for their shapes; its bias' type."""
+    if wide:
+        # Factors of 2^7 and more are refused.
+        output_scale = draw(st.one_of(st.floats(0.05, 4), st.floats(-3, 20).map(lambda bits: 2.0**bits))) / 256
+        return Tensor([], draw(scales) / 256, 0, "int16"), Tensor([], output_scale, 0, "int16"), "int64"
+    return Tensor([], draw(scales), draw(zero_points)), Tensor([], draw(output_scales), draw(zero_points)), "int32"
+
+
+@st.composite
+def convolutions(draw: Any, wide: bool = False) -> bytes:
     window, inputs, outputs = draw(windows()), draw(channels), draw(channels)
-    scale = draw(scales)
+    source, output, bias = draw(ends_of_a_sum(wide))
     shape = (outputs, window["kernel_h"], window["kernel_w"], inputs)
-    constants = draw(weights_of_any_kind(shape, 0, scale))
-    source = Tensor([1, window["in_h"], window["in_w"], inputs], scale, draw(zero_points))
-    output = Tensor([1, window["out_h"], window["out_w"], outputs], draw(output_scales), draw(zero_points))
+    constants = draw(weights_of_any_kind(shape, 0, source.scale, bias))
+    source.shape = [1, window["in_h"], window["in_w"], inputs]
+    output.shape = [1, window["out_h"], window["out_w"], outputs]
     options = convolution_options(window, draw(activations))
     operation = Operation("CONV_2D", range(len(constants) + 1), [len(constants) + 1], "Conv2D", options)
     return write_model([source, *constants, output], [operation])
@@ -125,12 +137,11 @@ def depthwise_convolutions(draw: Any) -> bytes:
 
 
 @st.composite
-def fully_connected(draw: Any) -> bytes:
+def fully_connected(draw: Any, wide: bool = False) -> bytes:
     rows, depth, outputs = draw(st.sampled_from([1, 1, 3])), draw(st.integers(1, 40)), draw(st.integers(1, 13))
-    scale = draw(scales)
-    constants = draw(weights_of_any_kind((outputs, depth), 0, scale))
-    source = Tensor([rows, depth], scale, draw(zero_points))
-    output = Tensor([rows, outputs], draw(output_scales), draw(zero_points))
+    source, output, bias = draw(ends_of_a_sum(wide))
+    constants = draw(weights_of_any_kind((outputs, depth), 0, source.scale, bias))
+    source.shape, output.shape = [rows, depth], [rows, outputs]
     options = {"fusedActivationFunction": draw(activations)}
     operation = Operation("FULLY_CONNECTED", range(len(constants) + 1), [len(constants) + 1], "FullyConnected", options)
     return write_model([source, *constants, output], [operation])
@@ -249,6 +260,25 @@ def tables(draw: Any, name: str) -> bytes:
     options = {"alpha": draw(st.floats(0.0, 2.0, width=32))} if name == "LEAKY_RELU" else {}
     kind = {"LEAKY_RELU": "LeakyRelu", "HARD_SWISH": "HardSwish"}.get(name, "")
     return write_model([source, output], [Operation(name, [0], [1], kind, options)])
+
+
+@st.composite
+def retyped(draw: Any, name: str) -> bytes:
+    """QUANTIZE or DEQUANTIZE from one type to another."""
+    dtypes = st.sampled_from(
+        [
+            *(("float32", "int8"), ("float32", "int16"), ("int8", "int16"), ("int8", "uint8")),
+            *(("int16", "int8"), ("int16", "int16"), ("uint8", "int8")),
+        ]
+    )
+    if name == "DEQUANTIZE":
+        dtypes = st.sampled_from([(dtype, "float32") for dtype in ("int8", "uint8", "int16")])
+    shape, ends = [1, draw(sides), draw(channels)], []
+    for dtype in draw(dtypes):
+        real = dtype == "float32"
+        zero_point = {"int8": draw(zero_points), "uint8": draw(st.integers(0, 255))}.get(dtype, 0)
+        ends.append(Tensor(shape, None if real else draw(wide_scales), zero_point, dtype))
+    return write_model(ends, [Operation(name, [0], [1])])
 
 
 @st.composite
@@ -479,12 +509,13 @@ MODELS: dict[str, st.SearchStrategy[bytes]] = {
     "AVERAGE_POOL_2D": pools("AVERAGE_POOL_2D"),
     "BATCH_MATMUL": matrix_products(),
     "CONCATENATION": concatenations(),
-    "CONV_2D": convolutions(),
+    "CONV_2D": st.one_of(convolutions(), convolutions(), convolutions(), convolutions(wide=True)),
     "DEPTHWISE_CONV_2D": depthwise_convolutions(),
     "DEPTH_TO_SPACE": blocks("DEPTH_TO_SPACE"),
+    "DEQUANTIZE": retyped("DEQUANTIZE"),
     "ELU": tables("ELU"),
     "EXPAND_DIMS": reshapes("EXPAND_DIMS"),
-    "FULLY_CONNECTED": fully_connected(),
+    "FULLY_CONNECTED": st.one_of(fully_connected(), fully_connected(), fully_connected(wide=True)),
     "HARD_SWISH": tables("HARD_SWISH"),
     "LEAKY_RELU": tables("LEAKY_RELU"),
     "LOGISTIC": tables("LOGISTIC"),
@@ -499,7 +530,7 @@ MODELS: dict[str, st.SearchStrategy[bytes]] = {
     "PAD": pads("PAD"),
     "PADV2": pads("PADV2"),
     "PRELU": slopes(),
-    "QUANTIZE": tables("QUANTIZE"),
+    "QUANTIZE": st.one_of(tables("QUANTIZE"), retyped("QUANTIZE")),
     "REDUCE_MAX": reductions("REDUCE_MAX"),
     "RELU": tables("RELU"),
     "RELU6": tables("RELU6"),

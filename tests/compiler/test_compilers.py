@@ -38,6 +38,8 @@ ROUTINES = re.compile(
     r"__aeabi_(u?idiv(mod)?|u?ldivmod|lmul|lls[lr]|lasr|u?lcmp)"
     r"|__(add|sub|mul|u?mulsi|u?div|u?mod|u?divmod|ashl|ashr|lshr|u?cmp)[hsd]i[234](_s8)?"
     r"|__(u|us)?mul[ous]?hisi3|__do_(copy_data|clear_bss)"
+    r"|__aeabi_(f(add|sub|mul|div|cmp(eq|lt|le|ge|gt|un))|i2f|f2iz)"
+    r"|__((add|sub|mul|div)sf3|(eq|ne|lt|le|ge|gt|cmp|unord)sf2|fixsfsi|floatsisf)"
 )
 
 

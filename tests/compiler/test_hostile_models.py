@@ -95,7 +95,12 @@ def relu(source: dict[str, Any] | None = None, output: dict[str, Any] | None = N
 @pytest.mark.parametrize(
     ("tflite", "error", "message"),
     [
-        (relu({"dtype": "float32"}), UnsupportedError, "model's input: tensor 'x' is FLOAT32, supported is INT8"),
+        (relu({"dtype": "int64"}), UnsupportedError, "model's input: tensor 'x' is INT64, supported is INT8 or UINT8"),
+        (
+            relu({"dtype": "float32"}),
+            UnsupportedError,
+            r"operator 0 \(RELU\): tensor 'x' is FLOAT32, supported is INT8",
+        ),
         (relu({"dtype": "uint8"}), UnsupportedError, "is UINT8, supported is INT8"),
         (relu({"dtype": "int16"}), UnsupportedError, "is INT16, supported is INT8"),
         (relu(output={"dtype": "int16"}), UnsupportedError, r"operator 0 \(RELU\): tensor .* is INT16"),

@@ -66,7 +66,7 @@ def every_other(tensor: bytes) -> bytes:
 
 def program() -> Program:
     def tensor(name: str, size: int) -> TensorInfo:
-        return TensorInfo(name=name, shape=(1, size), scale=1.0, zero_point=0, bytes=size)
+        return TensorInfo(name=name, shape=(1, size), dtype="int8", scale=1.0, zero_point=0, bytes=size)
 
     sha256 = ", ".join(str(byte) for byte in bytes.fromhex(SHA256))
     return Program(

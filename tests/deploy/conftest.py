@@ -38,7 +38,7 @@ def write_network():
     """A network with `constants` bytes in flash, `arena` and `static` bytes in SRAM; `seed` tells one from another."""
 
     def write(seed: int = 1, *, constants: int = 64, arena: int = 32, static: int = 16, code: str = "") -> Program:
-        tensor = TensorInfo(name="x", shape=(1, 4), scale=1.0, zero_point=0, bytes=4)
+        tensor = TensorInfo(name="x", shape=(1, 4), dtype="int8", scale=1.0, zero_point=0, bytes=4)
         sha256 = bytes([seed]) * 32
         header = f"""
 #include <stdint.h>

@@ -67,7 +67,7 @@ def task(*, rounds: int = 0, depth: int = 0, fault: bool = False) -> bytes:
 
 
 def program() -> Program:
-    tensor = TensorInfo(name="task", shape=(1, INPUT_BYTES), scale=1.0, zero_point=0, bytes=INPUT_BYTES)
+    tensor = TensorInfo(name="task", shape=(1, INPUT_BYTES), dtype="int8", scale=1.0, zero_point=0, bytes=INPUT_BYTES)
     return Program(
         files={"network.h": HEADER.encode(), "network.c": SOURCE.encode()},
         sha256="01" + "00" * 31,

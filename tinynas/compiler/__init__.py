@@ -11,7 +11,7 @@ from typing import Literal
 from tinynas.compiler.emit import emit
 from tinynas.compiler.graph import Graph, check_types, read_graph
 from tinynas.compiler.memory import Plan, plan_memory
-from tinynas.compiler.ops import SUPPORTED, lower
+from tinynas.compiler.ops import SUPPORTED, TYPES, lower
 from tinynas.compiler.passes import drop_constant_channels, fold_additions, fold_padding, fold_static_shapes
 from tinynas.compiler.program import ArenaBlock, LayerInfo, Program, TensorInfo
 from tinynas.compiler.step import Step
@@ -48,7 +48,7 @@ def compile_network(
     if not re.fullmatch(r"[a-z][a-z0-9_]{0,40}", name):
         raise ConfigError(f"{name!r} cannot name a network: use lower-case letters, digits and _, 41 at most")
     graph = fold_static_shapes(read_graph(tflite))
-    check_types(graph)
+    check_types(graph, TYPES)
     if not keep_constant_channels:
         graph = drop_constant_channels(graph)
     graph = fold_padding(graph)

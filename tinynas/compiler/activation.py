@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from tinynas.compiler.fixed_point import quantized
-from tinynas.compiler.graph import Operator
+from tinynas.compiler.graph import LIMITS, Operator
 
 _NAMES = ("NONE", "RELU", "RELU_N1_TO_1", "RELU6", "TANH", "SIGN_BIT")
 _REAL_RANGES: dict[str, tuple[float | None, float | None]] = {
@@ -16,7 +16,7 @@ _REAL_RANGES: dict[str, tuple[float | None, float | None]] = {
 
 @dataclass(frozen=True, kw_only=True)
 class Range:
-    """Clamped to low..high, int8 values; `name` as in the schema."""
+    """Clamped to low..high, values of the output's type; `name` as in the schema."""
 
     name: str
     low: int
@@ -40,8 +40,9 @@ def fused_range(operator: Operator, slot: int) -> Range:
         operator.refuse(f"fused activation {name}; supported are {', '.join(_REAL_RANGES)}")
     low, high = _REAL_RANGES[name]
     scale, zero_point = operator.output.scale, operator.output.zero_point
-    lowest = -128 if low is None else max(-128, quantized(low, scale, zero_point))
-    highest = 127 if high is None else min(127, quantized(high, scale, zero_point))
+    least, greatest = LIMITS[operator.output.dtype]
+    lowest = least if low is None else max(least, quantized(low, scale, zero_point))
+    highest = greatest if high is None else min(greatest, quantized(high, scale, zero_point))
     if lowest > highest:
         operator.refuse(f"fused activation {name} leaves no value at scale {scale:g}, zero point {zero_point}")
     return Range(name=name, low=lowest, high=highest)

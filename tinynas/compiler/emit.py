@@ -6,8 +6,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, TypeVar
 
-import numpy as np
-
 from tinynas.compiler.graph import Graph, Tensor
 from tinynas.compiler.memory import Plan
 from tinynas.compiler.program import ArenaBlock, LayerInfo, Program, TensorInfo
@@ -24,6 +22,14 @@ _SECTIONS = """
 #define TN_SECTION(name)
 #endif
 """
+
+_C_TYPES = {
+    "int8": "int8_t",
+    "uint8": "uint8_t",
+    "int16": "int16_t",
+    "int32": "int32_t",
+    "float32": "float",
+}
 
 
 def emit(
@@ -93,7 +99,7 @@ def _describe(step: Step) -> LayerInfo:
         output_shape=operator.output.shape,
         macs=step.macs,
         constants_bytes=sum(_padded(constant) for constant in step.constants),
-        output_bytes=operator.output.elements,
+        output_bytes=operator.output.bytes,
         comment="; ".join([f"{sources} -> {_shape(operator.output.shape)}", step.detail, *operator.remarks]),
     )
 
@@ -115,12 +121,14 @@ def _describe_arena(graph: Graph, steps: Sequence[Step], plan: Plan) -> tuple[Ar
 
 
 def _tensor_info(tensor: Tensor) -> TensorInfo:
+    real = tensor.dtype == "FLOAT32"
     return TensorInfo(
         name=_plain(tensor.name),
         shape=tensor.shape,
-        scale=tensor.scale,
-        zero_point=tensor.zero_point,
-        bytes=tensor.elements,
+        dtype=tensor.dtype.lower(),
+        scale=1.0 if real else tensor.scale,
+        zero_point=0 if real else tensor.zero_point,
+        bytes=tensor.bytes,
     )
 
 
@@ -179,8 +187,11 @@ def _write_header(program: Program, name: str) -> str:
         for what, tensor in [*_ends("input", program.inputs), *_ends("output", program.outputs)]
     ]
     functions = [
-        *(f"int8_t *tn_{name}_{what}(void);\n" for what, _ in _ends("input", program.inputs)),
-        *(f"const int8_t *tn_{name}_{what}(void);\n" for what, _ in _ends("output", program.outputs)),
+        *(f"{_C_TYPES[each.dtype]} *tn_{name}_{what}(void);\n" for what, each in _ends("input", program.inputs)),
+        *(
+            f"const {_C_TYPES[each.dtype]} *tn_{name}_{what}(void);\n"
+            for what, each in _ends("output", program.outputs)
+        ),
     ]
     return f"""{_write_summary(program, name)}
 #ifndef {guard}_H
@@ -239,10 +250,16 @@ def _ends(what: str, tensors: Sequence[_End]) -> list[tuple[str, _End]]:
 
 def _write_ends(title: str, tensors: Sequence[TensorInfo]) -> str:
     return "".join(
-        f" * {what:<8} {tensor.name}: {_shape(tensor.shape)};"
-        f" value = {tensor.scale:.9g} * (int8 - {tensor.zero_point})\n"
+        f" * {what:<8} {tensor.name}: {_shape(tensor.shape)}; {_meaning(tensor)}\n"
         for what, tensor in _ends(title, tensors)
     )
+
+
+def _meaning(tensor: TensorInfo) -> str:
+    """What a value stands for."""
+    if tensor.dtype == "float32":
+        return "float"
+    return f"value = {tensor.scale:.9g} * ({tensor.dtype} - {tensor.zero_point})"
 
 
 def _write_usage(program: Program, name: str) -> str:
@@ -253,7 +270,10 @@ def _write_usage(program: Program, name: str) -> str:
             for what, _ in inputs
         ),
         f"tn_{name}_invoke();",
-        *(f"const int8_t *{what.replace('output', 'scores')} = tn_{name}_{what}();" for what, _ in outputs),
+        *(
+            f"const {_C_TYPES[each.dtype]} *{what.replace('output', 'scores')} = tn_{name}_{what}();"
+            for what, each in outputs
+        ),
     ]
     return "".join(f" *     {line}\n" for line in lines)
 
@@ -290,7 +310,7 @@ def _define(symbol: str, constant: Constant) -> str:
 
 
 def _c_type(constant: Constant) -> str:
-    return "int8_t" if constant.values.dtype == np.int8 else "int32_t"
+    return _C_TYPES[constant.values.dtype.name]
 
 
 def _wrapped(items: list[str]) -> str:
@@ -322,7 +342,9 @@ def _write_layer(step: Step, layer: LayerInfo, arguments: _Arguments) -> str:
 
 
 def _write_call(call: Call, arguments: _Arguments) -> str:
-    fields = _wrapped([f".{name} = {value}" for name, value in call.parameters.items()])
+    # Hexadecimal digits give a float32 value exactly.
+    reals = {name: f"{value.hex()}F" for name, value in call.reals.items()}
+    fields = _wrapped([f".{name} = {value}" for name, value in {**call.parameters, **reals}.items()])
     listed = ", ".join(["&layer", *(arguments.write(argument) for argument in call.arguments)])
     line = textwrap.fill(f"{call.kernel}({listed});", _WIDTH, initial_indent="    ", subsequent_indent="        ")
     return f"    static const struct {call.record} layer = {{\n{textwrap.indent(fields, '    ')}\n    }};\n\n{line}\n"
@@ -334,15 +356,22 @@ def _write_step(step: Step, name: str) -> str:
     return f"    {call}\n    TN_MARK();\n"
 
 
+def _place(tensor: Tensor, plan: Plan, name: str) -> str:
+    """The arena's address of an input or output, which every type's alignment divides."""
+    place = f"tn_{name}_arena + {plan.offsets[tensor.index]}"
+    return place if tensor.dtype == "INT8" else f"(void *)({place})"
+
+
 def _write_functions(graph: Graph, steps: Sequence[Step], plan: Plan, name: str) -> str:
     calls = "".join(_write_step(step, name) for step in steps)
     places = [
-        *(("", each) for each in _ends("input", graph.inputs)),
-        *(("const ", each) for each in _ends("output", graph.outputs)),
+        *(("", *each) for each in _ends("input", graph.inputs)),
+        *(("const ", *each) for each in _ends("output", graph.outputs)),
     ]
     functions = "".join(
-        f"{kind}int8_t *tn_{name}_{what}(void)\n{{\n    return tn_{name}_arena + {plan.offsets[tensor.index]};\n}}\n\n"
-        for kind, (what, tensor) in places
+        f"{kind}{_C_TYPES[tensor.dtype.lower()]} *tn_{name}_{what}(void)\n"
+        f"{{\n    return {_place(tensor, plan, name)};\n}}\n\n"
+        for kind, what, tensor in places
     )
     return f"""{functions}void tn_{name}_invoke(void)
 {{

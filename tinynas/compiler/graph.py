@@ -5,6 +5,7 @@ Field numbers are those of tensorflow/compiler/mlir/lite/schema/schema.fbs, vers
 
 import hashlib
 import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, NoReturn
 
@@ -26,8 +27,12 @@ _MOST_ELEMENTS = 1 << 26
 # Their outputs are parts of their input.
 _IN_PARTS = ("SPLIT", "SPLIT_V", "UNPACK")
 
-_NUMPY_TYPES = {"INT8": "<i1", "INT32": "<i4"}
-_FULL_INTEGER = "convert with full-integer quantisation, int8 input and output"
+# Of constants whose values the compiler looks at.
+_NUMPY_TYPES = {"INT8": "<i1", "INT32": "<i4", "INT64": "<i8"}
+# Of activations: each type's size [B] and values.
+ITEM_BYTES = {"INT8": 1, "UINT8": 1, "INT16": 2, "FLOAT32": 4}
+LIMITS = {"INT8": (-128, 127), "UINT8": (0, 255), "INT16": (-(1 << 15), (1 << 15) - 1)}
+_FULL_INTEGER = "convert with full-integer quantisation"
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -50,6 +55,11 @@ class Tensor:
     @property
     def elements(self) -> int:
         return math.prod(self.shape)
+
+    @property
+    def bytes(self) -> int:
+        """An activation's size."""
+        return self.elements * ITEM_BYTES[self.dtype]
 
     @property
     def scale(self) -> float:
@@ -119,7 +129,7 @@ class Operator:
             self.malformed(f"{len(self.outputs)} outputs, needs 1")
 
     def activation(self, position: int = 0) -> Tensor:
-        """The input at `position`, an int8 activation.
+        """The input at `position`, an activation.
 
         Raises:
             MalformedModelError: it is omitted.
@@ -336,28 +346,36 @@ def _ends(indices: npt.NDArray[Any], tensors: list[Tensor], what: str) -> tuple[
     return found
 
 
-def check_types(graph: Graph) -> None:
-    """Every activation is int8 with one scale. Constants are checked by the operators that use them.
+def check_types(graph: Graph, supported: Mapping[str, Sequence[str]]) -> None:
+    """Every activation has a type that its operators take, and one scale where it is no float32.
+
+    supported: types of activations by operator; INT8 is what any other operator takes. Constants are checked by the
+    operators that use them.
 
     Raises:
-        MalformedModelError: a zero point that int8 does not hold.
+        MalformedModelError: a zero point that the type does not hold.
         UnsupportedError: another type, or no scale or several.
     """
     for tensor in graph.inputs:
-        _check_activation(tensor, "the model's input")
+        _check_activation(tensor, "the model's input", tuple(ITEM_BYTES))
     for operator in graph.operators:
         for tensor in (*operator.activations, *operator.outputs):
-            _check_activation(tensor, operator.label)
+            _check_activation(tensor, operator.label, supported.get(operator.name, ("INT8",)))
 
 
-def _check_activation(tensor: Tensor, where: str) -> None:
+def _check_activation(tensor: Tensor, where: str, supported: Sequence[str]) -> None:
     what = f"{where}: tensor {tensor.name!r}"
-    if tensor.dtype != "INT8":
-        raise UnsupportedError(f"{what} is {tensor.dtype}, supported is INT8: {_FULL_INTEGER}")
+    if tensor.dtype not in supported:
+        raise UnsupportedError(f"{what} is {tensor.dtype}, supported is {' or '.join(supported)}: {_FULL_INTEGER}")
+    if tensor.dtype == "FLOAT32":
+        return
     if len(tensor.scales) != 1:
         raise UnsupportedError(f"{what} has {len(tensor.scales)} scales, an activation needs one: {_FULL_INTEGER}")
-    if not -128 <= tensor.zero_point <= 127:
-        raise MalformedModelError(f"{what} has zero point {tensor.zero_point}, int8 holds -128 to 127")
+    low, high = LIMITS[tensor.dtype]
+    if not low <= tensor.zero_point <= high:
+        raise MalformedModelError(
+            f"{what} has zero point {tensor.zero_point}, {tensor.dtype.lower()} holds {low:,} to {high:,}"
+        )
 
 
 def _check_order(graph: Graph) -> None:

@@ -138,7 +138,7 @@ def _alias(graph: Graph, steps: Sequence[Step]) -> list[_Block]:
     blocks: list[_Block] = []
 
     def write(tensor: Tensor, step: int) -> None:
-        block = _Block(size=_aligned(tensor.elements), first=step, last=step, tensors=[tensor.index])
+        block = _Block(size=_aligned(tensor.bytes), first=step, last=step, tensors=[tensor.index])
         of_tensor[tensor.index] = block
         blocks.append(block)
 

@@ -5,10 +5,14 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, kw_only=True)
 class TensorInfo:
-    """One of the network's inputs or outputs: real = scale * (value - zero_point), int8, `bytes` values."""
+    """One of the network's inputs or outputs: real = scale * (value - zero_point).
+
+    dtype: int8, uint8, int16 or float32, whose scale is 1 and whose zero point is 0; bytes: of all values.
+    """
 
     name: str
     shape: tuple[int, ...]
+    dtype: str
     scale: float
     zero_point: int
     bytes: int

@@ -1,5 +1,6 @@
 """What one operator becomes: calls of kernels, with their constants and their claims on the arena."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -28,7 +29,8 @@ Argument = Tensor | Constant | Scratch | int
 
 @dataclass(frozen=True, kw_only=True)
 class Call:
-    """`kernel(&parameters, arguments...)`. `parameters` are the fields of `struct <record>` in `<record>.h`.
+    """`kernel(&parameters, arguments...)`. `parameters` are the fields of `struct <record>` in `<record>.h`, `reals`
+    those that are float32 values.
 
     An argument is an activation in the arena, a constant, scratch memory, or a literal that selects a variant.
     """
@@ -37,6 +39,7 @@ class Call:
     record: str
     parameters: dict[str, int]
     arguments: tuple[Argument, ...]
+    reals: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from tinynas.compiler.graph import Operator
+from tinynas.compiler.graph import ITEM_BYTES, Operator
 from tinynas.compiler.ops import (
     add,
     batch_matmul,
@@ -19,6 +19,7 @@ from tinynas.compiler.ops import (
     pad,
     pool_2d,
     prelu,
+    quantize,
     reduce,
     reshape,
     resize_bilinear,
@@ -36,6 +37,7 @@ _LOWER: dict[str, Callable[[Operator], Step]] = {
     "AVERAGE_POOL_2D": pool_2d.lower,
     "BATCH_MATMUL": batch_matmul.lower,
     "CONCATENATION": concatenation.lower,
+    "DEQUANTIZE": quantize.lower_dequantize,
     "EXPAND_DIMS": reshape.lower,
     "LOG_SOFTMAX": log_softmax.lower,
     "MAX_POOL_2D": pool_2d.lower,
@@ -45,6 +47,7 @@ _LOWER: dict[str, Callable[[Operator], Step]] = {
     "MIRROR_PAD": mirror_pad.lower,
     "MUL": mul.lower,
     "PRELU": prelu.lower,
+    "QUANTIZE": quantize.lower,
     "REDUCE_MAX": reduce.lower,
     "SUB": add.lower,
     "TRANSPOSE_CONV": transpose_conv.lower,
@@ -64,6 +67,15 @@ _LOWER_FOR_TARGET: dict[str, Callable[[Operator, Target], Step]] = {
     "CONV_2D": conv_2d.lower,
     "DEPTHWISE_CONV_2D": depthwise_conv_2d.lower,
     "FULLY_CONNECTED": fully_connected.lower,
+}
+
+_ANY = tuple(ITEM_BYTES)
+
+# The types of activations that these take; all others take INT8.
+TYPES: dict[str, tuple[str, ...]] = {
+    **dict.fromkeys(("DEQUANTIZE", "EXPAND_DIMS", "QUANTIZE", "RESHAPE", "SQUEEZE"), _ANY),
+    "CONV_2D": ("INT8", "INT16"),
+    "FULLY_CONNECTED": ("INT8", "INT16"),
 }
 
 SUPPORTED = tuple(sorted({**_LOWER, **_LOWER_FOR_TARGET}))

@@ -17,6 +17,7 @@ from tinynas.compiler.layout import (
     read_weights,
     rescale_parameters,
 )
+from tinynas.compiler.ops.conv_16 import convolution_16
 from tinynas.compiler.packing import Sums, pair_constants, pair_form, pair_parameters, vector_constants
 from tinynas.compiler.step import Call, Scratch, Step, Trail
 from tinynas.compiler.target import Target
@@ -24,7 +25,8 @@ from tinynas.compiler.window import Window, read_window, trailing_lag
 
 
 def lower(operator: Operator, target: Target) -> Step:
-    """Any stride, dilation and padding; weights (out, height, width, in), int8, one scale or one per output channel.
+    """Any stride, dilation and padding; weights (out, height, width, in), int8, one scale or one per output channel;
+    int8 or int16 values.
 
     Raises:
         MalformedModelError: shapes or options that contradict each other.
@@ -34,6 +36,9 @@ def lower(operator: Operator, target: Target) -> Step:
     weights, values = read_weights(operator, axis=0)
     window = convolution_window(operator, values.shape)
     rows = values.reshape(len(values), -1)
+    if operator.activation().dtype == "INT16":
+        multipliers = channel_multipliers(operator, weights)
+        return convolution_16(operator, window, rows, multipliers, fused_range(operator, 3))
     return convolution(operator, window, rows, weights, target, activation_slot=3)
 
 

@@ -47,10 +47,6 @@ def _clamped(values: Iterable[int], low: int = -128) -> list[int]:
     return [min(max(value, low), 127) for value in values]
 
 
-def _requantize(operator: Operator) -> list[int]:
-    return _rescaled(operator, -128)
-
-
 def _relu(operator: Operator) -> list[int]:
     return _rescaled(operator, max(-128, operator.output.zero_point))
 
@@ -179,7 +175,6 @@ _FUNCTIONS: dict[str, Callable[[Operator], list[int]]] = {
     "HARD_SWISH": _hard_swish,
     "LEAKY_RELU": _leaky_relu,
     "LOGISTIC": _logistic,
-    "QUANTIZE": _requantize,
     "RELU": _relu,
     "RELU6": _relu6,
     "TANH": _tanh,

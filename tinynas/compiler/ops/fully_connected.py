@@ -17,6 +17,7 @@ from tinynas.compiler.layout import (
     rescale_parameters,
 )
 from tinynas.compiler.ops.conv_2d import pair_fully_connected, paired
+from tinynas.compiler.ops.conv_16 import convolution_16
 from tinynas.compiler.packing import Sums
 from tinynas.compiler.step import Call, Step
 from tinynas.compiler.target import Target
@@ -24,7 +25,8 @@ from tinynas.compiler.window import pointwise
 
 
 def lower(operator: Operator, target: Target) -> Step:
-    """Weights (out, in), int8, one scale or one per output; an input of any shape whose size is a multiple of `in`.
+    """Weights (out, in), int8, one scale or one per output; an input of any shape whose size is a multiple of `in`;
+    int8 or int16 values.
 
     Raises:
         MalformedModelError: shapes that contradict each other.
@@ -43,6 +45,8 @@ def lower(operator: Operator, target: Target) -> Step:
         operator.malformed(f"{list(source.shape)} x {list(values.shape)} -> {list(operator.output.shape)}")
     limits = fused_range(operator, 0)
     multipliers = output_multipliers(operator, weights)
+    if source.dtype == "INT16":
+        return convolution_16(operator, pointwise(rows, depth), values, multipliers, limits)
     matmul = {
         "depth": depth,
         "channels": channels,
