@@ -4,9 +4,9 @@ import json
 from collections.abc import Sequence
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from tinynas.errors import ConfigError
 from tinynas.paths import BOARDS
@@ -46,11 +46,24 @@ class FlashTiming(_Record):
 
 
 class Power(_Record):
-    """Current drawn while the CPU runs at `clock_hz`, with the datasheet that says so."""
+    """Current drawn while the CPU runs at `clock_hz`, with the datasheet that says so.
+
+    load_pj, store_pj: energy of a word read from or written to memory, beyond that, with their own source.
+    """
 
     run_ma: float = Field(gt=0)
     supply_v: float = Field(gt=0)
     source: str
+    load_pj: float | None = Field(default=None, gt=0)
+    store_pj: float | None = Field(default=None, gt=0)
+    access_source: str | None = None
+
+    @model_validator(mode="after")
+    def _accesses_are_whole(self) -> Self:
+        given = [each is not None for each in (self.load_pj, self.store_pj, self.access_source)]
+        if any(given) and not all(given):
+            raise ValueError("load_pj, store_pj and access_source go together")
+        return self
 
     @property
     def run_mw(self) -> float:

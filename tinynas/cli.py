@@ -239,6 +239,9 @@ def measure(
     ] = None,
     port: PortOption = None,
     bench: BenchOption = None,
+    meter: Annotated[
+        str | None, typer.Option(help="Instrument for energy_uj: emulated, or a TOML file with a [meter].")
+    ] = None,
     repeats: Annotated[int, typer.Option(min=1, max=1000, help="Timed inferences for each input.")] = 3,
     keep_constant_channels: KeepOption = False,
     as_json: JsonOption = False,
@@ -247,7 +250,14 @@ def measure(
     from tinynas.study.single import measure_file
 
     found = measure_file(
-        model, board, input_, port=port, bench=bench, repeats=repeats, keep_constant_channels=keep_constant_channels
+        model,
+        board,
+        input_,
+        port=port,
+        bench=bench,
+        meter=meter,
+        repeats=repeats,
+        keep_constant_channels=keep_constant_channels,
     )
     if not as_json:
         found["outputs"] = f"{len(found['outputs'])} equal to tflite-micro's, byte for byte (--json prints them)"

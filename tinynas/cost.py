@@ -54,7 +54,9 @@ class Cost:
     instructions: executed instructions per inference, where an emulator counts them; cycles: what they take by the
     CPU's manual with memory that never makes it wait; wait_cycles: what the board's flash adds, so that latency_us is
     the sum of both over the clock.
-    energy_uj: energy per inference [uJ]; energy_basis cites the figure it is computed from.
+    energy_uj: energy per inference [uJ]; energy_basis cites the figure it is computed from, or says which instrument
+    saw how many inferences. Only an instrument gives energy_iqr_uj, the interquartile range over its runs [uJ],
+    idle_mw, what the board draws at rest [mW] and energy_uj includes, and supply_v, the voltage that it saw [V].
     """
 
     latency_us: float | None = None
@@ -71,6 +73,9 @@ class Cost:
     energy_uj: float | None = None
     energy_source: Source | None = None
     energy_basis: str | None = None
+    energy_iqr_uj: float | None = None
+    idle_mw: float | None = None
+    supply_v: float | None = None
     validity: Validity | None = None
 
     def figure(self, name: str) -> float | None:

@@ -13,7 +13,8 @@
     │   ├── LinkError                timeout, garbage, disconnection
     │   ├── FlashError               the upload failed
     │   ├── WrongBoardError          the board is not the one that it should be
-    │   └── LeaseLostError           another process was given the board meanwhile
+    │   ├── LeaseLostError           another process was given the board meanwhile
+    │   └── MeterError               an instrument: missing, overdriven, miswired; no board pays for it
     ├── InfrastructureError      toolchain, disk, store: stop, nothing is lost            exit 4
     │   ├── ToolchainError           a compiler, PlatformIO or QEMU is missing or broken
     │   └── StoreError               the study file cannot be read or written
@@ -80,6 +81,10 @@ class WrongBoardError(BenchError):
 
 
 class LeaseLostError(BenchError):
+    pass
+
+
+class MeterError(BenchError):
     pass
 
 

@@ -79,7 +79,7 @@ def test_a_board_that_boots_slowly_is_waited_for(client, board):
 
 
 def test_a_time_beyond_the_timers_range_is_no_measurement():
-    board = FakeBoard(GREETING, halve, ticks=0xFFFFFFFF)
+    board = FakeBoard(GREETING, halve, ticks=lambda: 0xFFFFFFFF)
     with Client(board.port) as client:
         client.run(1, answer_s=2)
         with pytest.raises(LinkError, match="longer than the board's timer counts"):

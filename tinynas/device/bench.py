@@ -19,6 +19,8 @@ from tinynas.device.emulator import EmulatedBoard, qemu
 from tinynas.device.identity import Identity, identity_of, ports_here, usb_ports
 from tinynas.device.inventory import BoardEntry, LimitsSection, load_inventory
 from tinynas.device.journal import Journal, Kind
+from tinynas.device.meters import open_meter
+from tinynas.device.meters.contract import Meter
 from tinynas.device.station import Commands, EmulatedStation, SerialStation, Station
 from tinynas.errors import ConfigError, NoBoardError
 
@@ -171,29 +173,44 @@ class Bench:
 
 
 def open_bench(
-    board: Board, *, port: str | None = None, count: int = 1, directory: Path, file: Path | None = None
+    board: Board,
+    *,
+    port: str | None = None,
+    count: int = 1,
+    directory: Path,
+    file: Path | None = None,
+    meter: Meter | None = None,
 ) -> Bench:
     """Open the boards of this kind that `file` (a bench.toml) lists; without a file `count` of them: emulated ones in
     folders below `directory`, or real ones on serial ports.
 
     `port` names a real board's port; without it, boards are found by the USB ids of their manifest.
+    `meter` is an instrument on the supply of the one board that is opened, connected already; the file has its own.
 
     Raises:
-        ConfigError: a port is given for an emulated board, or the file is wrong or has no such board.
+        ConfigError: a port is given for an emulated board, a meter for several boards or beside a file, or the file is
+            wrong or has no such board.
         NoBoardError: no port has the board, or `port` does not exist.
         ToolchainError: the board is emulated and QEMU is not installed.
     """
+    if meter is not None and (count != 1 or file is not None):
+        raise ConfigError(
+            f"meter {meter.name} is on the supply of one board: open 1 board; a bench's file names each board's meter"
+        )
     directory.mkdir(parents=True, exist_ok=True)
     if file is not None:
         return _open_listed(board, file, directory)
     if board.emulated:
         if port is not None:
             raise ConfigError(f"board {board.name} is emulated and takes no port, not {port!r}")
-        return _open_emulated(board, count, directory)
+        return _open_emulated(board, count, directory, meter)
     if port is not None and "://" not in port and not Path(port).exists():
         raise NoBoardError(f"port {port} does not exist; ports here: {ports_here()}")
     links = [port] if port is not None else find_boards(board)[:count]
-    return Bench([SerialStation(board, link, directory) for link in links])
+    stations = [SerialStation(board, link, directory) for link in links]
+    for station in stations:
+        station.meter = meter
+    return Bench(stations)
 
 
 def journal_in(directory: Path) -> Journal:
@@ -225,13 +242,19 @@ def _open_listed(board: Board, file: Path, directory: Path) -> Bench:
     if not entries:
         kinds = ", ".join(sorted({entry.board for entry in inventory.boards.values()}))
         raise ConfigError(f"config {file} lists no {board.name}; its boards are {kinds}")
+    if len({entry.meter is None for entry in entries.values()}) > 1:
+        raise ConfigError(f"config {file}: either all {board.name} have a meter or none: their energies are compared")
     if board.emulated:
         qemu()
     stations = [station_for(name, entry, inventory.limits, directory) for name, entry in entries.items()]
-    return Bench(stations, journal=journal_in(directory))
+    with ExitStack() as connected:
+        for station, entry in zip(stations, entries.values(), strict=True):
+            meter = None if entry.meter is None else open_meter(entry.meter, board)
+            station.meter = None if meter is None else connected.enter_context(meter)
+        return Bench(stations, journal=journal_in(directory), resources=connected.pop_all())
 
 
-def _open_emulated(board: Board, count: int, directory: Path) -> Bench:
+def _open_emulated(board: Board, count: int, directory: Path, meter: Meter | None) -> Bench:
     qemu()
     with ExitStack() as claimed:
         stations = []
@@ -240,6 +263,7 @@ def _open_emulated(board: Board, count: int, directory: Path) -> Bench:
             folder.mkdir(exist_ok=True)
             # Emulated boards cost nothing: one that another process works with is left to it, and the next one taken.
             station = EmulatedStation(EmulatedBoard(board, folder), board)
+            station.meter = meter
             if station.claim():
                 claimed.callback(station.give_up)
                 stations.append(station)

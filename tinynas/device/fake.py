@@ -20,6 +20,7 @@ from tinynas.device.counter import CLASSES, Interval
 from tinynas.device.frames import MAX_PAYLOAD, PROTOCOL_VERSION, Decoder, Frame, encode
 from tinynas.device.lease import Holder
 from tinynas.device.messages import ANSWER, ERROR, MAX_REPEATS, Greeting, Request, ResetCause, Status
+from tinynas.device.meters.contract import Meter
 from tinynas.errors import FlashError
 
 
@@ -80,19 +81,24 @@ def greeting_of(board: Board, *, input_bytes: int, output_bytes: int) -> Greetin
 
 class FakeBoard:
     """Serves the protocol on `port` until `close`. `greeting` is what it says of itself, `network` maps the input's
-    bytes to the output's, an inference takes `ticks`. `runs` counts inferences, so that work done twice is seen.
+    bytes to the output's, an inference takes `ticks()`. `runs` counts inferences, so that work done twice is seen.
     Without `spare` memory it refuses to repeat an inference.
     """
 
     def __init__(
-        self, greeting: Greeting, network: Callable[[bytes], bytes], *, ticks: int = 1000, spare: bool = True
+        self,
+        greeting: Greeting,
+        network: Callable[[bytes], bytes],
+        *,
+        ticks: Callable[[], int] = lambda: 1000,
+        spare: bool = True,
     ) -> None:
         self.greeting = greeting
         self.mishaps: list[Mishap] = []
         self.runs = 0
         self.intervals: list[Interval] = []
         self._network = network
-        self._ticks = ticks
+        self.ticks = ticks
         self._spare = spare
         self._forget()
         self._ours, theirs = os.openpty()
@@ -214,11 +220,12 @@ class FakeBoard:
         if repeats > MAX_REPEATS or (repeats > 1 and not self._spare):
             raise _Refusal(Status.NO_MEMORY)
         self.runs += repeats
-        self.intervals += [fake_interval(self._ticks)] * 2 * repeats
         self._output = self._network(bytes(self._input))
         if not self._spare:
             self._input[:] = bytes(len(self._input))
-        self._times = [self._ticks] * repeats
+        self._times = [self.ticks() for _ in range(repeats)]
+        for ticks in self._times:
+            self.intervals += [fake_interval(ticks)] * 2
         return struct.pack("<HI", repeats, 200)
 
 
@@ -241,6 +248,7 @@ class FakeStation:
         self.switched = False
         self.history: list[str] = []
         self.epoch = 0
+        self.meter: Meter | None = None
 
     @property
     def port(self) -> str:

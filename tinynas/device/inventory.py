@@ -9,6 +9,7 @@ from pydantic import Field, model_validator
 from tinynas.boards import load_board
 from tinynas.config import Seconds
 from tinynas.device.identity import Identity
+from tinynas.device.meters import MeterConfig
 from tinynas.errors import ConfigError
 from tinynas.settings import Section, checked, parse, read_text
 
@@ -35,7 +36,7 @@ class BoardEntry(Section):
     without one) or `link` (`emulator`, `socket://host:port`, `rfc2217://host:port`, `/dev/...`, `COM3`).
 
     interface: which of several ports of a USB device; reset, power_cycle: commands, in which {port} stands for the
-    port's present name.
+    port's present name; meter: the instrument on the board's supply, as in docs/meters.md.
     """
 
     board: str
@@ -45,6 +46,7 @@ class BoardEntry(Section):
     link: str | None = None
     reset: Annotated[str, Field(min_length=1)] | None = None
     power_cycle: Annotated[str, Field(min_length=1)] | None = None
+    meter: MeterConfig | None = Field(default=None, discriminator="kind")
 
     @model_validator(mode="after")
     def _one_way_to_the_board(self) -> Self:

@@ -2,15 +2,17 @@
 
 import logging
 import time
+from dataclasses import replace
 
 import numpy as np
 
 from tinynas.deploy.build import Image
 from tinynas.device.bench import Bench, Proven
 from tinynas.device.client import Client
+from tinynas.device.energy import measure_energy
 from tinynas.device.measure import Measurement, measure
 from tinynas.device.station import Station
-from tinynas.errors import BenchError, CandidateError, LeaseLostError, WrongBoardError
+from tinynas.errors import BenchError, CandidateError, LeaseLostError, MeterError, WrongBoardError
 
 _log = logging.getLogger(__name__)
 
@@ -30,6 +32,7 @@ def flash_and_measure(bench: Bench, image: Image, inputs: np.ndarray, *, repeats
 
     Raises:
         CandidateError: boards run an older image and twice not this one.
+        MeterError: the instrument on the board's supply gives no valid figures; neither board nor image pays.
         NoBoardError: every board is quarantined.
         ToolchainError: QEMU or PlatformIO is missing.
     """
@@ -38,6 +41,8 @@ def flash_and_measure(bench: Bench, image: Image, inputs: np.ndarray, *, repeats
         with bench.lease(avoid=failures) as station:
             try:
                 measurement = _climb(bench, station, image, inputs, repeats)
+            except MeterError:
+                raise
             except LeaseLostError as error:
                 _log.warning("%s", error)
             except WrongBoardError as error:
@@ -70,13 +75,23 @@ def _climb(bench: Bench, station: Station, image: Image, inputs: np.ndarray, rep
             if not _prepare(bench, station, image, rung):
                 continue
             flashed = True
-            return measure(station, image, inputs, repeats=repeats)
-        except (LeaseLostError, WrongBoardError):
+            return _with_energy(measure(station, image, inputs, repeats=repeats), station, inputs)
+        except (LeaseLostError, MeterError, WrongBoardError):
             raise
         except BenchError as error:
             _log.warning("board %s, %s: %s", station.name, rung, error)
             reasons.append(f"{rung}: {error}")
     raise BenchError("; ".join(reasons))
+
+
+def _with_energy(measurement: Measurement, station: Station, inputs: np.ndarray) -> Measurement:
+    """The measurement and, where an instrument is on the board's supply, what that one saw."""
+    if station.meter is None:
+        return measurement
+    energy = measure_energy(station.meter, station, inputs, greeting=measurement.greeting)
+    if station.epoch != measurement.epoch:
+        raise LeaseLostError(f"board {station.name}: lease {measurement.epoch} ended while its energy was measured")
+    return replace(measurement, energy=energy)
 
 
 def _prepare(bench: Bench, station: Station, image: Image, rung: str) -> bool:

@@ -3,15 +3,16 @@
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 
-from tinynas.boards import Board
+from tinynas.boards import Board, Power
 from tinynas.cost import Cost, Flash, Source, Sram, Validity
 from tinynas.deploy.build import Image
 from tinynas.device.client import Client, RefusedError
 from tinynas.device.counter import Interval, total
+from tinynas.device.energy import Energy
 from tinynas.device.messages import MAX_REPEATS, Greeting, Status
 from tinynas.device.station import Station
 from tinynas.errors import BenchError, LeaseLostError
@@ -31,6 +32,7 @@ class Measurement:
     where nothing counts.
     stack_bytes: painted high water of the stack during an inference [B].
     station, epoch: the board's place on the bench and the lease under which all of this was measured.
+    energy: of one inference, where an instrument is on the board's supply.
     """
 
     outputs: np.ndarray
@@ -43,6 +45,7 @@ class Measurement:
     source: Literal["measured", "emulated"]
     station: str
     epoch: int
+    energy: Energy | None = None
 
     @property
     def instructions(self) -> int | None:
@@ -198,14 +201,13 @@ def _require_same_start(after: Greeting, before: Greeting, station: Station) -> 
 
 def to_cost(measurement: Measurement, image: Image, board: Board) -> Cost:
     """What the network costs: latency and stack as the board gave them, memories of the image less those of an image
-    without a network, energy as the datasheet's power times the latency.
+    without a network, energy as the instrument saw it, or without one as the datasheet's power times the latency.
     """
     latencies = measurement.latencies_us
     latency_us = float(np.median(latencies))
     quartiles = np.percentile(latencies, [25, 75])
     source: Source = measurement.source
     sizes, empty = image.sizes, image.baseline
-    power = board.power
     return Cost(
         latency_us=latency_us,
         latency_source=source,
@@ -218,9 +220,7 @@ def to_cost(measurement: Measurement, image: Image, board: Board) -> Cost:
         sram_source=source,
         flash=Flash(code=sizes.code - empty.code, constants=sizes.constants - empty.constants, image=sizes.image),
         flash_source=source,
-        energy_uj=None if power is None else power.run_mw * latency_us / 1000,
-        energy_source=None if power is None else "estimated",
-        energy_basis=None if power is None else f"{power.run_mw:.1f} mW while running ({power.source}) x latency",
+        **_energy_fields(measurement.energy, board.power, latency_us),
         validity=Validity(
             board=board.name,
             clock_hz=measurement.clock_hz,
@@ -229,3 +229,23 @@ def to_cost(measurement: Measurement, image: Image, board: Board) -> Cost:
             firmware=image.firmware_hash,
         ),
     )
+
+
+def _energy_fields(energy: Energy | None, power: Power | None, latency_us: float) -> dict[str, Any]:
+    """The fields of Cost that are about energy."""
+    if energy is not None:
+        return {
+            "energy_uj": energy.energy_uj,
+            "energy_source": energy.source,
+            "energy_basis": energy.basis,
+            "energy_iqr_uj": energy.iqr_uj,
+            "idle_mw": energy.idle_mw,
+            "supply_v": energy.supply_v,
+        }
+    if power is None:
+        return {}
+    return {
+        "energy_uj": power.run_mw * latency_us / 1000,
+        "energy_source": "estimated",
+        "energy_basis": f"{power.run_mw:.1f} mW while running ({power.source}) x latency",
+    }

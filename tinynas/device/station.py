@@ -18,6 +18,7 @@ from tinynas.device.counter import Interval
 from tinynas.device.emulator import EmulatedBoard
 from tinynas.device.identity import Identity, identity_of, usb_ports
 from tinynas.device.lease import Holder, Lease
+from tinynas.device.meters.contract import Meter
 from tinynas.errors import BenchError
 
 _TAIL = 300
@@ -30,6 +31,8 @@ class Station(Protocol):
 
     name: str
     board: Board
+    meter: Meter | None
+    """The instrument on the board's supply, connected; None: there is none."""
 
     @property
     def port(self) -> str:
@@ -87,6 +90,7 @@ class EmulatedStation:
 
     def __init__(self, emulated: EmulatedBoard, board: Board, *, keep: bool = True) -> None:
         self.board = board
+        self.meter: Meter | None = None
         self.name = emulated.folder.name
         self._emulated = emulated
         self._lease = Lease(emulated.folder / "lock", self.name)
@@ -156,6 +160,7 @@ class SerialStation:
         commands: Commands | None = None,
     ) -> None:
         self.board = board
+        self.meter: Meter | None = None
         self.name = name or f"{board.name} on {link}"
         self._link = link
         self._commands = commands or Commands()

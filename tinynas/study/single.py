@@ -1,7 +1,7 @@
 """One network without a search: what `tinynas compile` and `tinynas measure` do."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ from tinynas.deploy.build import build, require_single
 from tinynas.device.bench import open_bench
 from tinynas.device.ladder import flash_and_measure
 from tinynas.device.measure import to_cost
+from tinynas.device.meters import open_meter, read_meter
 from tinynas.errors import ConfigError, InfrastructureError, MalformedModelError
 from tinynas.model.score import arena_bytes, run_reference
 from tinynas.study.desks import held_desk
@@ -84,28 +85,34 @@ def measure_file(
     *,
     port: str | None = None,
     bench: Path | None = None,
+    meter: str | None = None,
     repeats: int = 3,
     keep_constant_channels: bool = False,
 ) -> dict[str, Any]:
-    """Measure a .tflite file on a board and compare its outputs with tflite-micro's, byte for byte.
+    """Measure a .tflite file on a board and compare its outputs with tflite-micro's, byte for byte. `meter` is what
+    `--meter` takes: a kind of instrument, or a TOML file that describes one.
 
     Returns:
         The object that `tinynas measure --json` prints: `board`, the cost's fields, and `outputs`, one list of int8
         values for each input.
 
     Raises:
-        ConfigError: unknown board, unreadable file, input of the wrong size.
+        ConfigError: unknown board or meter, unreadable file, input of the wrong size.
         CandidateError: the network is refused, does not fit, or computes something else than tflite-micro.
         BenchError, InfrastructureError: no board or no toolchain.
     """
     board = load_board(board_name)
+    instrument = None if meter is None else open_meter(read_meter(meter), board)
     tflite = read_model(path)
     program = compile_network(tflite, target=board.target, keep_constant_channels=keep_constant_channels)
     inputs = read_inputs(input_path, program, samples=16)
     with held_desk() as desk:
         image = build(board, program, desk)
     expected = reference(tflite, inputs)
-    with open_bench(board, port=port, directory=paths.home() / "bench", file=bench) as boards:
+    with (
+        instrument or nullcontext(),
+        open_bench(board, port=port, directory=paths.home() / "bench", file=bench, meter=instrument) as boards,
+    ):
         measurement = flash_and_measure(boards, image, inputs, repeats=repeats)
     require_equal(measurement.outputs, expected, board.name)
     return {
