@@ -12,7 +12,7 @@ from typing import Any, Self
 import numpy as np
 from tflite_micro.python.tflite_micro import runtime
 
-from tinynas.compiler import Program, compile_network
+from tinynas.compiler import Patches, Program, compile_network
 from tinynas.compiler.target import Target
 from tinynas.paths import FIRMWARE
 
@@ -142,7 +142,13 @@ def random_inputs(program: Program, samples: int) -> np.ndarray:
 
 
 def make_cases(
-    models: Sequence[bytes], title: str, *, targets: Sequence[Target] = ("portable",), samples: int = 4, first: int = 0
+    models: Sequence[bytes],
+    title: str,
+    *,
+    targets: Sequence[Target] = ("portable",),
+    samples: int = 4,
+    first: int = 0,
+    patches: Patches = "off",
 ) -> list[Case]:
     """One case for each model and target, but one only for targets that share their code. Names count from `first`."""
     cases: list[Case] = []
@@ -152,11 +158,11 @@ def make_cases(
         seen: list[Program] = []
         for target in targets:
             name = f"n{first + len(cases)}"
-            plain = compile_network(model, constants="arrays", target=target)
+            plain = compile_network(model, constants="arrays", target=target, patches=patches)
             if plain in seen:
                 continue
             seen.append(plain)
-            program = compile_network(model, name=name, constants="arrays", target=target)
+            program = compile_network(model, name=name, constants="arrays", target=target, patches=patches)
             of = f"{title} for {target}"
             cases.append(Case(title=of, model=model, program=program, inputs=inputs, expected=expected))
     return cases

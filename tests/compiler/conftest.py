@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tinynas.compiler import TARGETS, Program
+from tinynas.compiler import TARGETS, Patches, Program
 from tinynas.paths import FIRMWARE
 
 # Test modules are no package; this lets them share what is beside them.
@@ -76,8 +76,14 @@ def build(cc: str, tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Li
 def check_equal(cc: str, tmp_path_factory: pytest.TempPathFactory) -> Callable[..., None]:
     """Assert that models, compiled for every target, give the reference's bytes for random and for extreme inputs."""
 
-    def check(models: Sequence[bytes], title: str = "model", samples: int = 4, machine: Machine = HOST) -> None:
-        cases = make_cases(models, title, targets=TARGETS, samples=samples)
+    def check(
+        models: Sequence[bytes],
+        title: str = "model",
+        samples: int = 4,
+        machine: Machine = HOST,
+        patches: Patches = "off",
+    ) -> None:
+        cases = make_cases(models, title, targets=TARGETS, samples=samples, patches=patches)
         assert run_cases(machine, cases, tmp_path_factory.mktemp("cases")) == []
 
     return check

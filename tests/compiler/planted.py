@@ -205,3 +205,18 @@ def networks(draw: Any) -> Network:
     if draw(st.booleans()):
         classify(network)
     return network
+
+
+@st.composite
+def tall_networks(draw: Any) -> Network:
+    """Three to seven layers over an image of many rows: what may run in patches, and now and then what may not."""
+    network = Network(draw=draw, rng=np.random.default_rng(draw(st.integers(0, 2**32 - 1))))
+    shape = [1, draw(st.integers(9, 26)), draw(st.sampled_from([1, 3, 5, 9])), draw(st.integers(1, 4))]
+    network.add(Tensor(shape, *network.quantization()))
+    layers = (*(convolve, convolve_depthwise) * 3, add_itself, add_earlier, add_constant, pool, map_values, pad)
+    convolve(network)
+    for layer in draw(st.lists(st.sampled_from(layers), min_size=2, max_size=6)):
+        layer(network)
+    if draw(st.booleans()):
+        classify(network)
+    return network

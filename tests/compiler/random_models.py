@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from drawing import draw_examples
 from hypothesis import strategies as st
-from planted import Network, networks
+from planted import Network, networks, tall_networks
 from tflite_writer import Operation, Tensor, write_model
 
 RELU, RELU_N1_TO_1, RELU6 = 1, 2, 3
@@ -555,8 +555,11 @@ MODELS: dict[str, st.SearchStrategy[bytes]] = {
 
 # Several operators, with what only shows between them: memory that is shared, and passes over the graph.
 NETWORK = "NETWORK"
+# The same over images of many rows, which may run in patches.
+TALL_NETWORK = "TALL_NETWORK"
 
 
 def draw_models(name: str, count: int, start: int = 0) -> list[bytes]:
-    """`count` models of the operator `name`, or of NETWORK, the same for the same `start`."""
-    return draw_examples(networks().map(Network.model) if name == NETWORK else MODELS[name], count, start)
+    """`count` models of the operator `name`, or of a kind of network, the same for the same `start`."""
+    kinds = {NETWORK: networks().map(Network.model), TALL_NETWORK: tall_networks().map(Network.model), **MODELS}
+    return draw_examples(kinds[name], count, start)

@@ -17,7 +17,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parents[1] / "compiler"))
 from cases import AVR, CORTEX_M0, CORTEX_M4, CORTEX_M7, HOST, RISCV, Machine, make_cases, run_cases
 from pebble import ProcessPool
-from random_models import MODELS, NETWORK, draw_models
+from random_models import MODELS, NETWORK, TALL_NETWORK, draw_models
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from tinynas.compiler import TARGETS
@@ -39,7 +39,8 @@ def check_batch(machine: str, operator: str, number: int, keep: Path) -> tuple[i
     """How many cases were run, and what is wrong with them."""
     place, targets = MACHINES[machine]
     models = draw_models(operator, BATCH, start=number)
-    cases = [case for case in make_cases(models, f"{operator} batch {number}", targets=targets) if place.holds(case)]
+    title, patches = f"{operator} batch {number}", "auto" if operator == TALL_NETWORK else "off"
+    cases = [case for case in make_cases(models, title, targets=targets, patches=patches) if place.holds(case)]
     with tempfile.TemporaryDirectory() as folder:
         complaints = run_cases(place, cases, Path(folder))
     for index, case in enumerate(cases):
@@ -50,7 +51,7 @@ def check_batch(machine: str, operator: str, number: int, keep: Path) -> tuple[i
 
 def batches(options: argparse.Namespace) -> Iterator[tuple[str, int]]:
     """Enough batches of every operator for the cases that are asked for."""
-    operators = options.operator or [NETWORK, *MODELS]
+    operators = options.operator or [NETWORK, TALL_NETWORK, *MODELS]
     rounds = -(-options.cases // (BATCH * len(operators)))
     for number in range(options.start, options.start + rounds):
         for operator in operators:
@@ -86,7 +87,7 @@ def main() -> int:
     parser.add_argument("--start", type=int, default=FIRST_BATCH, help="number of the first batch")
     parser.add_argument("--machine", choices=MACHINES, default="host")
     parser.add_argument(
-        "--operator", action="append", choices=[NETWORK, *MODELS], help="only this one; may be repeated"
+        "--operator", action="append", choices=[NETWORK, TALL_NETWORK, *MODELS], help="only this one; may be repeated"
     )
     parser.add_argument("--jobs", type=int, default=2)
     parser.add_argument("--keep", type=Path, default=Path(tempfile.gettempdir()) / "tinynas-operators")

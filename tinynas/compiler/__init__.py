@@ -4,21 +4,36 @@ graph.py reads and checks the model, passes/ make it smaller, ops/ lowers each o
 firmware/lib, memory.py plans the arena, emit.py writes the sources.
 """
 
+import functools
 import re
 from collections.abc import Sequence
 from typing import Literal
 
 from tinynas.compiler.emit import emit
 from tinynas.compiler.graph import Graph, check_types, read_graph
-from tinynas.compiler.memory import Plan, plan_memory
+from tinynas.compiler.memory import plan_memory
 from tinynas.compiler.ops import SUPPORTED, TYPES, lower
 from tinynas.compiler.passes import drop_constant_channels, fold_additions, fold_padding, fold_static_shapes
+from tinynas.compiler.patches import Planned, in_patches
 from tinynas.compiler.program import ArenaBlock, LayerInfo, Program, TensorInfo
-from tinynas.compiler.step import Step
+from tinynas.compiler.step import Stage, Step
 from tinynas.compiler.target import TARGETS, Target
 from tinynas.errors import ConfigError, UnsupportedError
 
-__all__ = ["SUPPORTED", "TARGETS", "ArenaBlock", "LayerInfo", "Program", "Target", "TensorInfo", "compile_network"]
+__all__ = [
+    "SUPPORTED",
+    "TARGETS",
+    "ArenaBlock",
+    "LayerInfo",
+    "Patches",
+    "Program",
+    "Target",
+    "TensorInfo",
+    "compile_network",
+]
+
+# How the first layers run: as a whole, in as many patches as make the arena smallest, or in so many at most.
+Patches = Literal["off", "auto"] | int
 
 # Beyond the largest microcontrollers; operators that share one large constant would otherwise write it again and again.
 _MOST_CONSTANTS_BYTES = 64 << 20
@@ -31,6 +46,7 @@ def compile_network(
     constants: Literal["incbin", "arrays"] = "incbin",
     target: Target = "portable",
     keep_constant_channels: bool = False,
+    patches: Patches = "off",
 ) -> Program:
     """Compile an int8 model to C11, equal to TensorFlow Lite Micro's reference kernels byte for byte.
 
@@ -38,15 +54,19 @@ def compile_network(
     into <name>_constants.bin, which <name>_constants.S takes in without anything reading it as text; "arrays" writes C
     arrays, for builds without an assembler. target: the kind of CPU that the code is to be fast on.
     keep_constant_channels: compute channels, too, that are the same for every input or that nothing reads; the outputs
-    are the same, and so is then the cost of networks that differ in their weights alone.
+    are the same, and so is then the cost of networks that differ in their weights alone. patches: "auto" runs the first
+    layers in turn on a few rows at a time where that makes the arena smaller, a number of 2 or more does so in so many
+    patches at most; it costs some time, and flash for the layers' parameters.
 
     Raises:
         MalformedModelError: the bytes are no valid model.
         UnsupportedError: a valid model with an operator, type or form that the compiler lacks.
-        ConfigError: `name` is no C identifier.
+        ConfigError: `name` is no C identifier, or `patches` no such number.
     """
     if not re.fullmatch(r"[a-z][a-z0-9_]{0,40}", name):
         raise ConfigError(f"{name!r} cannot name a network: use lower-case letters, digits and _, 41 at most")
+    if patches not in ("off", "auto") and not (isinstance(patches, int) and patches >= 2):
+        raise ConfigError(f"{patches!r} is no number of patches: give off, auto, or the most there may be, 2 at least")
     graph = fold_static_shapes(read_graph(tflite))
     check_types(graph, TYPES)
     if not keep_constant_channels:
@@ -59,18 +79,30 @@ def compile_network(
         size += steps[-1].constants_bytes
         if size > _MOST_CONSTANTS_BYTES:
             raise UnsupportedError(f"{operator.label}: more than {_MOST_CONSTANTS_BYTES:,} B of constants")
-    smallest, plan = _plan(graph, steps)
-    return emit(graph, smallest, plan, name=name, constants=constants)
+    whole = planned = _plan(graph, steps)
+    if patches != "off":
+        most = None if patches == "auto" else patches
+        planner = functools.partial(_plan, graph)
+        planned = in_patches(graph, steps, target, planner, whole=whole, most=most)
+    return emit(
+        graph,
+        planned.steps,
+        planned.plan,
+        name=name,
+        constants=constants,
+        stage=planned.stage,
+        arena_bytes_without=whole.plan.arena_bytes,
+    )
 
 
-def _plan(graph: Graph, steps: Sequence[Step]) -> tuple[Sequence[Step], Plan]:
+def _plan(graph: Graph, steps: Sequence[Step], stage: Stage | None = None) -> Planned:
     """The steps as they are, or with additions done by convolutions where that makes the arena smaller.
 
     That costs code, and a call for every few pixels.
     """
-    plan, added = plan_memory(graph, steps), fold_additions(graph, steps)
+    plan, added = plan_memory(graph, steps, stage), fold_additions(graph, steps)
     if len(added) < len(steps):
-        other = plan_memory(graph, added)
+        other = plan_memory(graph, added, stage)
         if other.arena_bytes < plan.arena_bytes:
-            return added, other
-    return steps, plan
+            return Planned(steps=added, plan=other, stage=stage)
+    return Planned(steps=steps, plan=plan, stage=stage)

@@ -3,15 +3,14 @@
 import hashlib
 import textwrap
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Literal, TypeVar
 
+from tinynas.compiler.calls import WIDTH, Arguments, wrapped, write_call, write_parts
 from tinynas.compiler.graph import Graph, Tensor
 from tinynas.compiler.memory import Plan
-from tinynas.compiler.program import ArenaBlock, LayerInfo, Program, TensorInfo
-from tinynas.compiler.step import Call, Constant, Scratch, Step
+from tinynas.compiler.program import ArenaBlock, LayerInfo, PatchInfo, Program, TensorInfo
+from tinynas.compiler.step import Constant, Stage, Step
 
-_WIDTH = 116
 _ALIGNMENT = 4
 _End = TypeVar("_End", Tensor, TensorInfo)
 
@@ -33,13 +32,20 @@ _C_TYPES = {
 
 
 def emit(
-    graph: Graph, steps: Sequence[Step], plan: Plan, *, name: str, constants: Literal["incbin", "arrays"]
+    graph: Graph,
+    steps: Sequence[Step],
+    plan: Plan,
+    *,
+    name: str,
+    constants: Literal["incbin", "arrays"],
+    stage: Stage | None = None,
+    arena_bytes_without: int = 0,
 ) -> Program:
-    """The program for lowered steps and their plan."""
-    layers = tuple(_describe(step) for step in steps)
+    """The program for lowered steps and their plan; the steps of `stage` save memory beside `arena_bytes_without`."""
+    layers = tuple(_describe(step, stage) for step in steps)
     tables = _name_tables(steps, name)
     total = sum(_padded(constant) for constant in tables.values())
-    kernels = tuple(sorted({f"{call.record}.h" for step in steps for call in step.calls}))
+    kernels = {f"{call.record}.h" for step in steps for call in step.calls} | ({"tn_patch.h"} if stage else set())
     program = Program(
         files={},
         sha256=graph.sha256,
@@ -50,19 +56,23 @@ def emit(
         inputs=tuple(_tensor_info(tensor) for tensor in graph.inputs),
         outputs=tuple(_tensor_info(tensor) for tensor in graph.outputs),
         layers=layers,
-        kernels=kernels,
+        kernels=tuple(sorted(kernels)),
         channels_left_out=graph.channels_left_out,
+        patched=None if stage is None else _describe_patches(steps, stage, arena_bytes_without),
     )
     symbols = {id(constant): symbol for symbol, constant in tables.items()}
     body = [
         _write_layer(
-            step, layer, _Arguments(prefix=f"tn_{name}", symbols=symbols, offsets=plan.offsets, scratch=scratch)
+            step,
+            layer,
+            Arguments(prefix=f"tn_{name}", symbols=symbols, offsets=plan.offsets, scratch=scratch),
+            stage,
         )
         for step, layer, scratch in zip(steps, layers, plan.scratch_offsets, strict=True)
     ]
     program.files[f"{name}.h"] = _write_header(program, name).encode()
     program.files[f"{name}.c"] = "\n".join(
-        [_write_preamble(program, tables, name, constants), *body, _write_functions(graph, steps, plan, name)]
+        [_write_preamble(program, tables, name, constants), *body, _write_functions(graph, steps, plan, name, stage)]
     ).encode()
     if constants == "incbin":
         blob, assembly = _write_blob(tables, name)
@@ -71,27 +81,10 @@ def emit(
     return program
 
 
-@dataclass(frozen=True, kw_only=True)
-class _Arguments:
-    """How a step's arguments are written: symbols by a constant's identity, offsets by tensor and for scratch."""
-
-    prefix: str
-    symbols: dict[int, str]
-    offsets: dict[int, int]
-    scratch: int
-
-    def write(self, argument: Tensor | Constant | Scratch | int) -> str:
-        if isinstance(argument, int):
-            return str(argument)
-        if isinstance(argument, Constant):
-            return self.symbols[id(argument)]
-        offset = self.scratch if isinstance(argument, Scratch) else self.offsets[argument.index]
-        return f"{self.prefix}_arena + {offset}"
-
-
-def _describe(step: Step) -> LayerInfo:
-    operator = step.operator
+def _describe(step: Step, stage: Stage | None) -> LayerInfo:
+    operator, held = step.operator, {} if stage is None else stage.bytes
     sources = " and ".join(_shape(tensor.shape) for tensor in operator.activations)
+    patches = [f"in {len(step.parts)} patches"] if step.parts else []
     return LayerInfo(
         index=operator.index,
         op=operator.name,
@@ -99,9 +92,28 @@ def _describe(step: Step) -> LayerInfo:
         output_shape=operator.output.shape,
         macs=step.macs,
         constants_bytes=sum(_padded(constant) for constant in step.constants),
-        output_bytes=operator.output.bytes,
-        comment="; ".join([f"{sources} -> {_shape(operator.output.shape)}", step.detail, *operator.remarks]),
+        output_bytes=held.get(operator.output.index, operator.output.bytes),
+        comment="; ".join([f"{sources} -> {_shape(operator.output.shape)}", step.detail, *operator.remarks, *patches]),
     )
+
+
+def _describe_patches(steps: Sequence[Step], stage: Stage, arena_bytes_without: int) -> PatchInfo:
+    staged = steps[: stage.depth]
+    again = sum(_recomputed_macs(step) for step in staged)
+    return PatchInfo(
+        layers=stage.depth,
+        patches=stage.patches,
+        rows=stage.rows,
+        recomputed_macs=again,
+        moved_bytes=sum(part.kept_bytes for step in staged for part in step.parts if part.kept_from),
+        arena_bytes_without=arena_bytes_without,
+    )
+
+
+def _recomputed_macs(step: Step) -> int:
+    """Those of rows beyond what the output has."""
+    height = step.operator.output.shape[1]
+    return step.macs // height * max(sum(part.rows for part in step.parts) - height, 0)
 
 
 def _describe_arena(graph: Graph, steps: Sequence[Step], plan: Plan) -> tuple[ArenaBlock, ...]:
@@ -231,7 +243,7 @@ def _write_summary(program: Program, name: str) -> str:
  * Model    SHA-256 {program.sha256}
 {ends} * RAM      {program.arena_bytes:,} B arena (inputs and outputs included; at least {least:,})
  * Flash    {program.constants_bytes:,} B of constants, and the code
- * Work     {macs:,} multiply-accumulates per inference, {len(program.layers)} layers{left_out}
+ * Work     {macs:,} multiply-accumulates per inference, {len(program.layers)} layers{left_out}{_write_patched(program)}
  *
  * Use, in one thread at a time:
  *
@@ -239,6 +251,15 @@ def _write_summary(program: Program, name: str) -> str:
  * Input and output lie in the arena: an inference may overwrite its input, and writing the next input may overwrite the
  * output.
  */"""
+
+
+def _write_patched(program: Program) -> str:
+    if program.patched is None:
+        return ""
+    info = program.patched
+    return f"""
+ * Patches  {info.layers} layers run in {info.patches} patches of rows: {info.arena_bytes_without:,} B of arena without,
+ *          {info.recomputed_macs:,} multiply-accumulates computed again, {info.moved_bytes:,} B of rows moved"""
 
 
 def _ends(what: str, tensors: Sequence[_End]) -> list[tuple[str, _End]]:
@@ -289,7 +310,7 @@ def _write_preamble(
 
 {includes}{_SECTIONS}
 const uint8_t tn_{name}_sha256[32] = {{
-{_wrapped(digest)}
+{wrapped(digest)}
 }};
 
 static int8_t tn_{name}_arena[TN_{name.upper()}_ARENA_BYTES] TN_SECTION(".bss.tn_arena") __attribute__((aligned(16)));
@@ -303,7 +324,7 @@ def _declare(symbol: str, constant: Constant) -> str:
 
 def _define(symbol: str, constant: Constant) -> str:
     attributes = f'TN_SECTION(".rodata.tn_constants") __attribute__((aligned({_ALIGNMENT})))'
-    values = _wrapped([str(value) for value in constant.values.tolist()])
+    values = wrapped([str(value) for value in constant.values.tolist()])
     return (
         f"static const {_c_type(constant)} {symbol}[{len(constant.values)}]\n    {attributes} = {{\n{values}\n}};\n\n"
     )
@@ -313,46 +334,31 @@ def _c_type(constant: Constant) -> str:
     return _C_TYPES[constant.values.dtype.name]
 
 
-def _wrapped(items: list[str]) -> str:
-    """Comma-separated items in indented lines."""
-    lines, line = [], ""
-    for item in items:
-        if len(line) + len(item) + 2 > _WIDTH:
-            lines.append(f"    {line.rstrip()}")
-            line = ""
-        line += f"{item}, "
-    return "\n".join([*lines, f"    {line.rstrip()}"])
-
-
-def _write_layer(step: Step, layer: LayerInfo, arguments: _Arguments) -> str:
+def _write_layer(step: Step, layer: LayerInfo, arguments: Arguments, stage: Stage | None) -> str:
     comment = textwrap.fill(
         f"Layer {layer.index}: {layer.op} {layer.name}, {layer.comment}. {layer.macs:,} MAC,"
         f" {layer.constants_bytes:,} B of constants, {layer.output_bytes:,} B of output.",
-        _WIDTH,
+        WIDTH,
         initial_indent="/* ",
         subsequent_indent=" * ",
     )
     if not step.calls:
         return f"{comment} */\n"
-    calls = [_write_call(call, arguments) for call in step.calls]
+    if stage is not None and step.parts:
+        body = write_parts(step, stage, arguments)
+        return f"{comment} */\nTN_LAYER void {arguments.prefix}_layer_{layer.index}(int32_t patch)\n{{\n{body}}}\n"
+    calls = [write_call(call, arguments) for call in step.calls]
     body = (
         calls[0] if len(calls) == 1 else "".join(f"    {{\n{textwrap.indent(call, '    ')}    }}\n" for call in calls)
     )
     return f"{comment} */\nTN_LAYER void {arguments.prefix}_layer_{layer.index}(void)\n{{\n{body}}}\n"
 
 
-def _write_call(call: Call, arguments: _Arguments) -> str:
-    # Hexadecimal digits give a float32 value exactly.
-    reals = {name: f"{value.hex()}F" for name, value in call.reals.items()}
-    fields = _wrapped([f".{name} = {value}" for name, value in {**call.parameters, **reals}.items()])
-    listed = ", ".join(["&layer", *(arguments.write(argument) for argument in call.arguments)])
-    line = textwrap.fill(f"{call.kernel}({listed});", _WIDTH, initial_indent="    ", subsequent_indent="        ")
-    return f"    static const struct {call.record} layer = {{\n{textwrap.indent(fields, '    ')}\n    }};\n\n{line}\n"
-
-
 def _write_step(step: Step, name: str) -> str:
     """A layer without work is marked, too, so that marks are counted like layers."""
-    call = f"tn_{name}_layer_{step.operator.index}();" if step.calls else f"/* layer {step.operator.index}: no work */"
+    argument = "patch" if step.parts else ""
+    index = step.operator.index
+    call = f"tn_{name}_layer_{index}({argument});" if step.calls else f"/* layer {index}: no work */"
     return f"    {call}\n    TN_MARK();\n"
 
 
@@ -362,8 +368,14 @@ def _place(tensor: Tensor, plan: Plan, name: str) -> str:
     return place if tensor.dtype == "INT8" else f"(void *)({place})"
 
 
-def _write_functions(graph: Graph, steps: Sequence[Step], plan: Plan, name: str) -> str:
-    calls = "".join(_write_step(step, name) for step in steps)
+def _write_patches(steps: Sequence[Step], stage: Stage, name: str) -> str:
+    calls = textwrap.indent("".join(_write_step(step, name) for step in steps[: stage.depth]), "    ")
+    return f"    for (int32_t patch = 0; patch < {stage.patches}; patch++) {{\n{calls}    }}\n"
+
+
+def _write_functions(graph: Graph, steps: Sequence[Step], plan: Plan, name: str, stage: Stage | None) -> str:
+    patches = "" if stage is None else _write_patches(steps, stage, name)
+    calls = patches + "".join(_write_step(step, name) for step in steps[0 if stage is None else stage.depth :])
     places = [
         *(("", *each) for each in _ends("input", graph.inputs)),
         *(("const ", *each) for each in _ends("output", graph.outputs)),

@@ -7,12 +7,13 @@ tried and improved, and the smallest arena wins; the plan says how far from the 
 Greedy by size: Pisarchyk and Lee, "Efficient Memory Management for Deep Neural Net Inference", 2020.
 """
 
+import itertools
 import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from tinynas.compiler.graph import Graph, Tensor
-from tinynas.compiler.step import Step
+from tinynas.compiler.step import Stage, Step
 
 # Every piece starts at a multiple of this, so that kernels may read words.
 ALIGNMENT = 4
@@ -35,14 +36,16 @@ class Placed:
 class Plan:
     """Where everything lies [B from the arena's start].
 
-    placed: all of it; offsets: by tensor index; scratch_offsets: by step; arena_bytes: the arena's size;
-    lower_bound_bytes: what is needed at once by some step, below which no plan can go without changing the steps.
+    placed: all of it; offsets: by tensor index; scratch_offsets: by step; arena_bytes: the arena's size; needs: what
+    each step needs at once; lower_bound_bytes: the most that is needed at once by a step or before all of them, below
+    which no plan can go without changing the steps.
     """
 
     placed: tuple[Placed, ...]
     offsets: dict[int, int]
     scratch_offsets: tuple[int, ...]
     arena_bytes: int
+    needs: tuple[int, ...]
     lower_bound_bytes: int
 
     @property
@@ -61,13 +64,14 @@ class _Block:
     tensors: list[int]
 
 
-def plan_memory(graph: Graph, steps: Sequence[Step]) -> Plan:
+def plan_memory(graph: Graph, steps: Sequence[Step], stage: Stage | None = None) -> Plan:
     """Offsets for every activation and every step's scratch memory. An input may be overwritten once it is used."""
-    blocks = _share(graph, steps)
+    blocks = _share(graph, steps, stage)
     scratch = [_Block(size=_aligned(step.scratch_bytes), first=i, last=i, tensors=[]) for i, step in enumerate(steps)]
     everything = [block for block in (*blocks, *scratch) if block.size]
-    lags = _find_lags(steps, blocks)
-    lower_bound_bytes = max(_least(everything, lags, step) for step in range(-1, len(steps)))
+    lags = _find_lags(steps, blocks, stage)
+    before, *needs = (_least(everything, lags, step) for step in range(-1, len(steps)))
+    lower_bound_bytes = max(before, *needs)
     offsets = _search(everything, lags, lower_bound_bytes)
     by_block = {id(block): offset for block, offset in zip(everything, offsets, strict=True)}
     return Plan(
@@ -78,6 +82,7 @@ def plan_memory(graph: Graph, steps: Sequence[Step]) -> Plan:
         offsets={tensor: by_block[id(block)] for block in blocks for tensor in block.tensors},
         scratch_offsets=tuple(by_block.get(id(block), 0) for block in scratch),
         arena_bytes=_top(everything, offsets),
+        needs=tuple(needs),
         lower_bound_bytes=lower_bound_bytes,
     )
 
@@ -86,38 +91,42 @@ def plan_memory(graph: Graph, steps: Sequence[Step]) -> Plan:
 _Lags = dict[tuple[int, int], int]
 
 
-def _find_lags(steps: Sequence[Step], blocks: Sequence[_Block]) -> _Lags:
-    """The pairs of blocks that may overlap while both are needed: the input for the last time, the output at first."""
+def _find_lags(steps: Sequence[Step], blocks: Sequence[_Block], stage: Stage | None) -> _Lags:
+    """The pairs of blocks that may overlap while both are needed: the input for the last time, the output at first.
+
+    A stage's output is needed from the stage's first step on, and its input up to the last one.
+    """
     of_tensor = {tensor: block for block in blocks for tensor in block.tensors}
     found = {}
     for index, step in enumerate(steps):
         output = of_tensor[step.operator.output.index]
         for trail in step.trails:
             source = of_tensor[trail.tensor.index]
-            if source is not output and source.last == index == output.first:
+            begin = 0 if stage is not None and step.operator.output.index == stage.output else index
+            if source is not output and source.last == index and output.first == begin:
                 found[id(output), id(source)] = trail.lag
     return found
 
 
 def _least(blocks: Sequence[_Block], lags: _Lags, step: int) -> int:
-    """What a step needs at once [B]. A step has one output, and it trails behind one input at most."""
+    """What a step needs at once [B]. Its output, and that of its stage, each trail behind one input at most."""
     live = [block for block in blocks if block.first <= step <= block.last]
-    saved = [
-        output.size + source.size - max(source.size + max(lags[id(output), id(source)], 0), output.size)
-        for output in live
-        for source in live
-        if (id(output), id(source)) in lags and output.first == step
-    ]
-    return sum(block.size for block in live) - max([0, *saved])
+    saved: dict[int, int] = {}
+    for output, source in itertools.product(live, live):
+        lag = lags.get((id(output), id(source)))
+        if lag is not None:
+            together = max(source.size + max(lag, 0), output.size)
+            saved[id(output)] = max(saved.get(id(output), 0), output.size + source.size - together)
+    return sum(block.size for block in live) - sum(saved.values())
 
 
 def _aligned(size: int) -> int:
     return -(-size // ALIGNMENT) * ALIGNMENT
 
 
-def _share(graph: Graph, steps: Sequence[Step]) -> list[_Block]:
+def _share(graph: Graph, steps: Sequence[Step], stage: Stage | None) -> list[_Block]:
     """The blocks of all activations, with tensors merged that can be one piece of memory."""
-    blocks = _alias(graph, steps)
+    blocks = _alias(graph, steps, stage)
     of_tensor = {tensor: block for block in blocks for tensor in block.tensors}
     for index, step in enumerate(steps):
         output = of_tensor[step.operator.output.index]
@@ -132,13 +141,17 @@ def _share(graph: Graph, steps: Sequence[Step]) -> list[_Block]:
     return blocks
 
 
-def _alias(graph: Graph, steps: Sequence[Step]) -> list[_Block]:
-    """One block per activation, reshapes joined, with the steps from the first write to the last read."""
+def _alias(graph: Graph, steps: Sequence[Step], stage: Stage | None) -> list[_Block]:
+    """One block per activation, reshapes joined, with the steps from the first write to the last read.
+
+    What stays from one patch to the next is needed throughout a stage, and so are its input and output.
+    """
     of_tensor: dict[int, _Block] = {}
     blocks: list[_Block] = []
 
     def write(tensor: Tensor, step: int) -> None:
-        block = _Block(size=_aligned(tensor.bytes), first=step, last=step, tensors=[tensor.index])
+        size = tensor.bytes if stage is None else stage.bytes.get(tensor.index, tensor.bytes)
+        block = _Block(size=_aligned(size), first=step, last=step, tensors=[tensor.index])
         of_tensor[tensor.index] = block
         blocks.append(block)
 
@@ -155,6 +168,10 @@ def _alias(graph: Graph, steps: Sequence[Step]) -> list[_Block]:
             read[0].tensors.append(step.operator.output.index)
     for tensor in graph.outputs:
         of_tensor[tensor.index].last = len(steps)
+    if stage is not None:
+        for kept in (stage.source, stage.output, *stage.kept):
+            block = of_tensor[kept]
+            block.first, block.last = min(block.first, 0), max(block.last, stage.depth - 1)
     return blocks
 
 

@@ -53,6 +53,22 @@ class ArenaBlock:
 
 
 @dataclass(frozen=True, kw_only=True)
+class PatchInfo:
+    """The first `layers` layers run in turn, once for each of `patches`, on `rows` rows of the last one's output.
+
+    recomputed_macs: multiply-accumulates per inference that some patch did before; moved_bytes: of rows per inference
+    that stay for the next patch and make room; arena_bytes_without: the arena of the network without patches.
+    """
+
+    layers: int
+    patches: int
+    rows: int
+    recomputed_macs: int
+    moved_bytes: int
+    arena_bytes_without: int
+
+
+@dataclass(frozen=True, kw_only=True)
 class Program:
     """A compiled network.
 
@@ -61,7 +77,7 @@ class Program:
     arena: what lies where and when, by offset; constants_bytes: weights and tables in flash; inputs, outputs: at
     least one each, in the model's order; layers: one per operator, in order; kernels: the headers of firmware/lib that
     the sources include, those they include themselves not among them; channels_left_out: over all activations, those
-    that are constant or that nothing reads.
+    that are constant or that nothing reads; patched: what runs in patches, None where nothing does.
     """
 
     files: dict[str, bytes]
@@ -75,3 +91,12 @@ class Program:
     layers: tuple[LayerInfo, ...]
     kernels: tuple[str, ...]
     channels_left_out: int = 0
+    patched: PatchInfo | None = None
+
+    @property
+    def turns(self) -> tuple[int, ...]:
+        """The positions in `layers` in the order in which they run: those in patches again and again."""
+        if self.patched is None:
+            return tuple(range(len(self.layers)))
+        first = tuple(range(self.patched.layers))
+        return first * self.patched.patches + tuple(range(len(first), len(self.layers)))

@@ -53,11 +53,47 @@ class Trail:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Part:
+    """What a step does in one patch.
+
+    rows: of its output that are new; without any there is no call. parameters: of the call; starts: where each of its
+    activations begins, by index [B from the start of the activation's memory, and from its stage's advance]; kept_from,
+    kept_bytes: what is moved to the start of the output's memory before the call.
+    """
+
+    rows: int
+    parameters: dict[str, int]
+    starts: dict[int, int]
+    kept_from: int
+    kept_bytes: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Stage:
+    """The first `depth` steps, which run in turn, once for each of `patches`.
+
+    Each turn adds `rows` rows to the last step's output. source, output: the indices of the activations that go in and
+    come out, which lie in memory as a whole; advances: of these two, from one patch to the next [B]; bytes: of those in
+    between, by index, what lies in memory at a time; kept: those with rows that stay from one patch to the next.
+    """
+
+    depth: int
+    patches: int
+    rows: int
+    source: int
+    output: int
+    advances: dict[int, int]
+    bytes: dict[int, int]
+    kept: frozenset[int]
+
+
+@dataclass(frozen=True, kw_only=True)
 class Step:
     """One operator, lowered. A step without calls is free: its output is its input under another shape.
 
     overwrites: inputs whose memory the output may take over, from the same address on; trails: inputs that it may
-    trail behind; macs: multiply-accumulates of one inference; detail: what a reader wants to know beyond the shapes.
+    trail behind; macs: multiply-accumulates of one inference; detail: what a reader wants to know beyond the shapes;
+    parts: of a step in a stage, which has one call, by patch.
     """
 
     operator: Operator
@@ -66,6 +102,7 @@ class Step:
     detail: str = ""
     overwrites: tuple[Tensor, ...] = field(default=())
     trails: tuple[Trail, ...] = field(default=())
+    parts: tuple[Part, ...] = ()
 
     @property
     def constants(self) -> tuple[Constant, ...]:

@@ -132,7 +132,7 @@ def read_window(
         stride=stride,
         dilation=dilation,
         before=(0, 0),
-        padding=_PADDINGS[code],
+        padding="VALID" if operator.pads_only else _PADDINGS[code],
     )
     vertical, horizontal = _fit(operator, window, 0), _fit(operator, window, 1)
     return replace(window, before=(vertical, horizontal))

@@ -3,7 +3,7 @@
 from tinynas.compiler.activation import fused_range
 from tinynas.compiler.graph import Operator
 from tinynas.compiler.step import Call, Step
-from tinynas.compiler.window import read_window
+from tinynas.compiler.window import Window, read_window
 
 _KERNELS = {"AVERAGE_POOL_2D": "tn_average_pool", "MAX_POOL_2D": "tn_max_pool"}
 
@@ -16,12 +16,7 @@ def lower(operator: Operator) -> Step:
         UnsupportedError: a batch other than 1.
     """
     operator.require_operands(1, 1)
-    window = read_window(
-        operator,
-        size=(operator.option(4, "i"), operator.option(3, "i")),
-        stride=(operator.option(2, "i"), operator.option(1, "i")),
-        dilation=(1, 1),
-    )
+    window = pool_window(operator)
     if operator.output.shape[3] != window.channels:
         operator.malformed(f"{window.channels} -> {operator.output.shape[3]} channels")
     limits = fused_range(operator, 5)
@@ -32,3 +27,13 @@ def lower(operator: Operator) -> Step:
         arguments=(operator.activation(), operator.output),
     )
     return Step(operator=operator, calls=(call,), detail=f"{window}, {limits.name}")
+
+
+def pool_window(operator: Operator) -> Window:
+    """The window of AVERAGE_POOL_2D and MAX_POOL_2D."""
+    return read_window(
+        operator,
+        size=(operator.option(4, "i"), operator.option(3, "i")),
+        stride=(operator.option(2, "i"), operator.option(1, "i")),
+        dilation=(1, 1),
+    )

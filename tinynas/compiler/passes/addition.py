@@ -29,7 +29,7 @@ def fold_additions(graph: Graph, steps: Sequence[Step]) -> tuple[Step, ...]:
     folded: dict[int, Step | None] = {}
     for number, step in enumerate(steps):
         pair = step.operator.activations
-        if [call.kernel for call in step.calls] != ["tn_add_linear"] or len(pair) != 2:
+        if [call.kernel for call in step.calls] != ["tn_add_linear"] or len(pair) != 2 or step.parts:
             continue
         residual, result = sorted(pair, key=lambda tensor: producer[tensor.index])
         place = producer[result.index]
@@ -41,7 +41,7 @@ def fold_additions(graph: Graph, steps: Sequence[Step]) -> tuple[Step, ...]:
 
 
 def _can_add(step: Step) -> bool:
-    return len(step.calls) == 1 and step.calls[0].record in _BLOCKS
+    return len(step.calls) == 1 and step.calls[0].record in _BLOCKS and not step.parts
 
 
 def _with_addition(step: Step, addition: Step, residual: Tensor) -> Step:

@@ -1,0 +1,110 @@
+"""Calls of kernels as C: one with its parameters, or one that finds those of its patch in a table."""
+
+import textwrap
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from itertools import accumulate, groupby
+
+from tinynas.compiler.step import Argument, Call, Constant, Part, Scratch, Stage, Step
+
+WIDTH = 116
+
+
+@dataclass(frozen=True, kw_only=True)
+class Arguments:
+    """How a step's arguments are written: symbols by a constant's identity, offsets by tensor and for scratch."""
+
+    prefix: str
+    symbols: dict[int, str]
+    offsets: dict[int, int]
+    scratch: int
+    # What is added to an activation's address, by tensor.
+    moved: dict[int, str] = field(default_factory=dict)
+
+    def write(self, argument: Argument) -> str:
+        if isinstance(argument, int):
+            return str(argument)
+        if isinstance(argument, Constant):
+            return self.symbols[id(argument)]
+        if isinstance(argument, Scratch):
+            return f"{self.prefix}_arena + {self.scratch}"
+        return self.address(argument.index) + self.moved.get(argument.index, "")
+
+    def address(self, tensor: int) -> str:
+        return f"{self.prefix}_arena + {self.offsets[tensor]}"
+
+
+def wrapped(items: Sequence[str], indent: str = "    ") -> str:
+    """Comma-separated items in indented lines."""
+    lines, line = [], ""
+    for item in items:
+        if len(indent) + len(line) + len(item) + 2 > WIDTH + 4:
+            lines.append(f"{indent}{line.rstrip()}")
+            line = ""
+        line += f"{item}, "
+    return "\n".join([*lines, f"{indent}{line.rstrip()}"])
+
+
+def write_call(call: Call, arguments: Arguments) -> str:
+    """A call with parameters of its own."""
+    fields = textwrap.indent(wrapped(_fields(call, call.parameters)), "    ")
+    line = _write_line(call, arguments, "&layer")
+    return f"    static const struct {call.record} layer = {{\n{fields}\n    }};\n\n{line}\n"
+
+
+def _fields(call: Call, parameters: dict[str, int]) -> list[str]:
+    # Hexadecimal digits give a float32 value exactly.
+    reals = {name: f"{value.hex()}F" for name, value in call.reals.items()}
+    return [f".{name} = {value}" for name, value in {**parameters, **reals}.items()]
+
+
+def _write_line(call: Call, arguments: Arguments, record: str) -> str:
+    listed = ", ".join([record, *(arguments.write(argument) for argument in call.arguments)])
+    return textwrap.fill(f"{call.kernel}({listed});", WIDTH, initial_indent="    ", subsequent_indent="        ")
+
+
+def write_parts(step: Step, stage: Stage, arguments: Arguments) -> str:
+    """The body of a layer that runs in patches: its forms in tables, and its call with the form of `patch`."""
+    call, output = step.calls[0], step.operator.output.index
+    runs = [(part, len(list(group))) for part, group in groupby(step.parts)]
+    begins = list(accumulate(count for _, count in runs[:-1]))
+    sources = list(dict.fromkeys(tensor.index for tensor in step.operator.activations))
+    forms = [part for part, _ in runs]
+    moved = {source: f" + at->inputs[{number}]" for number, source in enumerate(sources)} | {output: " + at->output"}
+    moved = {tensor: text + _advance(stage.advances.get(tensor, 0)) for tensor, text in moved.items()}
+    lines = [
+        f"    static const struct {call.record} layers[{len(forms)}] = {{",
+        *(_braced(_fields(call, form.parameters or call.parameters)) for form in forms),
+        f"    }};\n    static const struct tn_patch forms[{len(forms)}] = {{",
+        *(_braced(_patch_fields(form, sources, output)) for form in forms),
+        "    };",
+        f"    const int32_t form = {' + '.join(f'(patch >= {begin})' for begin in begins) or '0 * patch'};",
+        "    const struct tn_patch *const at = &forms[form];\n",
+    ]
+    if any(form.kept_bytes for form in forms):
+        lines.append(f"    tn_keep_rows({arguments.address(output)}, at->kept_from, at->kept_bytes);")
+    line = _write_line(call, replace(arguments, moved=moved), "&layers[form]")
+    if all(form.rows for form in forms):
+        lines.append(line)
+    else:
+        lines += ["    if (at->rows > 0) {", textwrap.indent(line, "    "), "    }"]
+    return "\n".join(lines) + "\n"
+
+
+def _braced(fields: list[str]) -> str:
+    return f"        {{\n{wrapped(fields, ' ' * 12)}\n        }},"
+
+
+def _advance(count: int) -> str:
+    return f" + patch * {count}" if count else ""
+
+
+def _patch_fields(form: Part, sources: list[int], output: int) -> list[str]:
+    inputs = ", ".join(str(form.starts.get(source, 0)) for source in sources)
+    return [
+        f".rows = {form.rows}",
+        f".inputs = {{{inputs}}}",
+        f".output = {form.starts.get(output, 0)}",
+        f".kept_from = {form.kept_from}",
+        f".kept_bytes = {form.kept_bytes}",
+    ]
