@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from csv_logger import CsvLogger
+from ppk2 import SimulatedPpk2
 from rigs import BOARD, Rig, fake_station
 
 from tinynas.device.client import Client
@@ -17,6 +18,7 @@ from tinynas.device.energy import Rule, measure_energy
 from tinynas.device.meters.csv_log import CsvConfig, CsvMeter
 from tinynas.device.meters.emulated import EmulatedMeter
 from tinynas.device.meters.fake import FakeMeter, Load
+from tinynas.device.meters.ppk2 import Ppk2Config, Ppk2Meter
 from tinynas.errors import MeterError
 
 SHORT = Rule(runs=3, inferences=10, seconds=0.2, idle_s=0.2)
@@ -82,7 +84,24 @@ def csv_rig() -> Iterator[Rig]:
     station.fake.close()
 
 
-RIGS = {"fake": fake_rig, "emulated": emulated_rig, "csv": csv_rig}
+@contextlib.contextmanager
+def ppk2_rig() -> Iterator[Rig]:
+    load = Load()
+    station = fake_station(load)
+    simulated = SimulatedPpk2(load)
+    faults = {
+        "lost samples": lambda: setattr(simulated, "drop_share", 0.01),
+        "clipped": lambda: setattr(load, "run_ma", 1000.0),
+        "unplugged": simulated.close,
+        "no sync line": lambda: setattr(simulated, "sync_wired", False),
+    }
+    with Ppk2Meter(Ppk2Config(kind="ppk2", supply_v=3.3, port=simulated.port)) as meter:
+        yield Rig(load=load, meter=meter, station=station, faults=faults)
+    simulated.close()
+    station.fake.close()
+
+
+RIGS = {"fake": fake_rig, "emulated": emulated_rig, "csv": csv_rig, "ppk2": ppk2_rig}
 ALL_FAULTS = {
     "lost samples": r"run 1, tried 3 times: .*lost [0-9,]+ of [0-9,]+ samples, .*%, at most 0\.1% are allowed",
     "clipped": r"was at an end of its range in [0-9,]+ of [0-9,]+ samples",
@@ -91,7 +110,12 @@ ALL_FAULTS = {
     "no sync line": r"ran \d+ inferences, meter .* saw 0 pulses",
 }
 # What can go wrong with each of them: the ideal one has no sync line, and the emulated one nothing at all.
-FAULTS = {"fake": list(ALL_FAULTS)[:4], "csv": list(ALL_FAULTS)}
+FAULTS = {
+    "fake": ["lost samples", "clipped", "wrong voltage", "unplugged"],
+    "csv": list(ALL_FAULTS),
+    # A PPK2 measures no voltage: that is asked for when it is connected.
+    "ppk2": ["lost samples", "clipped", "unplugged", "no sync line"],
+}
 
 
 @pytest.fixture(params=RIGS)

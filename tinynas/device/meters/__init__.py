@@ -8,6 +8,7 @@ from pydantic import Field, TypeAdapter, ValidationError
 from tinynas.boards import Board, nearest
 from tinynas.device.meters.contract import Meter
 from tinynas.device.meters.csv_log import CsvConfig, CsvMeter
+from tinynas.device.meters.ppk2 import Ppk2Config, Ppk2Meter
 from tinynas.errors import ConfigError
 from tinynas.settings import Section, parse, read_text
 
@@ -24,9 +25,9 @@ class EmulatedConfig(Section):
     kind: Literal["emulated"]
 
 
-MeterConfig = NoMeter | EmulatedConfig | CsvConfig
+MeterConfig = NoMeter | EmulatedConfig | CsvConfig | Ppk2Config
 _ADAPTER: TypeAdapter[MeterConfig] = TypeAdapter(Annotated[MeterConfig, Field(discriminator="kind")])
-KINDS = ("none", "emulated", "csv")
+KINDS = ("none", "emulated", "csv", "ppk2")
 
 
 def meter_config(settings: dict[str, Any], where: str) -> MeterConfig:
@@ -78,3 +79,5 @@ def open_meter(config: MeterConfig, board: Board) -> Meter | None:
             return EmulatedMeter(board)
         case CsvConfig():
             return CsvMeter(config)
+        case Ppk2Config():
+            return Ppk2Meter(config)
