@@ -73,6 +73,6 @@ def measure(
     inputs: str | Path | None = None,
     keep_constant_channels: bool = False,
 ) -> dict[str, Any]:
-    """Measure a .tflite file; `inputs` is a raw int8 file. Raises as `study.single.measure_file`."""
+    """Measure a .tflite file; `inputs` is a raw file. Raises as `study.single.measure_file`."""
     source = None if inputs is None else Path(inputs)
     return single.measure_file(Path(model), board, source, keep_constant_channels=keep_constant_channels)

@@ -235,7 +235,11 @@ def measure(
     model: Annotated[Path, typer.Argument(help="An int8 .tflite file.")],
     board: BoardOption = "netduinoplus2",
     input_: Annotated[
-        Path | None, typer.Option("--input", help="Raw int8 file of one or more inputs. [default: 16 random ones]")
+        Path | None,
+        typer.Option(
+            "--input",
+            help="Raw file of one or more inputs; several of one inference one after the other. [default: 16 random]",
+        ),
     ] = None,
     port: PortOption = None,
     bench: BenchOption = None,
@@ -269,7 +273,7 @@ def profile(
     model: Annotated[Path, typer.Argument(help="An int8 .tflite file.")],
     board: BoardOption = "netduinoplus2",
     input_: Annotated[
-        Path | None, typer.Option("--input", help="Raw int8 file; its first input is run. [default: a random one]")
+        Path | None, typer.Option("--input", help="Raw file; its first input is run. [default: a random one]")
     ] = None,
     picture: Annotated[Path | None, typer.Option(help="Draw the arena over time to this .svg file.")] = None,
     keep_constant_channels: KeepOption = False,

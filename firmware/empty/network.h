@@ -4,8 +4,6 @@
 
 #include <stdint.h>
 
-#define TN_NETWORK_INPUT_BYTES 1
-#define TN_NETWORK_OUTPUT_BYTES 1
 #define TN_NETWORK_ARENA_BYTES 0
 #define TN_NETWORK_CONSTANTS_BYTES 0
 

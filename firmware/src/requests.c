@@ -1,6 +1,6 @@
 #include <string.h>
 
-#include "network.h"
+#include "network_ends.h"
 #include "requests.h"
 #include "stack.h"
 #include "tn_compiler.h"
@@ -39,11 +39,11 @@ static uint32_t times[TN_MAX_REPEATS];
 static uint16_t times_count;
 static uint32_t last_ticks;
 
-/* The input waits in RAM that nothing else uses, because an inference may overwrite the network's own input. Where
- * there is too little of it, the input goes straight to the network and is good for one inference. */
+/* The inputs wait in RAM that nothing else uses, because an inference may overwrite the network's own. Where there is too
+ * little of it, they go straight to the network and are good for one inference. */
 static bool has_staging(void)
 {
-    return (size_t)(tn_spare_end - tn_spare_start) >= TN_NETWORK_INPUT_BYTES;
+    return (size_t)(tn_spare_end - tn_spare_start) >= TN_NETWORK_INPUTS_BYTES;
 }
 
 static enum tn_status greet(struct tn_frame *answer, const struct tn_boot *boot)
@@ -53,8 +53,8 @@ static enum tn_status greet(struct tn_frame *answer, const struct tn_boot *boot)
         boot->count,
         boot->ticks_hz,
         boot->clock_hz,
-        TN_NETWORK_INPUT_BYTES,
-        TN_NETWORK_OUTPUT_BYTES,
+        TN_NETWORK_INPUTS_BYTES,
+        TN_NETWORK_OUTPUTS_BYTES,
         TN_NETWORK_ARENA_BYTES,
         (uint32_t)(uintptr_t)tn_static_bytes,
         (uint32_t)((uintptr_t)tn_stack_top - (uintptr_t)tn_stack_limit),
@@ -82,12 +82,15 @@ static enum tn_status load(const uint8_t *payload, uint16_t size)
     }
     const uint32_t offset = tn_get_u32(payload);
     const uint32_t count = size - 4u;
-    uint8_t *const input = has_staging() ? tn_spare_start : (uint8_t *)tn_network_input();
 
-    if (offset > TN_NETWORK_INPUT_BYTES || count > TN_NETWORK_INPUT_BYTES - offset) {
+    if (offset > TN_NETWORK_INPUTS_BYTES || count > TN_NETWORK_INPUTS_BYTES - offset) {
         return TN_BAD_REQUEST;
     }
-    memcpy(input + offset, payload + 4, count);
+    if (has_staging()) {
+        memcpy(tn_spare_start + offset, payload + 4, count);
+    } else {
+        tn_network_write_inputs(offset, payload + 4, count);
+    }
     return TN_OK;
 }
 
@@ -128,7 +131,7 @@ static enum tn_status run(const uint8_t *payload, uint16_t size, struct tn_frame
     }
     for (times_count = 0; times_count < repeats; times_count++) {
         if (has_staging()) {
-            memcpy(tn_network_input(), tn_spare_start, TN_NETWORK_INPUT_BYTES);
+            tn_network_write_inputs(0, tn_spare_start, TN_NETWORK_INPUTS_BYTES);
         }
         const uint32_t used = tn_stack_used(invoke_timed);
 
@@ -164,10 +167,10 @@ static enum tn_status report_output(const uint8_t *payload, uint16_t size, struc
     const uint32_t offset = tn_get_u32(payload);
     const uint16_t length = tn_get_u16(payload + 4);
 
-    if (length > TN_MAX_PAYLOAD || offset > TN_NETWORK_OUTPUT_BYTES || length > TN_NETWORK_OUTPUT_BYTES - offset) {
+    if (length > TN_MAX_PAYLOAD || offset > TN_NETWORK_OUTPUTS_BYTES || length > TN_NETWORK_OUTPUTS_BYTES - offset) {
         return TN_BAD_REQUEST;
     }
-    memcpy(tn_payload(answer), tn_network_output() + offset, length);
+    tn_network_read_outputs(offset, tn_payload(answer), length);
     answer->payload_size = length;
     return TN_OK;
 }

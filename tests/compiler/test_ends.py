@@ -3,12 +3,10 @@
 from collections.abc import Callable
 
 import numpy as np
-import pytest
+from mixed_ends import mixed_ends
 from tflite_writer import Operation, Tensor, write_model
 
 from tinynas.compiler import compile_network
-from tinynas.deploy.build import require_single
-from tinynas.errors import UnsupportedError
 
 
 def two_branches(channels: int = 8) -> bytes:
@@ -54,7 +52,7 @@ def split() -> bytes:
 
 
 def test_every_output_is_the_references(check_equal: Callable[..., None]) -> None:
-    check_equal([two_branches(), two_branches(3), late_input(), input_as_output(), split()])
+    check_equal([two_branches(), two_branches(3), late_input(), input_as_output(), split(), mixed_ends()])
 
 
 def test_the_header_numbers_inputs_and_outputs_in_the_models_order() -> None:
@@ -74,8 +72,3 @@ def test_the_header_numbers_inputs_and_outputs_in_the_models_order() -> None:
     ):
         assert line in header.splitlines()
     assert "tn_network_input(" not in header
-
-
-def test_a_network_with_several_inputs_or_outputs_is_not_put_on_a_board() -> None:
-    with pytest.raises(UnsupportedError, match="inputs and outputs are 2 and 3: boards and exports take one of each"):
-        require_single(compile_network(two_branches()))

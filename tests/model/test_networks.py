@@ -245,7 +245,7 @@ def test_models_that_tflite_micro_cannot_use_are_refused(trained):
     from tinynas.model.score import run_reference
 
     tflite = trained[2]
-    with pytest.raises(MalformedModelError, match=r"inputs are int8 \(7, 7, 1\), the model takes int8 \(8, 8, 1\)"):
+    with pytest.raises(MalformedModelError, match=r"inputs are int8, 49 B each, the model takes 64 B"):
         run_reference(tflite, np.zeros((1, 7, 7, 1), np.int8))
     with pytest.raises(MalformedModelError, match="inputs are float32"):
         run_reference(tflite, np.zeros((1, 8, 8, 1), np.float32))
@@ -264,13 +264,23 @@ def convert_float(function, *shape):
         return tf.lite.TFLiteConverter.from_concrete_functions([traced.get_concrete_function()], tf.Module()).convert()
 
 
-def test_a_float_model_is_refused_with_what_it_is(tensorflow):
+def test_inputs_and_outputs_of_any_type_are_bytes(tensorflow):
     import tensorflow as tf
 
     from tinynas.model.score import run_reference
 
-    with pytest.raises(MalformedModelError, match=r"the input is float32 \(1, 4\), int8 with batch 1 is expected"):
-        run_reference(convert_float(tf.nn.relu, 1, 4), np.zeros((1, 4), np.int8))
+    values = np.array([[-1.5, 2.5]], np.float32)
+    outputs = run_reference(convert_float(tf.nn.relu, 1, 2), values.view(np.int8))
+    assert outputs.view(np.float32).tolist() == [[0.0, 2.5]]
+
+
+def test_a_float_model_has_no_accuracy(tensorflow):
+    import tensorflow as tf
+
+    from tinynas.model.score import score
+
+    with pytest.raises(MalformedModelError, match="type 0 of the schema, int8"):
+        score(convert_float(tf.nn.relu, 1, 4), np.zeros((1, 4), np.float32), np.zeros(1, np.int64))
 
 
 def test_an_operator_that_tflite_micro_lacks_is_named(tensorflow):

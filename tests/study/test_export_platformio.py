@@ -58,6 +58,14 @@ def test_the_platformio_project_builds_and_says_pass_on_the_emulated_board(built
     assert serial_output(built / ".pio" / "build" / "netduinoplus2" / "firmware.elf") == "PASS"
 
 
+def test_a_network_with_several_inputs_and_outputs_says_pass_as_well(
+    network_with_mixed_ends, tmp_path, exported, pio_run, serial_output
+):
+    exported(network_with_mixed_ends, tmp_path / "out", "platformio", board=load_board("netduinoplus2"))
+    pio_run(tmp_path / "out")
+    assert serial_output(tmp_path / "out" / ".pio" / "build" / "netduinoplus2" / "firmware.elf") == "PASS"
+
+
 def test_the_platformio_project_says_fail_when_an_output_byte_differs(built, tmp_path, pio_run, serial_output):
     project = tmp_path / "moved"
     shutil.copytree(built, project)

@@ -25,7 +25,7 @@ def test_the_tflm_array_is_aligned_and_holds_the_model_that_gives_the_vector(net
     run(command, tmp_path)
     result = subprocess.run(["./dump"], cwd=tmp_path, capture_output=True, check=True)
     assert result.stdout == network.tflite
-    inputs = np.frombuffer(network.inputs, np.int8).reshape(-1, compile_network(network.tflite).inputs[0].bytes)
+    inputs = np.frombuffer(network.inputs, np.int8).reshape(-1, compile_network(network.tflite).inputs_bytes)
     assert run_reference(result.stdout, inputs).tobytes() == network.outputs
 
 
@@ -45,7 +45,7 @@ METHODS};
     "micro_interpreter.h": """
 #pragma once
 #include "micro_mutable_op_resolver.h"
-struct TfLiteTensor { union { signed char* int8; } data; };
+struct TfLiteTensor { union { char* raw; signed char* int8; } data; };
 namespace tflite {
 struct Model;
 struct MicroInterpreter {

@@ -5,7 +5,13 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
+
+from tinynas.model.score import run_reference
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "compiler"))
+from mixed_ends import mixed_ends
 
 MODELS = Path(__file__).parents[3] / "shared" / "models"
 needs_models = pytest.mark.skipif(not MODELS.is_dir(), reason="the reference networks are not beside the checkout")
@@ -71,3 +77,20 @@ def test_an_input_of_another_size_is_refused_with_both_numbers(tmp_path):
     assert result.returncode == 2
     assert "639" in result.stderr
     assert "640" in result.stderr
+
+
+def test_several_inputs_and_outputs_of_any_type_are_measured(tmp_path):
+    random = np.random.default_rng(4)
+    whole, real = random.integers(-128, 128, (2, 75)).astype(np.int8), random.standard_normal((2, 75), np.float32)
+    inputs = np.concatenate([whole, real.view(np.int8)], axis=1)
+    (tmp_path / "model.tflite").write_bytes(mixed_ends())
+    (tmp_path / "inputs.bin").write_bytes(inputs.tobytes())
+    found = measure(tmp_path / "model.tflite", "--input", tmp_path / "inputs.bin")
+    expected = run_reference(mixed_ends(), inputs)
+    assert [[len(output) for output in outputs] for outputs in found["outputs"]] == [[75, 200, 8]] * 2
+    for outputs, row in zip(found["outputs"], expected, strict=True):
+        assert outputs[0] == row[:75].view(np.uint8).tolist()
+        assert outputs[1] == row[75:875].view(np.float32).tolist()
+        assert outputs[2] == row[875:].view(np.int16).tolist()
+    without_file = measure(tmp_path / "model.tflite")
+    assert len(without_file["outputs"]) == 16

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from typing import Literal
 
 from tinynas.compiler.emit import emit
+from tinynas.compiler.ends import numbered, write_ends
 from tinynas.compiler.graph import Graph, check_types, read_graph
 from tinynas.compiler.memory import plan_memory
 from tinynas.compiler.ops import SUPPORTED, TYPES, lower
@@ -30,6 +31,8 @@ __all__ = [
     "Target",
     "TensorInfo",
     "compile_network",
+    "numbered",
+    "write_ends",
 ]
 
 # How the first layers run: as a whole, in as many patches as make the arena smallest, or in so many at most.

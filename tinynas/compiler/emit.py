@@ -3,16 +3,16 @@
 import hashlib
 import textwrap
 from collections.abc import Sequence
-from typing import Literal, TypeVar
+from typing import Literal
 
 from tinynas.compiler.calls import WIDTH, Arguments, wrapped, write_call, write_parts
+from tinynas.compiler.ends import numbered
 from tinynas.compiler.graph import Graph, Tensor
 from tinynas.compiler.memory import Plan
 from tinynas.compiler.program import ArenaBlock, LayerInfo, PatchInfo, Program, TensorInfo
 from tinynas.compiler.step import Constant, Stage, Step
 
 _ALIGNMENT = 4
-_End = TypeVar("_End", Tensor, TensorInfo)
 
 _SECTIONS = """
 #ifdef __ELF__
@@ -196,13 +196,13 @@ def _write_header(program: Program, name: str) -> str:
     guard = f"TN_{name.upper()}"
     sizes = [
         f"#define {guard}_{what.upper()}_BYTES {tensor.bytes}\n"
-        for what, tensor in [*_ends("input", program.inputs), *_ends("output", program.outputs)]
+        for what, tensor in [*numbered("input", program.inputs), *numbered("output", program.outputs)]
     ]
     functions = [
-        *(f"{_C_TYPES[each.dtype]} *tn_{name}_{what}(void);\n" for what, each in _ends("input", program.inputs)),
+        *(f"{_C_TYPES[each.dtype]} *tn_{name}_{what}(void);\n" for what, each in numbered("input", program.inputs)),
         *(
             f"const {_C_TYPES[each.dtype]} *tn_{name}_{what}(void);\n"
-            for what, each in _ends("output", program.outputs)
+            for what, each in numbered("output", program.outputs)
         ),
     ]
     return f"""{_write_summary(program, name)}
@@ -262,17 +262,10 @@ def _write_patched(program: Program) -> str:
  *          {info.recomputed_macs:,} multiply-accumulates computed again, {info.moved_bytes:,} B of rows moved"""
 
 
-def _ends(what: str, tensors: Sequence[_End]) -> list[tuple[str, _End]]:
-    """Each input or output with its name in the generated code: numbered only where there are several."""
-    if len(tensors) == 1:
-        return [(what, tensors[0])]
-    return [(f"{what}_{number}", tensor) for number, tensor in enumerate(tensors)]
-
-
 def _write_ends(title: str, tensors: Sequence[TensorInfo]) -> str:
     return "".join(
         f" * {what:<8} {tensor.name}: {_shape(tensor.shape)}; {_meaning(tensor)}\n"
-        for what, tensor in _ends(title, tensors)
+        for what, tensor in numbered(title, tensors)
     )
 
 
@@ -284,7 +277,7 @@ def _meaning(tensor: TensorInfo) -> str:
 
 
 def _write_usage(program: Program, name: str) -> str:
-    inputs, outputs = _ends("input", program.inputs), _ends("output", program.outputs)
+    inputs, outputs = numbered("input", program.inputs), numbered("output", program.outputs)
     lines = [
         *(
             f"memcpy(tn_{name}_{what}(), {what.replace('input', 'samples')}, TN_{name.upper()}_{what.upper()}_BYTES);"
@@ -377,8 +370,8 @@ def _write_functions(graph: Graph, steps: Sequence[Step], plan: Plan, name: str,
     patches = "" if stage is None else _write_patches(steps, stage, name)
     calls = patches + "".join(_write_step(step, name) for step in steps[0 if stage is None else stage.depth :])
     places = [
-        *(("", *each) for each in _ends("input", graph.inputs)),
-        *(("const ", *each) for each in _ends("output", graph.outputs)),
+        *(("", *each) for each in numbered("input", graph.inputs)),
+        *(("const ", *each) for each in numbered("output", graph.outputs)),
     ]
     functions = "".join(
         f"{kind}{_C_TYPES[tensor.dtype.lower()]} *tn_{name}_{what}(void)\n"

@@ -100,3 +100,13 @@ class Program:
             return tuple(range(len(self.layers)))
         first = tuple(range(self.patched.layers))
         return first * self.patched.patches + tuple(range(len(first), len(self.layers)))
+
+    @property
+    def inputs_bytes(self) -> int:
+        """All inputs, one after the other."""
+        return sum(tensor.bytes for tensor in self.inputs)
+
+    @property
+    def outputs_bytes(self) -> int:
+        """All outputs, one after the other."""
+        return sum(tensor.bytes for tensor in self.outputs)

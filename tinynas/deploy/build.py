@@ -14,12 +14,12 @@ from pathlib import Path
 
 from tinynas import paths
 from tinynas.boards import Board
-from tinynas.compiler import Program
+from tinynas.compiler import Program, write_ends
 from tinynas.deploy.platformio import Outcome, run_platformio
 from tinynas.deploy.sizes import Sizes, read_sizes
 from tinynas.deploy.stage import held_project, stage
 from tinynas.deploy.store import write_whole
-from tinynas.errors import InfrastructureError, LimitError, ToolchainError, UnsupportedError
+from tinynas.errors import InfrastructureError, LimitError, ToolchainError
 
 # What the greeting of an image without a network has in the place of the network's SHA-256.
 NO_NETWORK = "00" * 32
@@ -70,18 +70,17 @@ def build(board: Board, program: Program, workdir: Path, *, profile: bool = Fals
     profile: the image marks the end of each layer, for an emulator that counts what lies between two marks.
 
     Raises:
-        UnsupportedError: the network has several inputs or outputs.
         LimitError: the image does not fit the board; the message has both numbers.
         ToolchainError: the compiler or PlatformIO is missing or fails.
         InfrastructureError: a folder cannot be written.
     """
-    require_single(program)
+    files = {**program.files, "network_ends.h": write_ends(program, "network")}
     empty = baseline(board, workdir)
     if profile:
         # A folder of its own: other flags would make PlatformIO compile everything anew, here and the next time.
-        built = _build(board, program.files, workdir / "profile", defines=("TN_PROFILE",))
+        built = _build(board, files, workdir / "profile", defines=("TN_PROFILE",))
     else:
-        built = _build(board, program.files, workdir)
+        built = _build(board, files, workdir)
     return _image(built, program.sha256, empty)
 
 
@@ -103,20 +102,6 @@ def _image(built: tuple[bytes, Sizes, str], sha256: str, empty: Baseline) -> Ima
         flags=empty.flags,
         firmware_hash=empty.firmware_hash,
     )
-
-
-def require_single(program: Program) -> None:
-    """Refuse what the link to a board and the test vectors have no room for.
-
-    Raises:
-        UnsupportedError: the network has several inputs or outputs.
-    """
-    counts = len(program.inputs), len(program.outputs)
-    if counts != (1, 1):
-        raise UnsupportedError(
-            f"the network's inputs and outputs are {counts[0]} and {counts[1]}: boards and exports take one of each, "
-            "tinynas compile takes any number"
-        )
 
 
 def baseline(board: Board, workdir: Path) -> Baseline:

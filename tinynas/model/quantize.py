@@ -80,16 +80,21 @@ def quantize_for(tflite: bytes, x: np.ndarray) -> np.ndarray:
     """Float inputs `x` (n, *input_shape) as int8, with the scale and zero point of the network's input.
 
     Raises:
-        MalformedModelError: the model cannot be read, or its input has no quantization.
+        MalformedModelError: the model cannot be read, or its input is no int8 with a scale.
     """
     from tflite_micro.tensorflow.lite.micro.python import schema_py_generated as schema
 
     try:
         graph = schema.Model.GetRootAs(tflite, 0).Subgraphs(0)
-        parameters = graph.Tensors(graph.Inputs(0)).Quantization()
+        tensor = graph.Tensors(graph.Inputs(0))
+        parameters, kind = tensor.Quantization(), tensor.Type()
         scale, zero_point = float(parameters.Scale(0)), int(parameters.ZeroPoint(0))
     except Exception as error:
         raise MalformedModelError(f"the quantization of the model's input cannot be read: {error}") from error
+    if kind != schema.TensorType.INT8:
+        raise MalformedModelError(
+            f"the model's input has type {kind} of the schema, int8 ({schema.TensorType.INT8}) is expected"
+        )
     if not scale > 0:
         raise MalformedModelError(f"the model's input has quantization scale {scale}")
     return quantize_input(x, scale, zero_point)

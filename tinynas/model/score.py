@@ -6,6 +6,7 @@ or hang it, so that it belongs into a child process.
 
 import math
 import re
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -18,26 +19,33 @@ _ARENA_BYTES = 32 << 20
 
 
 def run_reference(tflite: bytes, inputs: np.ndarray) -> np.ndarray:
-    """The outputs, int8 (n, *output_shape), of a network with one input and one output for int8 `inputs` (n, ...).
+    """The outputs, int8 (n, output bytes), of a network for `inputs`, int8 (n, ...): as bytes, whatever their types.
+
+    Several inputs lie one after the other, in the model's order, and so do several outputs.
 
     Raises:
-        MalformedModelError: tflite-micro refuses the model, or it is not int8 in and out, or the inputs do not fit.
+        MalformedModelError: tflite-micro refuses the model, or the inputs do not fit.
     """
     interpreter = _interpreter(tflite)
-    shape = _int8_details(interpreter.get_input_details(0), "input")
-    output_shape = _int8_details(interpreter.get_output_details(0), "output")
-    if inputs.dtype != np.int8 or math.prod(inputs.shape[1:]) != math.prod(shape):
-        raise MalformedModelError(f"inputs are {inputs.dtype} {inputs.shape[1:]}, the model takes int8 {shape[1:]}")
-    outputs = np.empty((len(inputs), *output_shape[1:]), np.int8)
-    for index, one in enumerate(inputs):
-        interpreter.set_input(one.reshape(shape), 0)
+    sources, results = _ends(tflite, interpreter)
+    rows, size = inputs.reshape(len(inputs), -1), sum(source.bytes for source in sources)
+    if inputs.dtype != np.int8 or rows.shape[1] != size:
+        raise MalformedModelError(f"inputs are {inputs.dtype}, {rows.shape[1]:,} B each, the model takes {size:,} B")
+    outputs = []
+    for row in rows:
+        start = 0
+        for number, source in enumerate(sources):
+            part = np.ascontiguousarray(row[start : start + source.bytes])
+            interpreter.set_input(part.view(source.dtype).reshape(source.shape), number)
+            start += source.bytes
         interpreter.invoke()
-        outputs[index] = interpreter.get_output(0)[0]
-    return outputs
+        found = [np.ascontiguousarray(interpreter.get_output(number)).reshape(-1) for number in range(len(results))]
+        outputs.append(np.concatenate([each.view(np.int8) for each in found]))
+    return np.array(outputs, np.int8)
 
 
 def score(tflite: bytes, x: np.ndarray, y: np.ndarray) -> float:
-    """Accuracy in [0, 1] of the int8 network on float inputs `x` (n, *input_shape) and labels `y` (n,).
+    """Accuracy in [0, 1] of a network, int8 in and out, on float inputs `x` (n, *input_shape) and labels `y` (n,).
 
     The largest output wins; of equal ones, which int8 often has, the first.
 
@@ -57,8 +65,8 @@ def arena_bytes(tflite: bytes) -> int:
         MalformedModelError: tflite-micro refuses the model or does not report its arena.
     """
     interpreter = _interpreter(tflite)
-    shape = _int8_details(interpreter.get_input_details(0), "input")
-    interpreter.set_input(np.zeros(shape, np.int8), 0)
+    for number, source in enumerate(_ends(tflite, interpreter)[0]):
+        interpreter.set_input(np.zeros(source.shape, source.dtype), number)
     interpreter.invoke()
     # The figure is only ever printed, and to the standard error.
     with captured_stderr() as captured:
@@ -82,10 +90,28 @@ def _interpreter(tflite: bytes) -> Any:
     raise MalformedModelError(f"tflite-micro refuses the model: {reason}") from failure
 
 
-def _int8_details(details: dict[str, Any], which: str) -> tuple[int, ...]:
-    """The tensor's shape, checked to be static int8 with batch 1."""
-    shape = tuple(int(size) for size in details["shape"])
-    if details["dtype"] is not np.int8 or not shape or shape[0] != 1:
-        name = getattr(details["dtype"], "__name__", details["dtype"])
-        raise MalformedModelError(f"the {which} is {name} {shape}, int8 with batch 1 is expected")
-    return shape
+@dataclass(frozen=True, kw_only=True)
+class _End:
+    """One input or output."""
+
+    shape: tuple[int, ...]
+    dtype: np.dtype[Any]
+
+    @property
+    def bytes(self) -> int:
+        return math.prod(self.shape) * self.dtype.itemsize
+
+
+def _ends(tflite: bytes, interpreter: Any) -> tuple[list[_End], list[_End]]:
+    """The model's inputs and outputs. The interpreter has them, but not how many there are."""
+    from tflite_micro.tensorflow.lite.micro.python import schema_py_generated as schema
+
+    graph = schema.Model.GetRootAs(tflite, 0).Subgraphs(0)
+    return (
+        [_end(interpreter.get_input_details(number)) for number in range(graph.InputsLength())],
+        [_end(interpreter.get_output_details(number)) for number in range(graph.OutputsLength())],
+    )
+
+
+def _end(details: dict[str, Any]) -> _End:
+    return _End(shape=tuple(int(size) for size in details["shape"]), dtype=np.dtype(details["dtype"]))

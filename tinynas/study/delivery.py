@@ -9,9 +9,8 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from tinynas import __version__, paths
-from tinynas.compiler import Program
+from tinynas.compiler import Program, numbered, write_ends
 from tinynas.cost import Cost
-from tinynas.deploy.build import require_single
 from tinynas.errors import ConfigError, InfrastructureError
 from tinynas.study.quantities import QUANTITIES, percent, source_of, written
 
@@ -39,7 +38,7 @@ class Provenance:
 
 @dataclass(frozen=True, kw_only=True)
 class Delivery:
-    """One network on its way out. inputs, outputs: int8, one test case after the other; `count` of them."""
+    """One network on its way out. inputs, outputs: bytes, one test case after the other; `count` of them."""
 
     tflite: bytes
     program: Program
@@ -49,6 +48,11 @@ class Delivery:
     count: int
     provenance: Provenance
 
+    @property
+    def sources(self) -> dict[str, bytes]:
+        """The network in C, by name."""
+        return {**self.program.files, f"{self.name}_ends.h": write_ends(self.program, self.name)}
+
 
 def deliver(
     tflite: bytes, program: Program, *, name: str, inputs: bytes, outputs: bytes, provenance: Provenance
@@ -57,15 +61,13 @@ def deliver(
 
     Raises:
         ConfigError: the vector holds no whole number of cases, or not as many outputs as inputs.
-        UnsupportedError: the network has several inputs or outputs.
     """
-    require_single(program)
-    into, out = program.inputs[0].bytes, program.outputs[0].bytes
+    into, out = program.inputs_bytes, program.outputs_bytes
     count, rest = divmod(len(inputs), into)
     if not count or rest or len(outputs) != count * out:
         raise ConfigError(
             f"the test vector has {len(inputs):,} B of inputs and {len(outputs):,} B of outputs, the network takes "
-            f"{into:,} B and gives {out:,} B a case: give raw int8 cases back to back"
+            f"{into:,} B and gives {out:,} B a case: give raw cases back to back"
         )
     kept = max(1, min(count, _MOST_VECTOR_BYTES // into))
     return Delivery(
@@ -120,8 +122,9 @@ def rendered(template: str, delivery: Delivery, **more: Any) -> bytes:
         guard=f"TN_{delivery.name.upper()}",
         camel="".join(part.capitalize() for part in delivery.name.split("_")),
         program=program,
-        input=program.inputs[0],
-        output=program.outputs[0],
+        ends=[*numbered("input", program.inputs), *numbered("output", program.outputs)],
+        inputs=numbered("input", program.inputs),
+        outputs=numbered("output", program.outputs),
         macs=sum(layer.macs for layer in program.layers),
         provenance=delivery.provenance,
         costs=_costs(delivery.provenance),
@@ -180,6 +183,7 @@ _ENVIRONMENT = Environment(
 _ENVIRONMENT.filters |= {
     "percent": percent,
     "plain": _plain,
+    "c_type": lambda dtype: "float" if dtype == "float32" else f"{dtype}_t",
     "shape": lambda sizes: " x ".join(str(size) for size in sizes),
     "values": lambda content: c_values(content, signed=True),
     "bytes_in_c": lambda content: c_values(content, signed=False),

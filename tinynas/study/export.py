@@ -65,7 +65,7 @@ def export(
 ) -> dict[str, Any]:
     """Write a network to `folder` in the form `to`, with a test vector that the exported code is checked against.
 
-    inputs, outputs: raw int8, one or more cases back to back. board: what a "platformio" project is for,
+    inputs, outputs: raw bytes, one or more cases back to back. board: what a "platformio" project is for,
     and whose kind of CPU the C is fast on.
     arena_bytes: what tflite-micro needs for the network, for "tflm" [B].
 

@@ -11,9 +11,10 @@ from tinynas.study.delivery import Delivery, kernels_for, licence, rendered
 
 
 def library_files(delivery: Delivery) -> dict[str, bytes]:
-    """The library itself: `include/NAME.h`, `src/` and `library.json`."""
-    name, sources = delivery.name, delivery.program.files
-    files = {f"{'include' if path == f'{name}.h' else 'src'}/{path}": content for path, content in sources.items()}
+    """The library itself: `include/`, `src/` and `library.json`."""
+    name, sources = delivery.name, delivery.sources
+    public = {f"{name}.h", f"{name}_ends.h"}
+    files = {f"{'include' if path in public else 'src'}/{path}": content for path, content in sources.items()}
     files |= {f"src/{path}": content for path, content in kernels_for(sources.values()).items()}
     files["library.json"] = _library_json(delivery)
     files["LICENSE"] = licence()

@@ -19,7 +19,7 @@ def platformio_project(delivery: Delivery, board: Board) -> dict[str, bytes]:
     Raises:
         InfrastructureError: a file of the firmware is missing from this installation.
     """
-    sources = delivery.program.files
+    sources = delivery.sources
     firmware = [f"src/{name.format(port=board.port)}" for name in _PORT_FILES] + _platform_files()
     return {
         **{f"src/{name}": content for name, content in sources.items()},

@@ -122,7 +122,7 @@ def profile_file(
 ) -> Profile:
     """Run a .tflite file on an emulated board and count each layer's work in one inference.
 
-    input_path: raw int8 file, of which the first input is taken; without one, a random input (seed 0). notify: told
+    input_path: raw file, of which the first input is taken; without one, a random input (seed 0). notify: told
     the name of each stage as it begins.
 
     Raises:

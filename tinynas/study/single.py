@@ -12,7 +12,7 @@ from tinynas import paths
 from tinynas.boards import load_board
 from tinynas.children import call_in_child
 from tinynas.compiler import Program, compile_network
-from tinynas.deploy.build import build, require_single
+from tinynas.deploy.build import build
 from tinynas.device.bench import open_bench
 from tinynas.device.ladder import flash_and_measure
 from tinynas.device.measure import to_cost
@@ -44,32 +44,55 @@ def read_model(path: Path) -> bytes:
 
 
 def read_inputs(path: Path | None, program: Program, samples: int) -> np.ndarray:
-    """Inputs of shape (n, *input shape), int8, from a raw file; without one, `samples` random inputs (seed 0).
+    """Inputs as bytes, int8 (n, program.inputs_bytes), from a raw file; without one, `samples` random ones (seed 0).
+
+    Several inputs of one inference lie one after the other, in the model's order.
 
     Raises:
         ConfigError: the file cannot be read, is empty, or is no whole number of inputs.
-        UnsupportedError: the network has several inputs or outputs.
     """
-    require_single(program)
-    tensor = program.inputs[0]
-    shape = (-1, *tensor.shape[1:])
     if path is None:
-        random = np.random.default_rng(0).integers(-128, 128, size=samples * tensor.bytes, dtype=np.int8)
-        return random.reshape(shape)
+        return _random_inputs(program, samples)
     try:
         raw = path.read_bytes()
     except OSError as error:
         raise ConfigError(f"input {path} cannot be read: {error.strerror}") from error
-    if not raw or len(raw) % tensor.bytes:
+    if not raw or len(raw) % program.inputs_bytes:
+        kinds = " and ".join(f"{'x'.join(map(str, each.shape))} {each.dtype}" for each in program.inputs)
         raise ConfigError(
-            f"input {path} has {len(raw):,} B, the network takes {tensor.bytes:,} B an input: "
-            "give a raw int8 file of one or more inputs"
+            f"input {path} has {len(raw):,} B, the network takes {program.inputs_bytes:,} B an inference ({kinds}): "
+            "give a raw file of one or more"
         )
-    return np.frombuffer(raw, np.int8).reshape(shape)
+    return np.frombuffer(raw, np.int8).reshape(-1, program.inputs_bytes)
+
+
+def _random_inputs(program: Program, samples: int) -> np.ndarray:
+    """Any value of an integer type; float values as of normalised data."""
+    random = np.random.default_rng(0)
+    parts = []
+    for tensor in program.inputs:
+        dtype = np.dtype(tensor.dtype)
+        shape = (samples, tensor.bytes // dtype.itemsize)
+        if dtype.kind == "f":
+            values = random.standard_normal(shape, dtype)
+        else:
+            values = random.integers(np.iinfo(dtype).min, np.iinfo(dtype).max, shape, dtype, endpoint=True)
+        parts.append(values.view(np.int8))
+    return np.concatenate(parts, axis=1)
+
+
+def _values(program: Program, row: np.ndarray) -> list[Any]:
+    """One inference's outputs as numbers of their types: a list, or one list for each of several."""
+    ends = np.cumsum([tensor.bytes for tensor in program.outputs])[:-1]
+    parts = [
+        np.ascontiguousarray(part).view(tensor.dtype).tolist()
+        for part, tensor in zip(np.split(row, ends), program.outputs, strict=True)
+    ]
+    return parts[0] if len(parts) == 1 else parts
 
 
 def reference(tflite: bytes, inputs: np.ndarray) -> np.ndarray:
-    """What tflite-micro gives for int8 inputs of shape (n, ...), asked in a child: a foreign model may crash it."""
+    """What tflite-micro gives for inputs as bytes, (n, ...), asked in a child: a foreign model may crash it."""
     return call_in_child("tflite-micro", _CHILD_TIMEOUT_S, _CHILD_MEMORY_BYTES, run_reference, tflite, inputs)
 
 
@@ -93,8 +116,8 @@ def measure_file(
     `--meter` takes: a kind of instrument, or a TOML file that describes one.
 
     Returns:
-        The object that `tinynas measure --json` prints: `board`, the cost's fields, and `outputs`, one list of int8
-        values for each input.
+        The object that `tinynas measure --json` prints: `board`, the cost's fields, and `outputs`, one list of values
+        for each inference, or of such lists where the network has several outputs.
 
     Raises:
         ConfigError: unknown board or meter, unreadable file, input of the wrong size.
@@ -121,7 +144,7 @@ def measure_file(
         **to_cost(measurement, image, board).to_json(),
         "channels_left_out": program.channels_left_out,
         "inputs": "file" if input_path is not None else "random, seed 0",
-        "outputs": measurement.outputs.reshape(len(inputs), -1).tolist(),
+        "outputs": [_values(program, row) for row in measurement.outputs.reshape(len(inputs), -1)],
     }
 
 
