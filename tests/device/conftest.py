@@ -1,4 +1,5 @@
 import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -8,6 +9,9 @@ from tinynas.boards import Board, Emulator, Power
 from tinynas.deploy.build import Image
 from tinynas.deploy.sizes import Sizes
 from tinynas.device.fake import FakeBoard, FakeStation, greeting_of
+
+# Its modules are found by name: tests are no packages.
+sys.path.insert(0, str(Path(__file__).parent))
 
 _PROGRAM = """
 #define USART ((volatile unsigned *)0x40011000)

@@ -8,7 +8,7 @@ from tinynas.device.bench import Bench, Proven
 from tinynas.device.fake import FakeStation, Fault, Mishap
 from tinynas.device.ladder import flash_and_measure
 from tinynas.device.messages import Request
-from tinynas.errors import CandidateError, NoBoardError
+from tinynas.errors import CandidateError, NoBoardError, WrongOutputError
 
 INPUTS = np.arange(-64, 64, dtype=np.int8).reshape(2, 8, 8)
 
@@ -162,3 +162,37 @@ def test_a_result_under_a_lease_that_was_lost_is_refused_and_measured_again(fake
     assert losses
     assert (measurement.station, measurement.epoch) == ("fake", 3)
     assert "lease 1 ended while it was measured" in caplog.text
+
+
+def rejecting(*stations):
+    """Accepts what boards measured that are not named."""
+
+    def accept(measurement):
+        if measurement.station in stations:
+            raise WrongOutputError("1 of 64 output bytes differ")
+
+    return accept
+
+
+def test_a_board_that_computes_wrongly_does_not_cost_the_candidate(fake_station, image):
+    stations = [fake_station("sick"), fake_station("sound")]
+    with Bench(stations) as bench:
+        measurement = flash_and_measure(bench, image, INPUTS, repeats=1, accept=rejecting("sick"))
+        assert measurement.station == "sound"
+        assert bench._faults == {"sick": 1}
+
+
+def test_an_output_that_is_wrong_on_two_boards_is_the_candidates(fake_station, image):
+    stations = [fake_station("a"), fake_station("b")]
+    with Bench(stations) as bench:
+        with pytest.raises(WrongOutputError, match="1 of 64"):
+            flash_and_measure(bench, image, INPUTS, repeats=1, accept=rejecting("a", "b"))
+        assert bench.quarantined == {}
+    assert all(station.history.count("flash") == 1 for station in stations)
+
+
+def test_a_single_board_is_flashed_anew_before_it_may_blame_the_candidate(fake_station, image):
+    station = fake_station("only")
+    with Bench([station]) as bench, pytest.raises(WrongOutputError):
+        flash_and_measure(bench, image, INPUTS, repeats=1, accept=rejecting("only"))
+    assert station.history == ["flash", "off", "flash", "off"]

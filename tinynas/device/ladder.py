@@ -2,6 +2,7 @@
 
 import logging
 import time
+from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
@@ -12,7 +13,14 @@ from tinynas.device.client import Client
 from tinynas.device.energy import measure_energy
 from tinynas.device.measure import Measurement, measure
 from tinynas.device.station import Station
-from tinynas.errors import BenchError, CandidateError, LeaseLostError, MeterError, WrongBoardError
+from tinynas.errors import (
+    BenchError,
+    CandidateError,
+    LeaseLostError,
+    MeterError,
+    WrongBoardError,
+    WrongOutputError,
+)
 
 _log = logging.getLogger(__name__)
 
@@ -22,16 +30,25 @@ _RUNGS = ("flash", "repeat", "reset", "flash again", "power cycle")
 _GREETING_S = 0.0
 
 
-def flash_and_measure(bench: Bench, image: Image, inputs: np.ndarray, *, repeats: int) -> Measurement:
-    """Measure `image` on any board of the bench. Arguments and result as for `measure`.
+def flash_and_measure(
+    bench: Bench,
+    image: Image,
+    inputs: np.ndarray,
+    *,
+    repeats: int,
+    accept: Callable[[Measurement], None] = lambda measurement: None,
+) -> Measurement:
+    """Measure `image` on any board of the bench. Arguments and result as for `measure`; `accept` raises
+    WrongOutputError if it does not take the measurement.
 
     A board that fails is tried again as it is, after a reset, after flashing it again and after a power cycle. Then it
     is given the last image that was measured on this bench. If it does not run that one either, it is quarantined. If
-    it does, the image is tried on another board, or where there is none on the same: the second such failure is the
-    image's, a success is a fault of the board that failed.
+    it does, or if the image gave a wrong output, the image is flashed on another board, or where there is none on
+    the same: the second such failure is the image's, a success is a fault of the board that failed.
 
     Raises:
         CandidateError: boards run an older image and twice not this one.
+        WrongOutputError: `accept` took neither of two measurements.
         MeterError: the instrument on the board's supply gives no valid figures; neither board nor image pays.
         NoBoardError: every board is quarantined.
         ToolchainError: QEMU or PlatformIO is missing.
@@ -40,13 +57,19 @@ def flash_and_measure(bench: Bench, image: Image, inputs: np.ndarray, *, repeats
     while True:
         with bench.lease(avoid=failures) as station:
             try:
-                measurement = _climb(bench, station, image, inputs, repeats)
+                measurement = _climb(bench, station, image, inputs, repeats, afresh=bool(failures))
+                accept(measurement)
             except MeterError:
                 raise
             except LeaseLostError as error:
                 _log.warning("%s", error)
             except WrongBoardError as error:
                 bench.quarantine(station.name, str(error))
+            except WrongOutputError as error:
+                if failures:
+                    raise
+                _log.warning("board %s: %s", station.name, error)
+                failures[station.name] = str(error)
             except BenchError as error:
                 if bench.proven is None or not _runs(bench, station, bench.proven):
                     bench.quarantine(station.name, str(error))
@@ -64,15 +87,17 @@ def flash_and_measure(bench: Bench, image: Image, inputs: np.ndarray, *, repeats
                 return measurement
 
 
-def _climb(bench: Bench, station: Station, image: Image, inputs: np.ndarray, repeats: int) -> Measurement:
-    """Raises BenchError with the reason of every rung."""
-    reasons = []
+def _climb(
+    bench: Bench, station: Station, image: Image, inputs: np.ndarray, repeats: int, *, afresh: bool
+) -> Measurement:
+    """Flash the image, `afresh` even if the board has it. Raises BenchError with the reason of every rung."""
+    reasons: dict[str, list[str]] = {}
     flashed = False
     for rung in _RUNGS:
         try:
             if rung in {"repeat", "reset"} and not flashed:
                 continue
-            if not _prepare(bench, station, image, rung):
+            if not _prepare(bench, station, image, rung, afresh=afresh):
                 continue
             flashed = True
             return _with_energy(measure(station, image, inputs, repeats=repeats), station, inputs)
@@ -80,8 +105,8 @@ def _climb(bench: Bench, station: Station, image: Image, inputs: np.ndarray, rep
             raise
         except BenchError as error:
             _log.warning("board %s, %s: %s", station.name, rung, error)
-            reasons.append(f"{rung}: {error}")
-    raise BenchError("; ".join(reasons))
+            reasons.setdefault(str(error), []).append(rung)
+    raise BenchError("; ".join(f"{', '.join(rungs)}: {reason}" for reason, rungs in reasons.items()))
 
 
 def _with_energy(measurement: Measurement, station: Station, inputs: np.ndarray) -> Measurement:
@@ -94,11 +119,12 @@ def _with_energy(measurement: Measurement, station: Station, inputs: np.ndarray)
     return replace(measurement, energy=energy)
 
 
-def _prepare(bench: Bench, station: Station, image: Image, rung: str) -> bool:
+def _prepare(bench: Bench, station: Station, image: Image, rung: str, *, afresh: bool) -> bool:
     """Do what `rung` says; False where the board cannot do it. Raises BenchError."""
     match rung:
         case "flash":
-            if not _holds(station, image):
+            # Whether it is the right board is asked in any case.
+            if not _holds(station, image) or afresh:
                 _flash(bench, station, image)
         case "reset":
             station.reset()
