@@ -91,3 +91,16 @@ def test_the_intervals_of_a_profile_build_are_those_of_its_layers(fake_station, 
     measurement = measure(station, image, INPUTS[:1], repeats=2)
     assert [[each.cycles for each in parts] for parts in measurement.intervals] == [[1, 20, 300]] * 2
     assert measurement.cycles == 321
+
+
+def test_inputs_may_differ_and_outliers_are_counted_and_kept(fake_station, image, emulated):
+    station = fake_station()
+    station.flash(image)
+    measurement = measure(station, image, INPUTS, repeats=5)
+    cycles = (1000, 1001, 1002, 1003, 5000, *[9000] * 5)
+    found = dataclasses.replace(measurement, intervals=tuple((fake_interval(each),) for each in cycles))
+    assert found.spread == pytest.approx(2 / 1002)
+    assert found.outliers == 1
+    cost = to_cost(found, image, emulated)
+    assert cost.latency_outliers == 1
+    assert cost.latency_us == pytest.approx(7000 / 168)

@@ -17,7 +17,7 @@ from tinynas.boards import Board, load_board
 from tinynas.deploy.build import Image
 from tinynas.device.emulator import EmulatedBoard, qemu
 from tinynas.device.identity import Identity, identity_of, ports_here, usb_ports
-from tinynas.device.inventory import BoardEntry, LimitsSection, load_inventory
+from tinynas.device.inventory import SPREAD_LIMIT, BoardEntry, LimitsSection, load_inventory
 from tinynas.device.journal import Journal, Kind
 from tinynas.device.meters import open_meter
 from tinynas.device.meters.contract import Meter
@@ -43,11 +43,17 @@ class Bench:
 
     A board that keeps failing is quarantined with a reason: it is leased no more, and the others go on. `proven` is the
     last image that was measured, which tells a broken board from a broken image. A lab's boards have a `journal`, in
-    which people hold and release boards meanwhile: while all are held the bench waits, and says so.
+    which people hold and release boards meanwhile: while all are held the bench waits, and says so. What spreads more
+    than `spread_limit` is measured again.
     """
 
     def __init__(
-        self, stations: Sequence[Station], *, resources: ExitStack | None = None, journal: Journal | None = None
+        self,
+        stations: Sequence[Station],
+        *,
+        resources: ExitStack | None = None,
+        journal: Journal | None = None,
+        spread_limit: float = SPREAD_LIMIT,
     ) -> None:
         self._stations = tuple(stations)
         self._free = list(stations)
@@ -55,6 +61,7 @@ class Bench:
         self._closed = False
         self._quarantined: dict[str, str] = {}
         self._journal = journal
+        self.spread_limit = spread_limit
         self._changed = threading.Condition()
         self.proven: Proven | None = None
         self._resources = resources or ExitStack()
@@ -251,7 +258,12 @@ def _open_listed(board: Board, file: Path, directory: Path) -> Bench:
         for station, entry in zip(stations, entries.values(), strict=True):
             meter = None if entry.meter is None else open_meter(entry.meter, board)
             station.meter = None if meter is None else connected.enter_context(meter)
-        return Bench(stations, journal=journal_in(directory), resources=connected.pop_all())
+        return Bench(
+            stations,
+            resources=connected.pop_all(),
+            journal=journal_in(directory),
+            spread_limit=inventory.limits.spread,
+        )
 
 
 def _open_emulated(board: Board, count: int, directory: Path, meter: Meter | None) -> Bench:

@@ -13,6 +13,7 @@ from tinynas.device.meters import MeterConfig
 from tinynas.errors import ConfigError
 from tinynas.settings import Section, checked, parse, read_text
 
+SPREAD_LIMIT = 0.05
 # Names that the system hands out in the order of plugging in.
 _HANDED_OUT = re.compile(r"/dev/(ttyACM|ttyUSB|cu\.usb|tty\.usb)")
 _LINK = re.compile(r"emulator|/dev/\S+|COM\d+|(socket|rfc2217)://[^\s/:]+:\d+\S*")
@@ -28,7 +29,7 @@ class LimitsSection(Section):
     upload: Seconds = 60.0
     attempts: Annotated[int, Field(ge=1, le=10)] = 3
     command: Seconds = 30.0
-    spread: Annotated[float, Field(gt=0, le=1)] = 0.05
+    spread: Annotated[float, Field(gt=0, le=1)] = SPREAD_LIMIT
 
 
 class BoardEntry(Section):

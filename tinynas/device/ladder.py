@@ -26,6 +26,7 @@ _log = logging.getLogger(__name__)
 
 # The rungs of the ladder, mildest first.
 _RUNGS = ("flash", "repeat", "reset", "flash again", "power cycle")
+_STEADY_ATTEMPTS = 3
 # A board that holds one of our images answers at once.
 _GREETING_S = 0.0
 
@@ -100,13 +101,27 @@ def _climb(
             if not _prepare(bench, station, image, rung, afresh=afresh):
                 continue
             flashed = True
-            return _with_energy(measure(station, image, inputs, repeats=repeats), station, inputs)
+            return _with_energy(_steady(bench, station, image, inputs, repeats), station, inputs)
         except (LeaseLostError, MeterError, WrongBoardError):
             raise
         except BenchError as error:
             _log.warning("board %s, %s: %s", station.name, rung, error)
             reasons.setdefault(str(error), []).append(rung)
     raise BenchError("; ".join(f"{', '.join(rungs)}: {reason}" for reason, rungs in reasons.items()))
+
+
+def _steady(bench: Bench, station: Station, image: Image, inputs: np.ndarray, repeats: int) -> Measurement:
+    """The steadiest of up to three measurements, the first within the bench's limit. Raises as `measure`."""
+    found = []
+    for _ in range(_STEADY_ATTEMPTS):
+        found.append(measure(station, image, inputs, repeats=repeats))
+        if found[-1].spread <= bench.spread_limit:
+            return found[-1]
+        spread, limit = found[-1].spread, bench.spread_limit
+        _log.warning(
+            "board %s: latencies of one input spread by %.1f %%, limit %.1f %%", station.name, spread * 100, limit * 100
+        )
+    return min(found, key=lambda measurement: measurement.spread)
 
 
 def _with_energy(measurement: Measurement, station: Station, inputs: np.ndarray) -> Measurement:

@@ -74,6 +74,25 @@ class Measurement:
         cycles = np.array([each.cycles + each.wait_cycles for each in inferences]).reshape(self.ticks.shape)
         return cycles / self.clock_hz * 1e6
 
+    @property
+    def spread(self) -> float:
+        """Interquartile range over median of one input's latencies, of the input where it is largest.
+
+        Latencies of different inputs may differ for good reasons, those of one input may not.
+        """
+        low, median, high = np.percentile(self.latencies_us, [25, 50, 75], axis=1)
+        return float(np.max((high - low) / median))
+
+    @property
+    def outliers(self) -> int:
+        """How many latencies lie more than 1.5 interquartile ranges outside the quartiles of their input (Tukey,
+        Exploratory Data Analysis, 1977). They stay in all figures.
+        """
+        latencies = self.latencies_us
+        low, high = np.percentile(latencies, [25, 75], axis=1, keepdims=True)
+        fence = 1.5 * (high - low)
+        return int(np.sum((latencies < low - fence) | (latencies > high + fence)))
+
     def _median(self, figure: Callable[[Interval], int]) -> int | None:
         if self.intervals is None:
             return None
@@ -81,7 +100,8 @@ class Measurement:
 
 
 def measure(station: Station, image: Image, inputs: np.ndarray, *, repeats: int) -> Measurement:
-    """Run the network that the board holds on every input, `repeats` times each.
+    """Run the network that the board holds on every input, `repeats` times each, after one run that warms up caches
+    and does not count.
 
     Args:
         image: what the board must hold; a board that says otherwise is not measured.
@@ -134,6 +154,8 @@ def _run_all(
         raise ValueError(f"an input has {inputs.shape[1]} B, the network takes {greeting.input_bytes} B")
     answer_s = _FIRST_ANSWER_S
     runs, outputs = [], []
+    client.load(inputs[0].tobytes())
+    client.run(1, answer_s=answer_s)
     for tensor in inputs:
         started = time.monotonic()
         runs.append(_run(station, client, tensor.tobytes(), repeats, answer_s))
@@ -212,6 +234,7 @@ def to_cost(measurement: Measurement, image: Image, board: Board) -> Cost:
         latency_us=latency_us,
         latency_source=source,
         latency_iqr_us=float(quartiles[1] - quartiles[0]),
+        latency_outliers=measurement.outliers,
         repeats=measurement.ticks.size,
         instructions=measurement.instructions,
         cycles=measurement.cycles,
