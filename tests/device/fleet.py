@@ -159,7 +159,7 @@ class FleetBoard(FakeBoard):
                 network_sha256=bytes.fromhex(image.sha256),
             )
             self._network = lambda tensor: compute(candidate, tensor)
-            self._ticks = ticks_of(candidate)
+            self.ticks = lambda: ticks_of(candidate)
             self._start(ResetCause.PIN)
         if self._changed("reset"):
             self._start(ResetCause.PIN)
