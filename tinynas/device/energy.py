@@ -23,6 +23,8 @@ _MOST_LOST = 0.001
 _VOLTAGE_TOLERANCE = 0.05
 # Two clocks, the board's and the instrument's, and some edges.
 _LENGTH_TOLERANCE = 0.02
+# Instruments hand over samples in blocks: a pulse from before the start must not be in the first one.
+_SETTLE_S = 0.1
 # How long the board is given for a first inference, four times over.
 _FIRST_ANSWER_S = 5.0
 
@@ -136,6 +138,7 @@ class _Runner:
 
 def _rest_of(meter: Meter, subject: Subject, seconds: float) -> Recording:
     """The board's rest. Raises MeterError: it does not rest."""
+    time.sleep(_SETTLE_S)
     meter.start(subject)
     time.sleep(seconds)
     recording = _checked(meter, meter.stop())
@@ -163,6 +166,7 @@ def _valid_run(meter: Meter, subject: Subject, runner: _Runner, rule: Rule, numb
 def _run(meter: Meter, subject: Subject, runner: _Runner, rule: Rule) -> Recording:
     """One run of at least so many inferences and seconds. Raises MeterError."""
     ran: list[float] = []
+    time.sleep(_SETTLE_S)
     meter.start(subject)
     started, seconds = time.monotonic(), min(rule.seconds, meter.shortest_s)
     while len(ran) < rule.inferences or time.monotonic() - started < seconds:

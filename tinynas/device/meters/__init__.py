@@ -8,6 +8,7 @@ from pydantic import Field, TypeAdapter, ValidationError
 from tinynas.boards import Board, nearest
 from tinynas.device.meters.contract import Meter
 from tinynas.device.meters.csv_log import CsvConfig, CsvMeter
+from tinynas.device.meters.joulescope import JoulescopeConfig, JoulescopeMeter
 from tinynas.device.meters.ppk2 import Ppk2Config, Ppk2Meter
 from tinynas.errors import ConfigError
 from tinynas.settings import Section, parse, read_text
@@ -25,9 +26,9 @@ class EmulatedConfig(Section):
     kind: Literal["emulated"]
 
 
-MeterConfig = NoMeter | EmulatedConfig | CsvConfig | Ppk2Config
+MeterConfig = NoMeter | EmulatedConfig | CsvConfig | Ppk2Config | JoulescopeConfig
 _ADAPTER: TypeAdapter[MeterConfig] = TypeAdapter(Annotated[MeterConfig, Field(discriminator="kind")])
-KINDS = ("none", "emulated", "csv", "ppk2")
+KINDS = ("none", "emulated", "csv", "ppk2", "joulescope")
 
 
 def meter_config(settings: dict[str, Any], where: str) -> MeterConfig:
@@ -81,3 +82,5 @@ def open_meter(config: MeterConfig, board: Board) -> Meter | None:
             return CsvMeter(config)
         case Ppk2Config():
             return Ppk2Meter(config)
+        case JoulescopeConfig():
+            return JoulescopeMeter(config)

@@ -25,6 +25,8 @@ _RANGE_SHIFT, _RANGES = 14, 5
 _LOGIC_SHIFT = 24
 # How long samples may take from the instrument to here.
 _LAG_S = 2.0
+# When the first sample was taken is known no better than the lag of its block: record so much longer.
+_MARGIN_S = 0.25
 _IDLE_TIMEOUT_S = 2.0
 
 
@@ -167,7 +169,8 @@ class _Reader:
 
     def end(self, name: str) -> None:
         """Take the samples up to now, and no more. Raises MeterError."""
-        lasted_s, deadline = time.monotonic() - self._begun, time.monotonic() + _LAG_S
+        lasted_s = time.monotonic() + _MARGIN_S - self._begun
+        deadline = time.monotonic() + _LAG_S
         while self._error is None and self.integrator.seconds < lasted_s and time.monotonic() < deadline:
             time.sleep(0.01)
         self._stop.set()
