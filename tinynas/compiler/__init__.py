@@ -14,7 +14,13 @@ from tinynas.compiler.ends import numbered, write_ends
 from tinynas.compiler.graph import Graph, check_types, read_graph
 from tinynas.compiler.memory import plan_memory
 from tinynas.compiler.ops import SUPPORTED, TYPES, lower
-from tinynas.compiler.passes import drop_constant_channels, fold_additions, fold_padding, fold_static_shapes
+from tinynas.compiler.passes import (
+    drop_constant_channels,
+    fold_activations,
+    fold_additions,
+    fold_padding,
+    fold_static_shapes,
+)
 from tinynas.compiler.patches import Planned, in_patches
 from tinynas.compiler.program import ArenaBlock, LayerInfo, Program, TensorInfo
 from tinynas.compiler.step import Stage, Step
@@ -72,6 +78,7 @@ def compile_network(
         raise ConfigError(f"{patches!r} is no number of patches: give off, auto, or the most there may be, 2 at least")
     graph = fold_static_shapes(read_graph(tflite))
     check_types(graph, TYPES)
+    graph = fold_activations(graph)
     if not keep_constant_channels:
         graph = drop_constant_channels(graph)
     graph = fold_padding(graph)

@@ -24,7 +24,7 @@ class Range:
 
 
 def fused_range(operator: Operator, slot: int) -> Range:
-    """The output's range under the activation in options field `slot`.
+    """The output's range under the activation in options field `slot`, and under what passes have added to it.
 
     Source: CalculateActivationRangeQuantized in tensorflow/lite/kernels/kernel_util.cc.
 
@@ -40,7 +40,7 @@ def fused_range(operator: Operator, slot: int) -> Range:
         operator.refuse(f"fused activation {name}; supported are {', '.join(_REAL_RANGES)}")
     low, high = _REAL_RANGES[name]
     scale, zero_point = operator.output.scale, operator.output.zero_point
-    least, greatest = LIMITS[operator.output.dtype]
+    least, greatest = operator.limits or LIMITS[operator.output.dtype]
     lowest = least if low is None else max(least, quantized(low, scale, zero_point))
     highest = greatest if high is None else min(greatest, quantized(high, scale, zero_point))
     if lowest > highest:

@@ -80,6 +80,7 @@ class Operator:
     One that only hands out parts of its input is read as several with one output each: `siblings` are all outputs, of
     which this is number `part`. pads: zero points around the image that a pass has folded into a convolution, before
     and after its height and its width, in addition to what its options say, or instead of it where `pads_only`.
+    limits: to which a pass has it clamp its output, in addition to what its options say.
     """
 
     index: int
@@ -92,6 +93,7 @@ class Operator:
     part: int = 0
     pads: tuple[tuple[int, int], tuple[int, int]] = ((0, 0), (0, 0))
     pads_only: bool = False
+    limits: tuple[int, int] | None = None
 
     @property
     def label(self) -> str:
