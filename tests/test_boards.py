@@ -7,6 +7,7 @@ import pytest
 
 from tinynas.boards import Board, board_names, load_board
 from tinynas.compiler import TARGETS
+from tinynas.deploy.toolchains import TOOLCHAINS
 from tinynas.errors import ConfigError
 
 MANIFEST = {
@@ -72,8 +73,13 @@ def test_an_unknown_board_gets_the_nearest_name(tmp_path):
 
 def test_a_board_names_a_target_of_the_compiler():
     assert get_args(Board.model_fields["target"].annotation) == TARGETS
-    assert {name: load_board(name).target for name in board_names()} == dict.fromkeys(board_names(), "cortex-m4")
+    targets = {load_board(name).flags[0]: load_board(name).target for name in board_names()}
+    assert targets == {"-mcpu=cortex-m4": "cortex-m4", "-march=rv32imac": "portable"}
 
 
 def test_every_board_that_travels_with_tinynas_loads():
     assert [load_board(name).name for name in board_names()] == board_names()
+
+
+def test_a_toolchain_of_a_board_is_known():
+    assert set(get_args(Board.model_fields["toolchain"].annotation)) == set(TOOLCHAINS)

@@ -22,9 +22,11 @@ _Address = Annotated[str, Field(pattern=r"^0x[0-9A-Fa-f]{8}$")]
 class Emulator(_Record):
     """How QEMU stands in for the board. Its virtual clock advances by 2^icount_shift ns for each instruction.
 
+    program: QEMU's program for the CPU.
     sync_address: the register that the firmware writes to right before and right after an inference.
     """
 
+    program: Literal["qemu-system-arm", "qemu-system-riscv32"] = "qemu-system-arm"
     machine: str
     sync_address: _Address
     icount_shift: int = Field(ge=0, le=10)
@@ -83,7 +85,10 @@ class _Manifest(_Record):
     sram_start: _Address = "0x20000000"
     clock_hz: int = Field(gt=0)
     flash_timing: FlashTiming | None = None
+    toolchain: Literal["arm-none-eabi", "riscv64-unknown-elf"] = "arm-none-eabi"
     flags: tuple[str, ...] = ()
+    stack_bytes: int = Field(default=4096, ge=512)
+    payload_bytes: int = Field(default=1024, ge=128, le=1024)
     target: Literal["cortex-m4", "cortex-m0", "portable"] = "portable"
     power: Power | None = None
     emulator: Emulator | None = None
@@ -95,7 +100,8 @@ class _Manifest(_Record):
 class Board(_Manifest):
     """One board: its name, its memories [B], its clock [Hz], how it is emulated or linked.
 
-    `path` is the manifest; `flags` are the compiler flags that every image for it is built with;
+    `path` is the manifest; `flags` are the compiler flags that every image for it is built with by `toolchain`;
+    `stack_bytes` are set aside for the stack, `payload_bytes` is the most that a frame of its link carries;
     `target` is what networks are compiled for, as in tinynas/compiler/target.py.
     """
 

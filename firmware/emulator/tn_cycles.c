@@ -1,4 +1,5 @@
-/* A QEMU plugin that counts what a Cortex-M4 executes between two writes to its sync pin, and models the cycles.
+/* A QEMU plugin that counts what a CPU executes between two writes to its sync pin, and models the cycles: of a
+ * Cortex-M4 here, of a RISC-V core in tn_e31.c.
  *
  *     qemu-system-arm -plugin tn_cycles.so,output=FILE,sync=ADDRESS[,wait_states=N,...]
  *
@@ -21,54 +22,21 @@
  * Not modelled: entry to exceptions and return, which an inference has none of; an IT block across a 1 KB boundary,
  * where QEMU translates its parts apart: what is skipped there costs as if it were not; VDIV beside integer
  * instructions.
- *
- * The prototypes are those of QEMU's plugin interface, version 1 (qemu-plugin.h, which Debian does not ship).
  */
-#include <fcntl.h>
-#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
+#include "tn_counts.h"
 #include "tn_flash.h"
+#include "tn_qemu.h"
+#include "tn_riscv.h"
 #include "tn_thumb.h"
 
 #define EXPORT __attribute__((visibility("default")))
 
-struct qemu_plugin_tb;
-struct qemu_plugin_insn;
-struct qemu_info;
-
-enum { CB_NO_REGS = 0, MEM_RW = 3, INLINE_ADD_U64 = 0 };
-
-typedef void (*translate_cb)(uint64_t id, struct qemu_plugin_tb *tb);
-typedef void (*execute_cb)(unsigned cpu, void *data);
-typedef void (*memory_cb)(unsigned cpu, uint32_t info, uint64_t address, void *data);
-
-void qemu_plugin_register_vcpu_tb_trans_cb(uint64_t id, translate_cb cb);
-void qemu_plugin_register_vcpu_tb_exec_cb(struct qemu_plugin_tb *tb, execute_cb cb, int flags, void *data);
-void qemu_plugin_register_vcpu_insn_exec_inline(struct qemu_plugin_insn *insn, int op, void *to, uint64_t addend);
-void qemu_plugin_register_vcpu_mem_inline(struct qemu_plugin_insn *insn, int rw, int op, void *to, uint64_t addend);
-void qemu_plugin_register_vcpu_mem_cb(struct qemu_plugin_insn *insn, memory_cb cb, int flags, int rw, void *data);
-size_t qemu_plugin_tb_n_insns(const struct qemu_plugin_tb *tb);
-struct qemu_plugin_insn *qemu_plugin_tb_get_insn(const struct qemu_plugin_tb *tb, size_t index);
-const void *qemu_plugin_insn_data(const struct qemu_plugin_insn *insn);
-uint64_t qemu_plugin_insn_vaddr(const struct qemu_plugin_insn *insn);
-unsigned qemu_plugin_mem_size_shift(uint32_t info);
-
 EXPORT int qemu_plugin_version = 1;
 EXPORT int qemu_plugin_install(uint64_t id, const struct qemu_info *info, int argc, char **argv);
-
-enum { MAX_KINDS = 1024 };
-
-/* Instructions of one class that cost and move the same, and how often one of them was executed. QEMU adds to `count`
- * without leaving translated code, which is what makes counting cheap. */
-struct kind {
-    enum tn_class class;
-    unsigned cycles, loads, stores;
-    uint64_t count;
-};
 
 /* What QEMU translated in one piece: it is entered at its start, and only its last instruction branches. */
 struct block {
@@ -77,47 +45,12 @@ struct block {
     unsigned first_cycles; /* as if nothing came before it */
 };
 
-static struct kind kinds[MAX_KINDS];
-static size_t kinds_count;
-/* What depends on what happens, beside the kinds. */
-static uint64_t dynamic_cycles, dynamic_loads, dynamic_stores, wait_cycles;
 /* The block before, unless it was left in its middle. */
 static const struct block *last;
 
 static uint32_t sync_address;
-static int output = -1;
+static bool has_output;
 static struct tn_flash flash = {.line_bytes = 16};
-
-static void append_interval(void)
-{
-    uint64_t by_class[TN_CLASSES] = {0};
-    uint64_t instructions = 0;
-    uint64_t cycles = dynamic_cycles;
-    uint64_t loads = dynamic_loads;
-    uint64_t stores = dynamic_stores;
-    char line[21 * (5 + TN_CLASSES)];
-    int length;
-
-    for (struct kind *kind = kinds; kind < kinds + kinds_count; kind++) {
-        by_class[kind->class] += kind->count;
-        instructions += kind->count;
-        cycles += kind->count * kind->cycles;
-        loads += kind->count * kind->loads;
-        stores += kind->count * kind->stores;
-        kind->count = 0;
-    }
-    length = snprintf(line, sizeof line, "%" PRIu64 " %" PRIu64 " %" PRIu64 " %" PRIu64 " %" PRIu64, instructions,
-                      cycles, wait_cycles, loads, stores);
-    for (int class = 0; class < TN_CLASSES; class++) {
-        length += snprintf(line + length, sizeof line - (size_t)length, " %" PRIu64, by_class[class]);
-    }
-    line[length++] = '\n';
-    if (write(output, line, (size_t)length) != length) {
-        perror("tn_cycles: the counts could not be written");
-        abort();
-    }
-    dynamic_cycles = dynamic_loads = dynamic_stores = wait_cycles = 0;
-}
 
 static unsigned cost(const struct tn_insn *insn, const struct tn_insn *before)
 {
@@ -152,13 +85,13 @@ static void enter_block(unsigned cpu, void *data)
         const struct tn_insn *const before = &last->tail;
 
         if (block->start == last->end && (before->flow == TN_NEXT || before->conditional)) {
-            dynamic_cycles += (uint64_t)cost(&block->first, before) - block->first_cycles;
+            tn_dynamic.cycles += (uint64_t)cost(&block->first, before) - block->first_cycles;
         } else if (before->flow != TN_NEXT) {
-            dynamic_cycles += refill_cycles(before->flow, block);
+            tn_dynamic.cycles += refill_cycles(before->flow, block);
         }
     }
     if (flash.wait_states) {
-        wait_cycles += tn_flash_fetch(block->start, block->end);
+        tn_dynamic.wait_cycles += tn_flash_fetch(block->start, block->end);
     }
     last = block;
 }
@@ -169,7 +102,7 @@ static void store_word(unsigned cpu, uint32_t info, uint64_t address, void *data
     (void)info;
     (void)data;
     if ((uint32_t)address == sync_address) {
-        append_interval();
+        tn_append_interval();
         tn_flash_init(&flash);
         /* QEMU leaves a block in its middle for a device, and goes on in another one. */
         last = NULL;
@@ -184,12 +117,12 @@ static void load(unsigned cpu, uint32_t info, uint64_t address, void *data)
     (void)cpu;
     (void)data;
     if (shift == 1) {
-        dynamic_cycles += at & 1;
+        tn_dynamic.cycles += at & 1;
     } else if (shift == 2) {
-        dynamic_cycles += at & 1 ? 2 : (at & 2) / 2;
+        tn_dynamic.cycles += at & 1 ? 2 : (at & 2) / 2;
     }
     if (flash.wait_states) {
-        wait_cycles += tn_flash_read(at);
+        tn_dynamic.wait_cycles += tn_flash_read(at);
     }
 }
 
@@ -213,34 +146,20 @@ static unsigned it_length(const struct qemu_plugin_insn *insn)
     return 4 - (unsigned)__builtin_ctz(mask);
 }
 
-static struct kind *find_kind(enum tn_class class, unsigned cycles, unsigned loads, unsigned stores)
-{
-    for (struct kind *kind = kinds; kind < kinds + kinds_count; kind++) {
-        if (kind->class == class && kind->cycles == cycles && kind->loads == loads && kind->stores == stores) {
-            return kind;
-        }
-    }
-    if (kinds_count == MAX_KINDS) {
-        abort();
-    }
-    kinds[kinds_count] = (struct kind){.class = class, .cycles = cycles, .loads = loads, .stores = stores};
-    return &kinds[kinds_count++];
-}
-
 /* Counts an instruction. One that its condition may skip counts as a cycle, and each word that it moves as another. */
 static void count(struct qemu_plugin_insn *each, const struct tn_insn *insn, unsigned cycles, bool skippable)
 {
     const bool stores = insn->class == TN_STORE;
     const unsigned words = skippable ? 0 : insn->words;
-    struct kind *const kind = find_kind(insn->class, cycles, stores ? 0 : words, stores ? words : 0);
+    struct tn_kind *const kind = tn_find_kind(insn->class, cycles, stores ? 0 : words, stores ? words : 0);
 
     qemu_plugin_register_vcpu_insn_exec_inline(each, INLINE_ADD_U64, &kind->count, 1);
     if (skippable && insn->words) {
-        uint64_t *const moved = stores ? &dynamic_stores : &dynamic_loads;
+        uint64_t *const moved = stores ? &tn_dynamic.stores : &tn_dynamic.loads;
 
         qemu_plugin_register_vcpu_mem_inline(each, MEM_RW, INLINE_ADD_U64, moved, 1);
         if (insn->cycles > 1) {
-            qemu_plugin_register_vcpu_mem_inline(each, MEM_RW, INLINE_ADD_U64, &dynamic_cycles, 1);
+            qemu_plugin_register_vcpu_mem_inline(each, MEM_RW, INLINE_ADD_U64, &tn_dynamic.cycles, 1);
         }
     }
 }
@@ -321,8 +240,8 @@ static bool read_argument(const char *argument)
         return false;
     }
     if (!strncmp(argument, "output=", 7)) {
-        output = open(value + 1, O_WRONLY | O_CREAT | O_TRUNC | O_APPEND | O_CLOEXEC, 0666);
-        return output >= 0;
+        has_output = tn_open_counts(value + 1);
+        return has_output;
     }
     if (!strncmp(argument, "prefetch=", 9)) {
         flash.prefetch = !strcmp(value + 1, "on");
@@ -333,17 +252,21 @@ static bool read_argument(const char *argument)
 
 int qemu_plugin_install(uint64_t id, const struct qemu_info *info, int argc, char **argv)
 {
-    (void)info;
     for (int i = 0; i < argc; i++) {
         if (!read_argument(argv[i])) {
             fprintf(stderr, "tn_cycles: %s is no argument that can be used\n", argv[i]);
             return -1;
         }
     }
-    if (output < 0 || !sync_address || !flash.line_bytes || flash.instruction_lines > TN_MAX_LINES ||
+    if (!has_output || !sync_address || !flash.line_bytes || flash.instruction_lines > TN_MAX_LINES ||
         flash.data_lines > TN_MAX_LINES) {
         fprintf(stderr, "tn_cycles: needs output=FILE and sync=ADDRESS, and a flash as in tn_flash.h\n");
         return -1;
+    }
+    if (!strcmp(info->target_name, "riscv32")) {
+        qemu_plugin_register_vcpu_tb_trans_cb(id, tn_e31_translate);
+        tn_e31_init(sync_address);
+        return 0;
     }
     tn_flash_init(&flash);
     qemu_plugin_register_vcpu_tb_trans_cb(id, translate);

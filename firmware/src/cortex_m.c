@@ -1,5 +1,6 @@
-#include "cortex_m.h"
+/* What ARM's architecture gives to the ports of all Cortex-M families: SysTick, WFI, the system reset (ARM DDI 0403). */
 #include "port.h"
+#include "start.h"
 
 struct systick {
     volatile uint32_t csr, rvr, cvr, calib;
@@ -11,65 +12,21 @@ struct systick {
 enum {
     SYSTICK_MAX = 0xFFFFFF,
     SYSTICK_ON = 7, /* the CPU's clock, with interrupt */
-    QUEUE_SIZE = 2048,
 };
-
-/* A reset leaves this alone, the power's coming on does not. `mark` tells which it was. */
-enum { MARK = 0x7A5C1E0F };
-static struct {
-    uint32_t mark;
-    uint32_t starts;
-    uint32_t asked; /* MARK: this firmware asked for the reset */
-} persistent __attribute__((section(".noinit")));
-
-/* Bytes that came while the CPU was at work: more than the longest frame, so that a request may be sent again
- * while the first one is being done. */
-static volatile uint8_t queue[QUEUE_SIZE];
-static volatile uint32_t queue_in, queue_out;
 
 static volatile uint32_t timer_wraps;
 
-struct tn_start tn_start_count(void)
-{
-    const bool power_came_on = persistent.mark != MARK;
-
-    if (power_came_on) {
-        persistent.starts = 0;
-        persistent.asked = 0;
-    }
-    const struct tn_start start = {
-        .count = ++persistent.starts,
-        .power_came_on = power_came_on,
-        .asked = persistent.asked == MARK,
-    };
-
-    persistent.mark = MARK;
-    persistent.asked = 0;
-    return start;
-}
-
-void tn_received(uint8_t byte)
-{
-    if (queue_in - queue_out < QUEUE_SIZE) {
-        queue[queue_in % QUEUE_SIZE] = byte;
-        queue_in++;
-    }
-}
-
 uint8_t tn_port_read(void)
 {
-    while (queue_in == queue_out) {
+    while (tn_none_received()) {
         /* With interrupts masked, one that comes after the check still ends the wait (ARM DDI 0403, WFI). */
         __asm volatile("cpsid i" ::: "memory");
-        if (queue_in == queue_out) {
+        if (tn_none_received()) {
             __asm volatile("wfi");
         }
         __asm volatile("cpsie i" ::: "memory");
     }
-    const uint8_t byte = queue[queue_out % QUEUE_SIZE];
-
-    queue_out++;
-    return byte;
+    return tn_take_received();
 }
 
 void tn_systick_handler(void)
@@ -102,28 +59,9 @@ uint32_t tn_port_timer_stop(void)
     return ticks < UINT32_MAX ? (uint32_t)ticks : UINT32_MAX;
 }
 
-static _Noreturn void reset(void)
+_Noreturn void tn_port_restart(void)
 {
     SCB_AIRCR = 0x05FA0004; /* the key, and SYSRESETREQ */
     for (;;) {
     }
-}
-
-_Noreturn void tn_port_reset(void)
-{
-    tn_port_flush();
-    persistent.asked = MARK;
-    reset();
-}
-
-/* Any fault: say so, as log text between frames, and start again. The host sees the boot count. */
-_Noreturn void tn_fault_handler(void)
-{
-    static const char text[] = "\nthe CPU faulted\n";
-
-    for (const char *c = text; *c; c++) {
-        tn_port_write((uint8_t)*c);
-    }
-    tn_port_flush();
-    reset();
 }

@@ -7,9 +7,14 @@
 #include <stddef.h>
 #include <stdint.h>
 
+/* Fewer where RAM is scarce: two frames are kept, and the host learns the number from the greeting. */
+#ifndef TN_PAYLOAD_BYTES
+#define TN_PAYLOAD_BYTES 1024
+#endif
+
 enum {
     TN_PROTOCOL_VERSION = 1,
-    TN_MAX_PAYLOAD = 1024,
+    TN_MAX_PAYLOAD = TN_PAYLOAD_BYTES,
     TN_HEADER_SIZE = 8,
     TN_CRC_SIZE = 4,
     TN_MIN_BODY = TN_HEADER_SIZE + TN_CRC_SIZE,

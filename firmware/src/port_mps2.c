@@ -5,8 +5,8 @@
  */
 #include <stddef.h>
 
-#include "cortex_m.h"
 #include "port.h"
+#include "start.h"
 
 struct uart {
     volatile uint32_t data, state, ctrl, intstatus, bauddiv;

@@ -5,8 +5,8 @@
  */
 #include <stddef.h>
 
-#include "cortex_m.h"
 #include "port.h"
+#include "start.h"
 
 _Static_assert(F_CPU == 168000000, "the PLL is set for 168 MHz");
 _Static_assert(TN_HSE_HZ % 1000000 == 0, "the PLL's input is the crystal divided down to 1 MHz");

@@ -22,12 +22,13 @@ enum {
     TN_GREETING_BYTES = 84,
     TN_MAX_NAME = 32,
     TN_TIMES_PER_FRAME = TN_MAX_PAYLOAD / 4,
-    TN_MAX_REPEATS = 256,
+    TN_MAX_REPEATS = TN_TIMES_PER_FRAME,
 };
 
 #define TN_BOARD_NAME_BYTES (sizeof TN_BOARD_NAME)
 _Static_assert(TN_BOARD_NAME_BYTES <= TN_MAX_NAME, "a board's name has at most 31 characters");
 _Static_assert(1 + TN_BUILD_ID_BYTES + TN_SHA256_BYTES + 1 + 8 * 4 + 2 == TN_GREETING_BYTES, "see PROTOCOL.md");
+_Static_assert(TN_GREETING_BYTES + TN_MAX_NAME <= TN_MAX_PAYLOAD, "the greeting is the longest answer of fixed size");
 
 /* From the linker script. `tn_static_bytes` is an address that means a size. */
 extern const uint8_t tn_build_id[];

@@ -73,7 +73,7 @@ def test_a_changed_linker_script_links_anew(board, write_network, desk, tmp_path
     shutil.copytree(paths.FIRMWARE, firmware)
     monkeypatch.setattr(paths, "FIRMWARE", firmware)
     first = build(board, write_network(), desk)
-    script = firmware / "platform" / "cortex_m.ld"
+    script = firmware / "platform" / "image.ld"
     script.write_text(script.read_text().replace("KEEP(*(.vectors))", "KEEP(*(.vectors)) . += 64;"))
     assert build(board, write_network(), desk).build_id != first.build_id
 

@@ -112,7 +112,7 @@ def test_a_qemu_that_does_not_take_the_cycle_counter_is_named(board, monkeypatch
         "#!/bin/sh\necho 'Could not load plugin x: requires API version 1, minimum version of 2' >&2\nexit 1\n"
     )
     old.chmod(0o755)
-    monkeypatch.setattr("tinynas.device.emulator.qemu", lambda: str(old))
+    monkeypatch.setattr("tinynas.device.emulator.qemu", lambda program: str(old))
     with pytest.raises(ToolchainError, match=r"up to QEMU 8\.2.*minimum version of 2"):
         board.power_on()
     assert board.pid is None

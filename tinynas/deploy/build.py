@@ -3,10 +3,7 @@
 import functools
 import hashlib
 import json
-import os
 import re
-import shutil
-import subprocess
 import threading
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -19,18 +16,12 @@ from tinynas.deploy.platformio import Outcome, run_platformio
 from tinynas.deploy.sizes import Sizes, read_sizes
 from tinynas.deploy.stage import held_project, stage
 from tinynas.deploy.store import write_whole
+from tinynas.deploy.toolchains import toolchain_of
 from tinynas.errors import InfrastructureError, LimitError, ToolchainError
 
 # What the greeting of an image without a network has in the place of the network's SHA-256.
 NO_NETWORK = "00" * 32
-COMPILER = "arm-none-eabi-gcc"
 _TIMEOUT_S = 120.0
-_VERSION = re.compile(r'^#define (__VERSION__|_NEWLIB_VERSION) "(.*)"$', re.MULTILINE)
-_INSTALL = (
-    "install it with `sudo apt-get install gcc-arm-none-eabi libnewlib-arm-none-eabi` (Debian), "
-    "`sudo dnf install arm-none-eabi-gcc-cs arm-none-eabi-newlib` (Fedora) or "
-    "`brew install --cask gcc-arm-embedded` (macOS)"
-)
 _OVERFLOW = re.compile(r"region `(FLASH|SRAM)' overflowed by (\d+) bytes")
 _baseline_lock = threading.Lock()
 
@@ -106,7 +97,7 @@ def _image(built: tuple[bytes, Sizes, str], sha256: str, empty: Baseline) -> Ima
 
 def baseline(board: Board, workdir: Path) -> Baseline:
     """The firmware without a network, built once for each toolchain, manifest and firmware. Raises as `build`."""
-    toolchain, flags, firmware = _toolchain(board), " ".join(board.flags), _firmware_hash(paths.FIRMWARE)
+    toolchain, flags, firmware = toolchain_of(board), " ".join(board.flags), _firmware_hash(paths.FIRMWARE)
     manifest = hashlib.sha256(board.path.read_bytes()).hexdigest()
     key = hashlib.sha256(f"{toolchain}\n{firmware}\n{manifest}".encode()).hexdigest()
     record = paths.home() / "baselines" / f"{board.name}-{key[:16]}.json"
@@ -148,38 +139,12 @@ def _failure(outcome: Outcome, board: Board, project: Path) -> Exception:
     return ToolchainError(f"PlatformIO could not build {project} for board {board.name}:\n{outcome.tail()}")
 
 
-def _toolchain(board: Board) -> str:
-    """The compiler and the C library, with their versions.
-
-    Raises:
-        ToolchainError: the compiler is not on PATH, or has no C library for the board's CPU.
-    """
-    found = shutil.which(COMPILER)
-    if found is None:
-        raise ToolchainError(f"{COMPILER} is not on PATH: {_INSTALL}")
-    return _versions(found, board.flags)
-
-
-@functools.cache
-def _versions(compiler: str, flags: tuple[str, ...]) -> str:
-    # The preprocessor knows both versions, and stops where the library's headers are missing.
-    command = [compiler, *flags, "-E", "-dM", "-include", "newlib.h", "-x", "c", os.devnull]
-    try:
-        answer = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
-    except (OSError, subprocess.SubprocessError) as error:
-        raise ToolchainError(f"{compiler} does not run: {error}") from error
-    versions = dict(_VERSION.findall(answer.stdout))
-    if answer.returncode != 0 or len(versions) != 2:
-        raise ToolchainError(f"{compiler} has no newlib for {' '.join(flags)}: {_INSTALL}\n{answer.stderr.strip()}")
-    return f"GCC {versions['__VERSION__']}, newlib {versions['_NEWLIB_VERSION']}"
-
-
 @functools.cache
 def _firmware_hash(folder: Path) -> str:
     """SHA-256 over names and contents of everything that the firmware is built from."""
     digest = hashlib.sha256()
     for path in sorted(folder.rglob("*")):
-        if path.is_file() and path.suffix in {".c", ".h", ".ld", ".py", ".json"}:
+        if path.is_file() and path.suffix in {".c", ".h", ".S", ".ld", ".py", ".json"}:
             content = path.read_bytes()
             digest.update(f"{path.relative_to(folder).as_posix()}\n{len(content)}\n".encode() + content)
     return digest.hexdigest()

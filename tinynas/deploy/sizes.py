@@ -8,7 +8,7 @@ from elftools.elf.elffile import ELFFile
 
 from tinynas.errors import ToolchainError
 
-# The linker script keeps these apart; firmware/platform/cortex_m.ld.
+# The linker script keeps these apart; firmware/platform/image.ld.
 _STATIC = (".noinit", ".data", ".bss")
 _ARENA = ".bss.tn_arena"
 _CONSTANTS = ".rodata.tn_constants"

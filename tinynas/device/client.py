@@ -30,7 +30,7 @@ class Client:
 
     def __init__(self, port: str, *, baud: int = 115200) -> None:
         self._link = Link(port, baud=baud)
-        self._chunk = MAX_PAYLOAD - 4
+        self._max_payload = MAX_PAYLOAD
 
     def __enter__(self) -> Self:
         return self
@@ -55,13 +55,14 @@ class Client:
                 if time.monotonic() > deadline:
                     raise
             else:
-                self._chunk = greeting.max_payload - 4
+                self._max_payload = greeting.max_payload
                 return greeting
 
     def load(self, tensor: bytes) -> None:
         """Write the network's input."""
-        for offset in range(0, len(tensor), self._chunk):
-            self._ask(Request.INPUT, struct.pack("<I", offset) + tensor[offset : offset + self._chunk])
+        chunk = self._max_payload - 4
+        for offset in range(0, len(tensor), chunk):
+            self._ask(Request.INPUT, struct.pack("<I", offset) + tensor[offset : offset + chunk])
 
     def run(self, repeats: int, *, answer_s: float) -> int:
         """Run the network on the loaded input `repeats` times; returns the stack's high water [B]."""
@@ -88,7 +89,7 @@ class Client:
         """The `size` bytes of the network's output."""
         output = b""
         while len(output) < size:
-            length = min(MAX_PAYLOAD, size - len(output))
+            length = min(self._max_payload, size - len(output))
             part = self._ask(Request.OUTPUT, struct.pack("<IH", len(output), length))
             if len(part) != length:
                 raise self._malformed(Request.OUTPUT, part)

@@ -15,7 +15,8 @@ from tinynas.device.plugin import plugin
 from tinynas.device.qmp import Monitor
 from tinynas.errors import BenchError, ToolchainError
 
-QEMU = "qemu-system-arm"
+# Debian's package of each program.
+_PACKAGES = {"qemu-system-arm": "qemu-system-arm", "qemu-system-riscv32": "qemu-system-misc"}
 _LEASH = Path(__file__).with_name("leash.py")
 _START_S = 20.0
 _COMMAND_S = 5.0
@@ -72,7 +73,7 @@ class EmulatedBoard:
             return
         if not self.flash.is_file():
             raise BenchError(f"emulated board {self.folder.name} has an empty flash memory: nothing to boot")
-        program, counting = qemu(), self.counter.arguments(plugin(), self._board)
+        program, counting = qemu(self._machine.program), self.counter.arguments(plugin(), self._board)
         ours, theirs = socket.socketpair()
         # QEMU inherits sockets that are open already: no port is guessed and no output is parsed for it.
         with theirs, socket.create_server(("127.0.0.1", 0), backlog=1) as listener:
@@ -130,25 +131,32 @@ class EmulatedBoard:
     def _arguments(self, serial: int, monitor: int) -> list[str]:
         return [
             *("-machine", self._machine.machine, "-nodefaults", "-display", "none"),
-            *("-kernel", str(self.flash)),
+            *self._flash_arguments(),
             # Time is counted in instructions and never waits for the host's clock, so a measurement repeats exactly.
             *("-icount", f"shift={self._machine.icount_shift},align=off,sleep=off"),
             *("-chardev", f"socket,id=serial,fd={serial},server=on,wait=off,nodelay=on", "-serial", "chardev:serial"),
             *("-chardev", f"socket,id=monitor,fd={monitor}", "-mon", "chardev=monitor,mode=control"),
         ]
 
+    def _flash_arguments(self) -> tuple[str, ...]:
+        if self._machine.program == "qemu-system-arm":
+            return ("-kernel", str(self.flash))
+        # QEMU takes what is no ELF file for a program in RAM.
+        address = f"addr={self._board.flash_start}"
+        return ("-device", f"loader,file={str(self.flash).replace(',', ',,')},{address},force-raw=on")
 
-def qemu() -> str:
-    """The path of QEMU.
+
+def qemu(program: str = "qemu-system-arm") -> str:
+    """The path of QEMU's `program`.
 
     Raises:
         ToolchainError: it is not installed; the message says how to install it.
     """
-    found = shutil.which(QEMU)
+    found = shutil.which(program)
     if found is None:
         raise ToolchainError(
-            f"{QEMU} is not on PATH and emulated boards need it: install it with "
-            "`sudo apt-get install qemu-system-arm` (Debian), `sudo dnf install qemu-system-arm` (Fedora) or "
+            f"{program} is not on PATH and emulated boards need it: install it with "
+            f"`sudo apt-get install {_PACKAGES[program]}` (Debian), `sudo dnf install {program}` (Fedora) or "
             "`brew install qemu` (macOS)"
         )
     return found

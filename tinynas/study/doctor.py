@@ -32,6 +32,8 @@ def examine() -> list[Finding]:
         *(_package(name) for name in _PACKAGES),
         _tool("arm-none-eabi-gcc", "gcc-arm-none-eabi libnewlib-arm-none-eabi", "gcc-arm-embedded"),
         _tool("qemu-system-arm", "qemu-system-arm", "qemu"),
+        _tool("riscv64-unknown-elf-gcc", "gcc-riscv64-unknown-elf picolibc-riscv64-unknown-elf", "riscv64-elf-gcc"),
+        _tool("qemu-system-riscv32", "qemu-system-misc", "qemu"),
         _tool("cc", "gcc libc6-dev", "gcc"),
         _cycle_counter(),
         _package_store(),

@@ -13,33 +13,52 @@ board = env.BoardConfig()
 FIRMWARE = Path(env.PioPlatform().get_dir()).resolve().parent
 PLATFORM = FIRMWARE / "platform"
 
-STACK_BYTES = 4096
-
 port = board.get("tinynas.port")
+stack_bytes = board.get("tinynas.stack_bytes", 4096)
+payload_bytes = board.get("tinynas.payload_bytes", 1024)
 flags = list(board.get("tinynas.flags"))
 symbols = {
     "flash_start": board.get("tinynas.flash_start", "0x08000000"),
     "flash_bytes": board.get("tinynas.flash_bytes"),
     "sram_start": board.get("tinynas.sram_start", "0x20000000"),
     "sram_bytes": board.get("tinynas.sram_bytes"),
-    "stack_bytes": STACK_BYTES,
+    "stack_bytes": stack_bytes,
 }
+# What differs between CPUs: the names of the tools begin with the key.
+TOOLCHAINS = {
+    "arm-none-eabi": {
+        "sources": ["+<cortex_m.c>"],
+        "startup": "startup_cortex_m4.c",
+        "link": ["--specs=nano.specs"],
+        "compile": [],
+    },
+    "riscv64-unknown-elf": {
+        "sources": [],
+        "startup": "startup_riscv.S",
+        "link": ["--specs=picolibc.specs"],
+        # Without a limit of 0, variables of a few bytes get sections of their own.
+        "compile": ["--specs=picolibc.specs", "-msmall-data-limit=0"],
+    },
+}
+prefix = board.get("tinynas.toolchain", "arm-none-eabi")
+toolchain = TOOLCHAINS[prefix]
 
 env.Replace(
-    AR="arm-none-eabi-ar",
-    AS="arm-none-eabi-as",
-    CC="arm-none-eabi-gcc",
-    CXX="arm-none-eabi-g++",
-    OBJCOPY="arm-none-eabi-objcopy",
-    RANLIB="arm-none-eabi-ranlib",
-    LINK="arm-none-eabi-gcc",
+    AR=f"{prefix}-ar",
+    AS=f"{prefix}-as",
+    CC=f"{prefix}-gcc",
+    CXX=f"{prefix}-g++",
+    OBJCOPY=f"{prefix}-objcopy",
+    RANLIB=f"{prefix}-ranlib",
+    LINK=f"{prefix}-gcc",
     PROGNAME="firmware",
     PROGSUFFIX=".elf",
     CFLAGS=["-std=gnu11"],
     # A large frame is refused here, because a stack that overflows on the board takes the link along.
     CCFLAGS=[
         *flags,
-        *("-Wall", "-Wextra", "-Werror", f"-Wframe-larger-than={STACK_BYTES // 4}"),
+        *toolchain["compile"],
+        *("-Wall", "-Wextra", "-Werror", f"-Wframe-larger-than={stack_bytes // 4}"),
         *("-ffunction-sections", "-fdata-sections"),
     ],
     ASFLAGS=flags,
@@ -47,22 +66,24 @@ env.Replace(
     CPPPATH=["$PROJECT_SRC_DIR", str(FIRMWARE / "lib"), str(FIRMWARE / "src")],
     CPPDEFINES=[
         ("F_CPU", board.get("tinynas.clock_hz")),
+        ("TN_PAYLOAD_BYTES", payload_bytes),
         ("TN_BAUD", board.get("tinynas.baud", 115200)),
         ("TN_BOARD_NAME", '\\"$BOARD\\"'),
     ],
     LINKFLAGS=[
         *flags,
         "-nostartfiles",
-        "--specs=nano.specs",
+        *toolchain["link"],
         # The id is a hash of what is linked, so equal images have equal ids.
         "-Wl,--gc-sections,--build-id=md5,--fatal-warnings",
         *(f"-Wl,--defsym={name}={value}" for name, value in symbols.items()),
     ],
-    LDSCRIPT_PATH=str(PLATFORM / "cortex_m.ld"),
+    LDSCRIPT_PATH=str(PLATFORM / "image.ld"),
     LIBS=["c", "m", "gcc"],
 )
-env.BuildSources("$BUILD_DIR/firmware", str(FIRMWARE / "src"), ["+<*.c>", "-<port_*.c>", f"+<port_{port}.c>"])
-env.BuildSources("$BUILD_DIR/platform", str(PLATFORM), ["+<startup_cortex_m4.c>"])
+sources = ["+<*.c>", "-<port_*.c>", "-<cortex_m.c>", *toolchain["sources"], f"+<port_{port}.c>"]
+env.BuildSources("$BUILD_DIR/firmware", str(FIRMWARE / "src"), sources)
+env.BuildSources("$BUILD_DIR/platform", str(PLATFORM), [f"+<{toolchain['startup']}>"])
 
 IMAGE = "$BUILD_DIR/${PROGNAME}.bin"
 

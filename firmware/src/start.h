@@ -1,8 +1,6 @@
-/* What the ports of all Cortex-M families share: the queue of received bytes, and what ARM's architecture has (SysTick,
- * system reset: ARM DDI 0403). cortex_m.c also has those functions of port.h that need nothing else.
- */
-#ifndef TN_CORTEX_M_H
-#define TN_CORTEX_M_H
+/* What every port of bare metal needs: how often the program started, and the bytes that came while it was at work. */
+#ifndef TN_START_H
+#define TN_START_H
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -20,7 +18,17 @@ struct tn_start tn_start_count(void);
 /* From the interrupt of the link. A byte that does not fit is dropped, and its frame's CRC tells. */
 void tn_received(uint8_t byte);
 
+/* For tn_port_read: whether nothing has been received; and the oldest byte, where something has. */
+bool tn_none_received(void);
+uint8_t tn_take_received(void);
+
 /* The port's: waits until what was written has left. */
 void tn_port_flush(void);
+
+/* The port's: starts the program again, as far as the chip can. */
+_Noreturn void tn_port_restart(void);
+
+/* Any fault: says so, as log text between frames, and starts again. The host sees the boot count. */
+_Noreturn void tn_fault_handler(void);
 
 #endif

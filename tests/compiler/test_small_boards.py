@@ -1,0 +1,50 @@
+"""Networks on boards with little memory and other CPUs than a Cortex-M4, byte for byte, and what these boards say."""
+
+from pathlib import Path
+
+import pytest
+from random_models import draw_models
+
+from tinynas.boards import load_board
+from tinynas.deploy.build import build_empty
+from tinynas.device.client import Client
+from tinynas.device.emulator import EmulatedBoard
+from tinynas.device.messages import ResetCause
+from tinynas.study.single import measure_file
+
+BOARDS = ("sifive_e",)
+
+
+@pytest.mark.parametrize("name", BOARDS)
+@pytest.mark.parametrize("operator", ["DEPTHWISE_CONV_2D", "FULLY_CONNECTED"])
+def test_a_board_gives_the_bytes_that_tflite_micro_gives(name: str, operator: str, tmp_path: Path) -> None:
+    (model,) = draw_models(operator, 1, start=5)
+    (tmp_path / "model.tflite").write_bytes(model)
+    # Outputs that differ from tflite-micro's would raise.
+    found = measure_file(tmp_path / "model.tflite", name, repeats=2)
+    assert found["latency_source"] == "emulated"
+    assert 0 < found["instructions"] < found["cycles"]
+    assert found["latency_us"] == pytest.approx(found["cycles"] / load_board(name).clock_hz * 1e6)
+    assert found["latency_iqr_us"] < 0.01 * found["latency_us"]
+    assert found["sram_bytes"]["stack"] > 0
+
+
+@pytest.mark.parametrize("name", BOARDS)
+def test_a_board_counts_its_starts(name: str, tmp_path: Path) -> None:
+    board = load_board(name)
+    emulated = EmulatedBoard(board, tmp_path)
+    emulated.flash.write_bytes(build_empty(board, tmp_path / "desk").binary)
+    for _ in range(2):
+        emulated.power_on()
+        with Client(emulated.url, baud=board.baud) as client:
+            greeting = client.hello()
+            assert (greeting.boot_count, greeting.reset_cause) == (1, ResetCause.POWER_ON)
+            assert (greeting.board, greeting.clock_hz) == (name, board.clock_hz)
+            assert (greeting.stack_bytes, greeting.max_payload) == (board.stack_bytes, board.payload_bytes)
+            client.reset()
+            greeting = client.hello()
+            assert (greeting.boot_count, greeting.reset_cause) == (2, ResetCause.SOFTWARE)
+            emulated.reset()
+            greeting = client.hello()
+            assert (greeting.boot_count, greeting.reset_cause) == (3, ResetCause.PIN)
+        emulated.power_off()
