@@ -15,9 +15,10 @@ import numpy as np
 
 from tinynas.boards import Board, load_board
 from tinynas.deploy.build import Image
+from tinynas.device.drift import DriftGuard
 from tinynas.device.emulator import EmulatedBoard, qemu
 from tinynas.device.identity import Identity, identity_of, ports_here, usb_ports
-from tinynas.device.inventory import SPREAD_LIMIT, BoardEntry, LimitsSection, load_inventory
+from tinynas.device.inventory import CHECK_EVERY, SPREAD_LIMIT, BoardEntry, LimitsSection, load_inventory
 from tinynas.device.journal import Journal, Kind
 from tinynas.device.meters import open_meter
 from tinynas.device.meters.contract import Meter
@@ -44,7 +45,7 @@ class Bench:
     A board that keeps failing is quarantined with a reason: it is leased no more, and the others go on. `proven` is the
     last image that was measured, which tells a broken board from a broken image. A lab's boards have a `journal`, in
     which people hold and release boards meanwhile: while all are held the bench waits, and says so. What spreads more
-    than `spread_limit` is measured again.
+    than `spread_limit` is measured again, and so is what `drift` makes suspect.
     """
 
     def __init__(
@@ -54,6 +55,7 @@ class Bench:
         resources: ExitStack | None = None,
         journal: Journal | None = None,
         spread_limit: float = SPREAD_LIMIT,
+        drift: DriftGuard | None = None,
     ) -> None:
         self._stations = tuple(stations)
         self._free = list(stations)
@@ -62,6 +64,7 @@ class Bench:
         self._quarantined: dict[str, str] = {}
         self._journal = journal
         self.spread_limit = spread_limit
+        self.drift = drift
         self._changed = threading.Condition()
         self.proven: Proven | None = None
         self._resources = resources or ExitStack()
@@ -95,15 +98,16 @@ class Bench:
         return {name: f"{hold.kind}, {hold.reason}" for name, hold in holds.items() if name in names}
 
     @contextmanager
-    def lease(self, *, avoid: Collection[str] = ()) -> Iterator[Station]:
+    def lease(self, *, avoid: Collection[str] = (), only: str | None = None) -> Iterator[Station]:
         """A board for this thread alone, for as long as the block lasts. Waits until one is free; turns it off after.
 
-        avoid: names of boards that are taken only if there are no others.
+        avoid: names of boards that are taken only if there are no others; only: the name of the one that is wanted.
 
         Raises:
             NoBoardError: every board is quarantined, and nobody can release one; the message says why.
+            NoBoardError: the only one that is wanted is held.
         """
-        station = self._take(avoid)
+        station = self._take(avoid, only)
         started = time.monotonic()
         try:
             yield station
@@ -136,14 +140,16 @@ class Bench:
         if faults >= _MAX_FAULTS:
             self.quarantine(name, f"failed {faults} times where another board did not, last: {reason}")
 
-    def _take(self, avoid: Collection[str]) -> Station:
+    def _take(self, avoid: Collection[str], only: str | None) -> Station:
         told = ""
         with self._changed:
             while not self._closed:
                 held = self.quarantined
+                if only in held:
+                    break
                 if len(held) == len(self._stations) and self._journal is None:
                     break
-                left = self._left(held, avoid)
+                left = self._left(held, avoid, only)
                 free = [station for station in self._free if station in left]
                 for station in free:
                     if station.claim():
@@ -155,9 +161,9 @@ class Bench:
             reasons = _reasons(self.quarantined)
         raise NoBoardError(f"no board is left: {reasons or 'the bench is closed'}")
 
-    def _left(self, held: Collection[str], avoid: Collection[str]) -> list[Station]:
+    def _left(self, held: Collection[str], avoid: Collection[str], only: str | None) -> list[Station]:
         """The boards that are not held, without those to avoid if there are others."""
-        left = [station for station in self._stations if station.name not in held]
+        left = [station for station in self._stations if station.name not in held and only in {None, station.name}]
         return [station for station in left if station.name not in avoid] or left
 
     def _say(self, told: str, busy: Sequence[Station], held: Mapping[str, str]) -> str:
@@ -217,7 +223,7 @@ def open_bench(
     stations = [SerialStation(board, link, directory) for link in links]
     for station in stations:
         station.meter = meter
-    return Bench(stations)
+    return Bench(stations, drift=DriftGuard(every=CHECK_EVERY))
 
 
 def journal_in(directory: Path) -> Journal:
@@ -263,6 +269,7 @@ def _open_listed(board: Board, file: Path, directory: Path) -> Bench:
             resources=connected.pop_all(),
             journal=journal_in(directory),
             spread_limit=inventory.limits.spread,
+            drift=None if board.emulated else DriftGuard(every=inventory.limits.check_every),
         )
 
 

@@ -14,6 +14,7 @@ from tinynas.errors import ConfigError
 from tinynas.settings import Section, checked, parse, read_text
 
 SPREAD_LIMIT = 0.05
+CHECK_EVERY = 25
 # Names that the system hands out in the order of plugging in.
 _HANDED_OUT = re.compile(r"/dev/(ttyACM|ttyUSB|cu\.usb|tty\.usb)")
 _LINK = re.compile(r"emulator|/dev/\S+|COM\d+|(socket|rfc2217)://[^\s/:]+:\d+\S*")
@@ -23,13 +24,14 @@ Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$", max_length=6
 class LimitsSection(Section):
     """What the bench may take: `upload` for one attempt to flash, of which there are `attempts`; `command` for a reset
     or power-cycle command; `spread` is the interquartile range over the median of one input's latencies above which
-    they are measured again.
+    they are measured again; after `check_every` candidates a board must show that it has not drifted.
     """
 
     upload: Seconds = 60.0
     attempts: Annotated[int, Field(ge=1, le=10)] = 3
     command: Seconds = 30.0
     spread: Annotated[float, Field(gt=0, le=1)] = SPREAD_LIMIT
+    check_every: Annotated[int, Field(ge=1)] = CHECK_EVERY
 
 
 class BoardEntry(Section):

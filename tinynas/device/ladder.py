@@ -18,6 +18,7 @@ from tinynas.errors import (
     CandidateError,
     LeaseLostError,
     MeterError,
+    NoBoardError,
     WrongBoardError,
     WrongOutputError,
 )
@@ -27,6 +28,7 @@ _log = logging.getLogger(__name__)
 # The rungs of the ladder, mildest first.
 _RUNGS = ("flash", "repeat", "reset", "flash again", "power cycle")
 _STEADY_ATTEMPTS = 3
+_REFERENCE_REPEATS = 15
 # A board that holds one of our images answers at once.
 _GREETING_S = 0.0
 
@@ -38,9 +40,10 @@ def flash_and_measure(
     *,
     repeats: int,
     accept: Callable[[Measurement], None] = lambda measurement: None,
+    label: str = "",
 ) -> Measurement:
     """Measure `image` on any board of the bench. Arguments and result as for `measure`; `accept` raises
-    WrongOutputError if it does not take the measurement.
+    WrongOutputError if it does not take the measurement; `label` is what `verify` calls it if it becomes suspect.
 
     A board that fails is tried again as it is, after a reset, after flashing it again and after a power cycle. Then it
     is given the last image that was measured on this bench. If it does not run that one either, it is quarantined. If
@@ -54,44 +57,118 @@ def flash_and_measure(
         NoBoardError: every board is quarantined.
         ToolchainError: QEMU or PlatformIO is missing.
     """
+
+    def measured(station: Station) -> Measurement:
+        return _with_energy(_steady(bench, station, image, inputs, repeats), station, inputs)
+
     failures: dict[str, str] = {}
     while True:
         with bench.lease(avoid=failures) as station:
             try:
-                measurement = _climb(bench, station, image, inputs, repeats, afresh=bool(failures))
+                measurement, rung = _climb(bench, station, image, measured, afresh=bool(failures))
                 accept(measurement)
             except MeterError:
                 raise
-            except LeaseLostError as error:
-                _log.warning("%s", error)
-            except WrongBoardError as error:
-                bench.quarantine(station.name, str(error))
-            except WrongOutputError as error:
-                if failures:
-                    raise
-                _log.warning("board %s: %s", station.name, error)
-                failures[station.name] = str(error)
-            except BenchError as error:
-                if bench.proven is None or not _runs(bench, station, bench.proven):
-                    bench.quarantine(station.name, str(error))
-                elif failures:
-                    raise CandidateError(
-                        f"board {station.name} does not run the image, but one of another network: {error}"
-                    ) from error
-                else:
-                    failures[station.name] = str(error)
+            except (BenchError, WrongOutputError) as error:
+                _blame(bench, station, error, failures)
             else:
                 for name, reason in failures.items():
                     bench.fault(name, reason)
+                failures.clear()
                 bench.note(station.name, "measurement", detail=image.sha256)
                 bench.proven = Proven(image=image, inputs=inputs[:1])
-                return measurement
+                if _is_credible(bench, station, label, recovered=rung != _RUNGS[0]):
+                    return measurement
+
+
+def _blame(bench: Bench, station: Station, error: BenchError | WrongOutputError, failures: dict[str, str]) -> None:
+    """Hold the board that failed, or add it to the `failures` of the image; the second one is raised."""
+    match error:
+        case LeaseLostError():
+            _log.warning("%s", error)
+        case WrongBoardError():
+            bench.quarantine(station.name, str(error))
+        case WrongOutputError():
+            if failures:
+                raise error
+            _log.warning("board %s: %s", station.name, error)
+            failures[station.name] = str(error)
+        case _ if bench.proven is None or not _runs(bench, station, bench.proven):
+            bench.quarantine(station.name, str(error))
+        case _ if failures:
+            raise CandidateError(
+                f"board {station.name} does not run the image, but one of another network: {error}"
+            ) from error
+        case _:
+            failures[station.name] = str(error)
+
+
+def verify(bench: Bench) -> set[str]:
+    """Check every board that has measured since its last good check; returns the labels of what must be repeated.
+
+    Results of a board that cannot be checked, because it is held by now, are among them.
+    """
+    if bench.drift is None:
+        return set()
+    for name in bench.drift.unchecked():
+        try:
+            with bench.lease(only=name) as station:
+                _has_drifted(bench, station)
+        except NoBoardError:
+            bench.drift.condemn(name)
+    return bench.drift.take_suspects()
+
+
+def _is_credible(bench: Bench, station: Station, label: str, *, recovered: bool) -> bool:
+    """Whether the result that the board has just given may be used, as far as is known now."""
+    if bench.drift is None or bench.proven is None:
+        return True
+    bench.drift.reference(bench.proven.image, bench.proven.inputs)
+    is_due = bench.drift.credit(station.name, label)
+    if not (is_due or recovered) or not _has_drifted(bench, station):
+        return True
+    bench.drift.clear(label)
+    return False
+
+
+def _has_drifted(bench: Bench, station: Station) -> bool:
+    """Measure the reference. A board that still errs after a reset is quarantined; what it measured is suspect."""
+    if bench.drift is None or bench.proven is None:
+        return False
+    reference = bench.drift.reference(bench.proven.image, bench.proven.inputs)
+
+    def measured(station: Station) -> Measurement:
+        return measure(station, reference.image, reference.inputs, repeats=_REFERENCE_REPEATS)
+
+    reason: str | None = None
+    for attempt in range(2):
+        try:
+            if attempt:
+                station.reset()
+            found, _ = _climb(bench, station, reference.image, measured, afresh=False)
+            reason = bench.drift.judge(station.name, found)
+        except LeaseLostError as error:
+            bench.drift.condemn(station.name)
+            _log.warning("%s", error)
+            return True
+        except BenchError as error:
+            bench.drift.condemn(station.name)
+            reason = str(error)
+        if reason is None:
+            return attempt > 0
+        _log.warning("board %s: %s", station.name, reason)
+    bench.quarantine(station.name, str(reason))
+    return True
 
 
 def _climb(
-    bench: Bench, station: Station, image: Image, inputs: np.ndarray, repeats: int, *, afresh: bool
-) -> Measurement:
-    """Flash the image, `afresh` even if the board has it. Raises BenchError with the reason of every rung."""
+    bench: Bench, station: Station, image: Image, attempt: Callable[[Station], Measurement], *, afresh: bool
+) -> tuple[Measurement, str]:
+    """Flash the image, `afresh` even if the board has it, and `attempt` to measure it; returns on which rung it worked.
+
+    Raises:
+        BenchError: on none; the message has the reasons.
+    """
     reasons: dict[str, list[str]] = {}
     flashed = False
     for rung in _RUNGS:
@@ -101,7 +178,7 @@ def _climb(
             if not _prepare(bench, station, image, rung, afresh=afresh):
                 continue
             flashed = True
-            return _with_energy(_steady(bench, station, image, inputs, repeats), station, inputs)
+            return attempt(station), rung
         except (LeaseLostError, MeterError, WrongBoardError):
             raise
         except BenchError as error:

@@ -97,7 +97,7 @@ def judge(lab: Lab, number: int, genome: Genome, notify: Callable[[str], None]) 
             program = compile_network(untrained, target=lab.board.target, keep_constant_channels=True)
         trial = replace(trial, estimate=planned(estimate, program), layers=describe_layers(program))
         _require_within(lab, planned(estimate, program))
-        measured = measure_program(lab, untrained, program, watch)
+        measured = measure_program(lab, untrained, program, watch, genome.key)
         trial = replace(trial, cost=measured.cost)
         _require_within(lab, measured.cost)
         with watch.stage("train"):
@@ -148,8 +148,9 @@ def planned(estimate: Cost, program: Program) -> Cost:
     )
 
 
-def measure_program(lab: Lab, tflite: bytes, program: Program, watch: Stopwatch) -> Measured:
-    """Build, flash and measure a compiled network, and compare its outputs with tflite-micro's.
+def measure_program(lab: Lab, tflite: bytes, program: Program, watch: Stopwatch, label: str) -> Measured:
+    """Build, flash and measure a compiled network, and compare its outputs with tflite-micro's. `label` is what
+    `device.ladder.verify` calls the result if its board turns out to have drifted.
 
     Raises:
         LimitError: it does not fit the board.
@@ -175,6 +176,7 @@ def measure_program(lab: Lab, tflite: bytes, program: Program, watch: Stopwatch)
             vectors.inputs,
             repeats=settings.repeats,
             accept=lambda found: require_equal(found.outputs, vectors.outputs, lab.board.name),
+            label=label,
         )
     return Measured(cost=to_cost(measurement, image, lab.board), vectors=vectors)
 
@@ -214,7 +216,7 @@ def finish(lab: Lab, trial: Trial, notify: Callable[[str], None]) -> tuple[Final
         trained = _in_child(lab, "final training", work.finish_candidate, candidate, train, lab.config.final, samples)
     with watch.stage("compile"):
         program = compile_network(trained.tflite, target=lab.board.target, keep_constant_channels=True)
-    measured = measure_program(lab, trained.tflite, program, watch)
+    measured = measure_program(lab, trained.tflite, program, watch, trial.genome)
     _require_within(lab, measured.cost)
     finalist = Finalist(
         trial=trial.number,

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from tinynas.config import Config, with_search
+from tinynas.device.ladder import verify
 from tinynas.errors import CandidateError, ConfigError, NothingFeasibleError
 from tinynas.estimate.analytic import estimate_architecture, infeasible_reason, smallest_cost
 from tinynas.search.fitness import Fitness, fitness
@@ -26,6 +27,8 @@ from tinynas.study.store import Finalist, Store, Trial
 from tinynas.study.summary import config_of, search_front
 
 _POLL_S = 0.2
+# The fact that lists trials whose boards have not been checked since.
+_UNCHECKED = "unchecked"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -171,6 +174,10 @@ def _run(store: Store, lab: Lab, notify: Notify) -> None:
         admissible=lambda genome: _admissible(lab, genome),
     )
     store.set_fact("finished", False)
+    for number in store.fact(_UNCHECKED) or []:
+        # The run ended before their boards had shown that they measured rightly.
+        store.forget(number)
+    store.set_fact(_UNCHECKED, [])
     known = {trial.genome: trial for trial in store.trials()}
     notify(
         Event(
@@ -245,13 +252,31 @@ def _fitness(lab: Lab, trial: Trial) -> Fitness:
 
 
 def _judge_all(session: _Session, genomes: dict[int, Genome], known: dict[str, Trial]) -> None:
-    """Judge what is not known yet, and record each verdict as soon as it is there."""
+    """Judge what is not known yet, and record each verdict as soon as it is there. What a board measured that turns out
+    to have drifted is judged again, before anything is concluded from it.
+    """
+    waiting = {number: genome for number, genome in genomes.items() if genome.key not in known}
+    while waiting:
+        _judge_once(session, waiting, known)
+        suspects = verify(session.lab.bench)
+        waiting = {
+            number: genome for number, genome in waiting.items() if genome.key in suspects and genome.key in known
+        }
+        for genome in waiting.values():
+            session.store.forget(known.pop(genome.key).number)
+        session.store.set_fact(_UNCHECKED, [])
+
+
+def _judge_once(session: _Session, genomes: dict[int, Genome], known: dict[str, Trial]) -> None:
     futures = {
         session.threads.submit(judge, session.lab, number, genome, _stage_notifier(session.notify, number, genome.key))
         for number, genome in genomes.items()
-        if genome.key not in known
     }
+    unchecked = []
     for trial, artifacts in _completed(futures, session.clock):
+        if session.lab.bench.drift is not None:
+            unchecked.append(trial.number)
+            session.store.set_fact(_UNCHECKED, unchecked)
         session.store.add_trial(trial, artifacts)
         session.clock.save()
         known[trial.genome] = trial
@@ -292,7 +317,15 @@ def _finish(session: _Session) -> None:
         raise NothingFeasibleError(_why_nothing(store))
     known = {finalist.trial for finalist in store.finalists()}
     session.notify(Event(kind="finishing", judged=len(known), budget=len(chosen)))
-    failures = _train_finalists(session, [trial for trial in chosen if trial.number not in known])
+    waiting = [trial for trial in chosen if trial.number not in known]
+    failures: dict[str, str] = {}
+    while waiting:
+        failures |= _train_finalists(session, waiting)
+        suspects = verify(session.lab.bench)
+        waiting = [trial for trial in waiting if trial.genome in suspects]
+        for trial in waiting:
+            store.forget_finalist(trial.number)
+            failures.pop(str(trial.number), None)
     store.set_fact("finalist_failures", failures)
     finalists = store.finalists()
     for finalist in finalists:

@@ -2,7 +2,8 @@
 
 Invariants, kept by the schema and by transactions:
 
-* A trial is written once, when its verdict is final; a half-evaluated trial leaves no row.
+* A trial is written once, when its verdict is final; a half-evaluated trial leaves no row. Only what a board measured
+  wrongly is forgotten, to be judged again.
 * A genome has at most one trial.
 * A trial and its artifacts appear together or not at all.
 * One process writes at a time; readers never wait for it (WAL).
@@ -225,6 +226,17 @@ class Store:
                 "INSERT OR REPLACE INTO finalists VALUES (?, ?)", (finalist.trial, _dump(finalist))
             )
             self._put(finalist.trial, artifacts)
+
+    def forget(self, trial: int) -> None:
+        """Remove a trial with its finalist and artifacts, because its figures cannot be trusted."""
+        with _explained(self.path), self._connection:
+            for table, column in (("artifacts", "trial"), ("finalists", "trial"), ("trials", "number")):
+                self._connection.execute(f"DELETE FROM {table} WHERE {column} = ?", (trial,))
+
+    def forget_finalist(self, trial: int) -> None:
+        """Remove a finalist, because its figures cannot be trusted; its trial stays."""
+        with _explained(self.path), self._connection:
+            self._connection.execute("DELETE FROM finalists WHERE trial = ?", (trial,))
 
     def _put(self, trial: int, artifacts: Mapping[str, bytes]) -> None:
         self._connection.executemany(
