@@ -73,13 +73,14 @@ def test_each_request_has_its_own_sequence_number_and_each_link_its_own_run(conn
     assert elsewhere.seen[0].run_id != peer.seen[0].run_id
 
 
-def test_a_request_without_answer_is_sent_again_unchanged_and_four_times_at_most(connect):
+@pytest.mark.parametrize(("payload", "frames"), [(b"abc", 1 + 3 * 2), (bytes(range(256)) * 4, 1 + 3)])
+def test_a_request_without_answer_is_sent_again_unchanged_and_four_times_at_most(connect, payload, frames):
     link, peer = connect(lambda *_: b"")
     started = time.monotonic()
     with pytest.raises(LinkError, match=r"no answer to request 0x05 in 0\.\d s, sent 4 times; 0 bytes"):
-        link.exchange(5, b"abc", answer_s=0.1)
+        link.exchange(5, payload, answer_s=0.1)
     assert 0.4 <= time.monotonic() - started < 2
-    assert len(peer.seen) == 4
+    assert len(peer.seen) == frames
     assert set(peer.seen) == {peer.seen[0]}
 
 
@@ -87,7 +88,8 @@ def test_a_request_without_answer_is_sent_again_unchanged_and_four_times_at_most
 def test_an_answer_to_a_resend_counts(connect, lost):
     link, peer = connect(lambda request, number: b"" if number <= lost else echo(request))
     assert link.exchange(1, b"x", answer_s=0.1).payload == b"x"
-    assert len(peer.seen) == lost + 1
+    # A short request is sent again twice, and an answer to the first of them is enough.
+    assert lost + 1 <= len(peer.seen) <= lost + 2
 
 
 @pytest.mark.parametrize("changes", [{"sequence": 999}, {"run_id": 1}], ids=["sequence", "run"])

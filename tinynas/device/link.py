@@ -20,6 +20,8 @@ RESENDS = 3
 
 _log = logging.getLogger(__name__)
 _POLL_S = 0.02
+# A frame of which the board buffers several.
+_SHORT = 256
 _WRITE_S = 5.0
 _MAX_LAST_WORDS = 200
 
@@ -78,8 +80,9 @@ class Link:
         self._sequence = (self._sequence + 1) & 0xFFFF
         request = Frame(type=kind, sequence=self._sequence, run_id=self._run_id, payload=payload)
         data, stray_bytes, started = encode(request), self._decoder.stray_bytes, time.monotonic()
-        for _ in range(1 + RESENDS):
-            self._write(data)
+        for resend in range(1 + RESENDS):
+            # A line that lost one frame may lose the next: two short ones cost less than another wait.
+            self._write(data * 2 if resend and len(data) <= _SHORT else data)
             answer = self._await_answer(request, time.monotonic() + answer_s)
             if answer is not None:
                 return answer

@@ -1,0 +1,140 @@
+#include <setjmp.h>
+#include <string.h>
+
+/* main() runs until it has read all bytes, and goes on where it was: what it remembers is static. */
+#define main tn_main
+#include "main.c"
+#undef main
+
+#include "board.h"
+#include "network.h"
+#include "stack.h"
+
+enum { TN_SPARE_BYTES = 64 };
+
+const uint8_t tn_network_sha256[32] = {1, 2, 3};
+const uint8_t tn_build_id[16] = {4, 5, 6};
+const uint8_t tn_static_bytes[1] = {0};
+uint32_t tn_stack_limit[16];
+uint8_t tn_spare_start[TN_SPARE_BYTES];
+/* What a linker script says on a board. */
+__asm__(".globl tn_spare_end\n.set tn_spare_end, tn_spare_start + 64\n"
+        ".globl tn_stack_top\n.set tn_stack_top, tn_stack_limit + 64\n");
+_Static_assert(TN_SPARE_BYTES == 64 && sizeof tn_stack_limit == 64, "see above");
+
+static int8_t arena[TN_NETWORK_ARENA_BYTES];
+static uint32_t starts;
+static bool is_high;
+
+static struct {
+    const uint8_t *next, *end;
+    uint8_t *out;
+    size_t room, written;
+    jmp_buf starved;
+} port;
+
+int8_t *tn_network_input(void)
+{
+    return arena;
+}
+
+const int8_t *tn_network_output(void)
+{
+    return arena;
+}
+
+/* In place, so that an input that was not restored shows. */
+void tn_network_invoke(void)
+{
+    for (size_t i = 0; i < sizeof arena; i++) {
+        arena[i] = (int8_t)(3 * arena[i] + (int)i);
+    }
+}
+
+uint32_t tn_stack_used(void (*work)(void))
+{
+    work();
+    return 200;
+}
+
+struct tn_boot tn_port_init(void)
+{
+    return (struct tn_boot){.clock_hz = 1000000, .ticks_hz = 1000000, .count = starts, .cause = TN_RESET_POWER_ON};
+}
+
+uint8_t tn_port_read(void)
+{
+    if (port.next == port.end) {
+        longjmp(port.starved, 1);
+    }
+    return *port.next++;
+}
+
+void tn_port_write(uint8_t byte)
+{
+    if (port.written < port.room) {
+        port.out[port.written] = byte;
+    }
+    port.written++;
+}
+
+void tn_port_sync(bool high)
+{
+    is_high = high;
+}
+
+void tn_port_timer_start(void)
+{
+}
+
+/* A time that tells the output: whoever takes another one for it is seen. */
+uint32_t tn_port_timer_stop(void)
+{
+    return tn_crc32((const uint8_t *)arena, sizeof arena) >> 1;
+}
+
+_Noreturn void tn_port_reset(void)
+{
+    memset(&decoder, 0, sizeof decoder);
+    answered = false;
+    starts++;
+    longjmp(port.starved, 1);
+}
+
+void tn_board_power_on(void)
+{
+    memset(&decoder, 0, sizeof decoder);
+    memset(&answer, 0, sizeof answer);
+    memset(arena, 0, sizeof arena);
+    memset(tn_spare_start, 0, sizeof tn_spare_start);
+    answered = false;
+    starts = 1;
+}
+
+size_t tn_board_feed(const uint8_t *bytes, size_t size, uint8_t *out, size_t room)
+{
+    port.next = bytes;
+    port.end = bytes + size;
+    port.out = out;
+    port.room = room;
+    port.written = 0;
+    /* A reset ends main() early, with bytes left. */
+    while (port.next < port.end) {
+        if (!setjmp(port.starved)) {
+            tn_main();
+        }
+    }
+    return port.written;
+}
+
+size_t tn_board_frames_in(const uint8_t *bytes, size_t size)
+{
+    static struct tn_decoder other;
+    size_t found = 0;
+
+    memset(&other, 0, sizeof other);
+    for (size_t i = 0; i < size; i++) {
+        found += tn_decode(&other, bytes[i]);
+    }
+    return found;
+}

@@ -1,0 +1,234 @@
+"""The wire between the real host (tinynas/device) and the real firmware, compiled for this machine, and its faults."""
+
+import ctypes
+import random
+import shutil
+import struct
+import subprocess
+import zlib
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import SimpleNamespace
+from unittest.mock import patch
+
+from cobs import cobs
+
+from tinynas.device.client import Client
+from tinynas.device.frames import Decoder, Frame
+from tinynas.device.link import RESENDS
+from tinynas.errors import LinkError
+from tinynas.paths import FIRMWARE
+
+HOST = Path(__file__).with_name("host")
+INCLUDES = [f"-I{HOST}", f"-I{FIRMWARE / 'src'}", f"-I{FIRMWARE / 'lib'}"]
+SOURCES = [HOST / "board.c", FIRMWARE / "src" / "frames.c", FIRMWARE / "src" / "requests.c"]
+FLAGS = ["-std=c11", "-g", "-O1", "-Wall", "-Wextra", "-Werror", '-DTN_BOARD_NAME="host"', *INCLUDES]
+TENSOR_BYTES = 16
+LOG = b"\r\n[17.3] adc: 0x8f, 21.5 C\r\n"
+
+
+def build_board(folder: Path) -> ctypes.CDLL:
+    """The firmware as a library. Raises FileNotFoundError: there is no C compiler."""
+    library = folder / "board.so"
+    compiler = shutil.which("cc")
+    if compiler is None:
+        raise FileNotFoundError("no C compiler for the host")
+    subprocess.run([compiler, *FLAGS, "-shared", "-fPIC", *map(str, SOURCES), "-o", library], check=True)
+    board = ctypes.CDLL(str(library))
+    for function in (board.tn_board_feed, board.tn_board_frames_in):
+        function.restype = ctypes.c_size_t
+    board.tn_board_feed.argtypes = [ctypes.c_char_p, ctypes.c_size_t, ctypes.c_char_p, ctypes.c_size_t]
+    board.tn_board_frames_in.argtypes = [ctypes.c_char_p, ctypes.c_size_t]
+    return board
+
+
+def build_fuzzer(folder: Path) -> Path:
+    """The firmware's parser behind libFuzzer, with sanitizers. Raises FileNotFoundError: there is no Clang."""
+    compiler = shutil.which("clang")
+    if compiler is None:
+        raise FileNotFoundError("no clang")
+    program = folder / "fuzz"
+    sanitizers = ["-fsanitize=fuzzer,address,undefined", "-fno-sanitize-recover=all"]
+    command = [compiler, *FLAGS, *sanitizers, *map(str, SOURCES), str(HOST / "fuzz.c"), "-o", program]
+    subprocess.run(command, check=True)
+    return program
+
+
+def fuzz(program: Path, inputs: int, corpus: Path, seed: int) -> str:
+    """Run so many inputs from `corpus` on; returns what libFuzzer said. Raises CalledProcessError: a report."""
+    arguments = [f"-runs={inputs}", "-max_len=4096", f"-seed={seed}", f"-artifact_prefix={corpus.parent}/"]
+    command = [str(program), *arguments, "-print_final_stats=1", str(corpus)]
+    return subprocess.run(command, capture_output=True, check=True, errors="backslashreplace").stderr
+
+
+class Noise:
+    """Damages what passes: at `rate` faults a byte, a byte has a bit flipped, is dropped or doubled, or all after it is
+    cut off. Between frames come log text and garbage.
+    """
+
+    def __init__(self, rate: float, seed: int) -> None:
+        self.faults: Counter[str] = Counter()
+        self._rate = rate
+        self._random = random.Random(seed)
+        self._left = self._gap()
+
+    def carry(self, data: bytes) -> bytes:
+        """What arrives of one frame."""
+        between = self._random.random()
+        if between < 0.05:
+            self.faults["log text"] += 1
+            data = LOG + data
+        elif between < 0.1:
+            self.faults["garbage"] += 1
+            data = self._random.randbytes(self._random.randrange(1, 40)) + data
+        if self._left > len(data):
+            self._left -= len(data)
+            return data
+        damaged = bytearray()
+        for byte in data:
+            self._left -= 1
+            if self._left > 0:
+                damaged.append(byte)
+                continue
+            self._left = self._gap()
+            match self._random.choice(("flip", "drop", "double", "cut")):
+                case "flip":
+                    self.faults["bit flipped"] += 1
+                    damaged.append(byte ^ 1 << self._random.randrange(8))
+                case "drop":
+                    self.faults["byte dropped"] += 1
+                case "double":
+                    self.faults["byte doubled"] += 1
+                    damaged += bytes([byte, byte])
+                case "cut":
+                    self.faults["frame cut off"] += 1
+                    return bytes(damaged)
+        return bytes(damaged)
+
+    def _gap(self) -> int:
+        """Bytes up to and with the next fault."""
+        return 1 + int(self._random.expovariate(self._rate)) if self._rate else 1 << 62
+
+
+class NoisyPort:
+    """Stands for pyserial's port: what is written reaches the board at once, through noise both ways. Waiting for an
+    answer that does not come takes `now` forward instead of time.
+    """
+
+    def __init__(self, board: ctypes.CDLL, noise: Noise) -> None:
+        self.now = 0.0
+        self.writes = 0
+        self.in_waiting = 0
+        self._board = board
+        self._noise = noise
+        self._received = bytearray()
+        self._room = ctypes.create_string_buffer(1 << 16)
+
+    def write(self, data: bytes) -> None:
+        self.writes += 1
+        arrived = self._noise.carry(data)
+        size = self._board.tn_board_feed(arrived, len(arrived), self._room, len(self._room))
+        if size:
+            self._received += self._noise.carry(self._room.raw[:size])
+        self.in_waiting = len(self._received)
+
+    def read(self, size: int) -> bytes:
+        if not self._received:
+            self.now += 0.02
+        data = bytes(self._received[:size])
+        del self._received[:size]
+        self.in_waiting = len(self._received)
+        return data
+
+    def close(self) -> None:
+        pass
+
+
+@dataclass
+class Delivery:
+    """resends: how often a request had to be sent again -> how many; wrong: figures accepted that are not the board's;
+    lost: requests without an answer after all resends.
+    """
+
+    exchanges: int = 0
+    resends: Counter[int] = field(default_factory=Counter)
+    wrong: int = 0
+    lost: int = 0
+
+
+@contextmanager
+def connected(port: NoisyPort) -> Iterator[Client]:
+    """The real client on `port`, in the port's time."""
+    clock = SimpleNamespace(monotonic=lambda: port.now)
+    with patch("tinynas.device.link.time", clock), patch("serial.serial_for_url", lambda *_, **__: port):
+        yield Client("noisy")
+
+
+def inference(tensor: bytes) -> tuple[int, bytes]:
+    """What the board's network makes of an input: the time that it pretends to take, and the output."""
+    output = bytes((3 * byte + index) & 0xFF for index, byte in enumerate(tensor))
+    return zlib.crc32(output) >> 1, output
+
+
+def exchange(board: ctypes.CDLL, count: int, rate: float, seed: int) -> tuple[Delivery, Counter[str]]:
+    """At least `count` requests, each with its answer: new input, one inference, its time, its output, and so on.
+
+    Returns:
+        What became of them, and what faults there were.
+    """
+    board.tn_board_power_on()
+    noise, delivery, draw = Noise(rate, seed), Delivery(), random.Random(seed + 1)
+    port = NoisyPort(board, noise)
+    with connected(port) as client:
+        while delivery.exchanges < count:
+            tensor = draw.randbytes(TENSOR_BYTES)
+            ticks, output = inference(tensor)
+            steps = (
+                (lambda tensor=tensor: client.load(tensor), None),
+                (lambda: client.run(1, answer_s=0.1), 200),
+                (lambda: client.ticks(1), [ticks]),
+                (lambda: client.output(TENSOR_BYTES), output),
+            )
+            for ask, expected in steps:
+                sent = port.writes
+                delivery.exchanges += 1
+                try:
+                    got = ask()
+                except LinkError:
+                    delivery.lost += 1
+                    break
+                delivery.resends[port.writes - sent - 1] += 1
+                delivery.wrong += got != expected
+    assert max(delivery.resends) <= RESENDS
+    return delivery, noise.faults
+
+
+def garbage(count: int, seed: int) -> Iterator[bytes]:
+    """`count` segments in streams of 1000, each between zero bytes: half of them random bytes, half well stuffed bodies
+    of a frame's length with a header that could be one and a random CRC.
+    """
+    draw = random.Random(seed)
+    for start in range(0, count, 1000):
+        stream = bytearray(b"\0")
+        for number in range(start, min(start + 1000, count)):
+            if number % 2:
+                stream += draw.randbytes(draw.randrange(1, 64)).replace(b"\0", b"\1")
+            else:
+                header = struct.pack(
+                    "<BBHI", 1, 0x80 | draw.randrange(1, 7), draw.randrange(1 << 16), draw.getrandbits(32)
+                )
+                stream += cobs.encode(header + draw.randbytes(4 + draw.randrange(0, 48)))
+            stream.append(0)
+        yield bytes(stream)
+
+
+def frames_in_garbage(board: ctypes.CDLL, count: int, seed: int) -> tuple[int, int]:
+    """How many of `count` garbage frames the host and the board take for frames."""
+    decoder, host, in_c = Decoder(), 0, 0
+    for stream in garbage(count, seed):
+        host += sum(isinstance(item, Frame) for item in decoder.feed(stream))
+        in_c += board.tn_board_frames_in(stream, len(stream))
+    return host, in_c

@@ -1,0 +1,80 @@
+"""The wire's figures: `python tests/nightly/check_wire.py [--exchanges N] [--garbage N] [--inputs N] [--seed N]`.
+
+The real client talks to the real firmware, compiled for this machine, through faults of every kind; both decoders read
+garbage; and libFuzzer, with address and undefined-behaviour sanitizers, feeds the firmware. Ends with 1 if a wrong
+figure was accepted, a request stayed without answer after three resends, garbage passed for a frame, or a sanitizer
+reported. Everything but the fuzzer repeats exactly with the same seed.
+"""
+
+import argparse
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "firmware"))
+import wire
+
+RATES = (1e-4, 1e-3)
+
+
+def check_exchanges(folder: Path, count: int, seed: int) -> bool:
+    """Whether all figures arrived, and none was wrong, at each rate of faults."""
+    fine, board = True, wire.build_board(folder)
+    for rate in RATES:
+        started = time.monotonic()
+        delivery, faults = wire.exchange(board, count, rate, seed)
+        resends = ", ".join(f"{number:,} after {times}" for times, number in sorted(delivery.resends.items()))
+        damage = ", ".join(f"{number:,} times {kind}" for kind, number in sorted(faults.items()))
+        print(
+            f"{rate:g} faults a byte, {delivery.exchanges:,} requests and answers, {time.monotonic() - started:.0f} s:"
+        )
+        print(f"  delivered: {resends} resends; without answer: {delivery.lost:,}; wrong figures: {delivery.wrong:,}")
+        print(f"  faults: {damage}", flush=True)
+        fine = fine and not delivery.wrong and not delivery.lost
+    return fine
+
+
+def check_garbage(folder: Path, count: int, seed: int) -> bool:
+    """Whether neither decoder takes garbage for a frame."""
+    started = time.monotonic()
+    host, in_c = wire.frames_in_garbage(wire.build_board(folder), count, seed)
+    print(f"{count:,} garbage frames, {time.monotonic() - started:.0f} s: the host accepted {host}, the board {in_c}")
+    return not host and not in_c
+
+
+def check_fuzzer(folder: Path, inputs: int, seed: int) -> bool:
+    """Whether no sanitizer reports."""
+    corpus = folder / "corpus"
+    corpus.mkdir()
+    started = time.monotonic()
+    try:
+        wire.fuzz(wire.build_fuzzer(folder), inputs, corpus, seed)
+    except subprocess.CalledProcessError as error:
+        print(error.stderr[-6000:])
+        return False
+    kept = len(list(corpus.iterdir()))
+    print(f"{inputs:,} inputs from libFuzzer, {time.monotonic() - started:.0f} s: no report; {kept:,} reached new code")
+    return True
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--exchanges", type=int, default=1_000_000)
+    parser.add_argument("--garbage", type=int, default=4_000_000)
+    parser.add_argument("--inputs", type=int, default=1_000_000)
+    parser.add_argument("--seed", type=int, default=1)
+    arguments = parser.parse_args()
+    with tempfile.TemporaryDirectory() as name:
+        folder, seed = Path(name), arguments.seed
+        fine = [
+            check_exchanges(folder, arguments.exchanges, seed),
+            check_garbage(folder, arguments.garbage, seed),
+            check_fuzzer(folder, arguments.inputs, seed),
+        ]
+    return 0 if all(fine) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
