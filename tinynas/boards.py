@@ -100,7 +100,7 @@ class _Manifest(_Record):
 class Board(_Manifest):
     """One board: its name, its memories [B], its clock [Hz], how it is emulated or linked.
 
-    `path` is the manifest; `flags` are the compiler flags that every image for it is built with by `toolchain`;
+    `path` is the manifest; `flags` are the compiler flags that images for it are built with by `toolchain`;
     `stack_bytes` are set aside for the stack, `payload_bytes` is the most that a frame of its link carries;
     `target` is what networks are compiled for, as in tinynas/compiler/target.py.
     """
@@ -108,6 +108,10 @@ class Board(_Manifest):
     name: str
     title: str
     path: Path
+
+    def flags_for(self, optimize: str) -> tuple[str, ...]:
+        """The flags of an image for "speed", as the manifest has them, or for "size"."""
+        return tuple("-Os" if optimize == "size" and flag.startswith("-O") else flag for flag in self.flags)
 
     @property
     def emulated(self) -> bool:

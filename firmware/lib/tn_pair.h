@@ -16,6 +16,17 @@
 
 #include "tn_requantize.h"
 
+/* How often the loops of tn_pair_assembly.h are written out. */
+#ifdef TN_SIZE
+enum { TN_PAIR_TURNS_3 = 2, TN_PAIR_TURNS_1 = 1 };
+#define TN_PAIR_REPEAT_3 ".rept 2\n"
+#define TN_PAIR_REPEAT_1 ".rept 1\n"
+#else
+enum { TN_PAIR_TURNS_3 = 8, TN_PAIR_TURNS_1 = 4 };
+#define TN_PAIR_REPEAT_3 ".rept 8\n"
+#define TN_PAIR_REPEAT_1 ".rept 4\n"
+#endif
+
 struct tn_pair {
     int32_t depth;    /* length of an input vector, filled up to whole rounds of the loop */
     int32_t channels; /* outputs per input vector */
@@ -183,7 +194,7 @@ TN_FOLDED int8_t *tn_stage_3(const int8_t *a, const int8_t *b, const int8_t *c, 
 
 #endif
 
-/* A job for three pixels. The loop, for all quads but the first, is written out eight times, 68 bytes of code each. */
+/* A job for three pixels. The loop, for all quads but the first, is written out several times, 68 bytes of code each. */
 TN_FOLDED struct tn_pair_job_3 tn_pair_job_3(const struct tn_pair *layer, const int8_t *staged, const int8_t *weights,
                                              const int32_t *records)
 {
@@ -192,7 +203,7 @@ TN_FOLDED struct tn_pair_job_3 tn_pair_job_3(const struct tn_pair *layer, const 
 
     return (struct tn_pair_job_3){
         .staged = staged,
-        .skip = (uint32_t)(looped ? -looped & 7 : 8) * 68u,
+        .skip = (uint32_t)(looped ? -looped & (TN_PAIR_TURNS_3 - 1) : TN_PAIR_TURNS_3) * 68u,
         .end = staged + 6 * layer->depth,
         .low = layer->low,
         .high = layer->high,
@@ -203,13 +214,13 @@ TN_FOLDED struct tn_pair_job_3 tn_pair_job_3(const struct tn_pair *layer, const 
     };
 }
 
-/* A job for one pixel. The loop is written out four times, 108 bytes of code for two quads. */
+/* A job for one pixel. The loop is written out several times, 108 bytes of code for two quads. */
 TN_FOLDED struct tn_pair_job_1 tn_pair_job_1(const struct tn_pair *layer, const int8_t *staged, int8_t *output,
                                              const int8_t *weights, const int32_t *records)
 {
     return (struct tn_pair_job_1){
         .staged = staged,
-        .skip = (uint32_t)(-layer->depth / 8 & 3) * 108u,
+        .skip = (uint32_t)(-layer->depth / 8 & (TN_PAIR_TURNS_1 - 1)) * 108u,
         .end = staged + 2 * layer->depth,
         .low = layer->low,
         .high = layer->high,

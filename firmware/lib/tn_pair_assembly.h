@@ -84,7 +84,7 @@ _Static_assert(sizeof(struct tn_pair_record) == 28, "a record is loaded as two a
     "add pc, r0\n"                           \
     "nop\n"                                  \
     "2:\n"                                   \
-    ".rept 8\n"                              \
+    TN_PAIR_REPEAT_3                         \
     "ldmia.w r11!, {r0, r1, r2}\n"           \
     "ldrd r9, r10, [r12], #8\n"              \
     "smlad r3, r0, r9, r3\n"                 \
@@ -173,7 +173,7 @@ _Static_assert(sizeof(struct tn_pair_record) == 28, "a record is loaded as two a
     "add pc, r0\n"                             \
     "nop\n"                                    \
     "2:\n"                                     \
-    ".rept 4\n"                                \
+    TN_PAIR_REPEAT_1                           \
     "ldmia.w r12!, {r0, r1, r2, r3}\n"         \
     TN_PAIR_PRODUCTS_1("r8", "r9")             \
     TN_PAIR_PRODUCTS_1("r10", "r11")           \

@@ -20,8 +20,7 @@ from typing import Any
 import numpy as np
 
 from tinynas.boards import Board, load_board
-from tinynas.compiler import Program, compile_network
-from tinynas.compiler.target import TARGETS, Target
+from tinynas.compiler import OPTIMIZATIONS, TARGETS, Optimize, Program, Target, compile_network
 from tinynas.deploy.build import build
 from tinynas.device.bench import Bench, open_bench
 from tinynas.device.ladder import flash_and_measure
@@ -96,11 +95,13 @@ class Figures:
 Programs = Mapping[str, Program]
 
 
-def compiled(names: Sequence[str], target: Target) -> tuple[Programs, Programs]:
+def compiled(names: Sequence[str], target: Target, optimize: Optimize) -> tuple[Programs, Programs]:
     """The networks as they are, and without their constant channels those of them that have any."""
     whole, dropped = (
         {
-            name: compile_network((MODELS / f"{name}.tflite").read_bytes(), target=target, keep_constant_channels=keep)
+            name: compile_network(
+                (MODELS / f"{name}.tflite").read_bytes(), target=target, keep_constant_channels=keep, optimize=optimize
+            )
             for name in names
         }
         for keep in (True, False)
@@ -285,6 +286,7 @@ def main() -> None:
     parser.add_argument("network", nargs="*", metavar="NETWORK", help=f"{', '.join(NETWORKS)}; default: all")
     parser.add_argument("--board", default="netduinoplus2")
     parser.add_argument("--target", choices=TARGETS, help="what the code is made for; default: the board's")
+    parser.add_argument("--optimize", choices=OPTIMIZATIONS, default="speed", help="default: speed")
     parser.add_argument("--layers", action="store_true", help="the layers instead, for the board's target")
     parser.add_argument("--json", action="store_true")
     chosen = parser.parse_args()
@@ -299,11 +301,12 @@ def main() -> None:
     if chosen.layers:
         show_layers(chosen.network or NETWORKS, board)
         return
-    found, dropped = (measured_twice(programs, board) for programs in compiled(chosen.network or NETWORKS, target))
+    programs = compiled(chosen.network or NETWORKS, target, chosen.optimize)
+    found, dropped = (measured_twice(each, board) for each in programs)
     if chosen.json:
         print(json.dumps(as_object(found, dropped, board, target), indent=2))
         return
-    print(f"board {board.name} (emulated), target {target}; ratios are theirs / tinynas")
+    print(f"board {board.name} (emulated), target {target}, for {chosen.optimize}; ratios are theirs / tinynas")
     show(found)
     if dropped:
         show_dropped(dropped)

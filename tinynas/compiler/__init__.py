@@ -24,14 +24,16 @@ from tinynas.compiler.passes import (
 from tinynas.compiler.patches import Planned, in_patches
 from tinynas.compiler.program import ArenaBlock, LayerInfo, Program, TensorInfo
 from tinynas.compiler.step import Stage, Step
-from tinynas.compiler.target import TARGETS, Target
+from tinynas.compiler.target import OPTIMIZATIONS, TARGETS, Optimize, Target
 from tinynas.errors import ConfigError, UnsupportedError
 
 __all__ = [
+    "OPTIMIZATIONS",
     "SUPPORTED",
     "TARGETS",
     "ArenaBlock",
     "LayerInfo",
+    "Optimize",
     "Patches",
     "Program",
     "Target",
@@ -56,6 +58,7 @@ def compile_network(
     target: Target = "portable",
     keep_constant_channels: bool = False,
     patches: Patches = "off",
+    optimize: Optimize = "speed",
 ) -> Program:
     """Compile an int8 model to C11, equal to TensorFlow Lite Micro's reference kernels byte for byte.
 
@@ -65,17 +68,20 @@ def compile_network(
     keep_constant_channels: compute channels, too, that are the same for every input or that nothing reads; the outputs
     are the same, and so is then the cost of networks that differ in their weights alone. patches: "auto" runs the first
     layers in turn on a few rows at a time where that makes the arena smaller, a number of 2 or more does so in so many
-    patches at most; it costs some time, and flash for the layers' parameters.
+    patches at most; it costs some time, and flash for the layers' parameters. optimize: "size" has layers share
+    code, and suits builds that ask the C compiler for small code as well.
 
     Raises:
         MalformedModelError: the bytes are no valid model.
         UnsupportedError: a valid model with an operator, type or form that the compiler lacks.
-        ConfigError: `name` is no C identifier, or `patches` no such number.
+        ConfigError: `name` is no C identifier, or `patches` no such number, or `optimize` unknown.
     """
     if not re.fullmatch(r"[a-z][a-z0-9_]{0,40}", name):
         raise ConfigError(f"{name!r} cannot name a network: use lower-case letters, digits and _, 41 at most")
     if patches not in ("off", "auto") and not (isinstance(patches, int) and patches >= 2):
         raise ConfigError(f"{patches!r} is no number of patches: give off, auto, or the most there may be, 2 at least")
+    if optimize not in OPTIMIZATIONS:
+        raise ConfigError(f"networks are not optimised for {optimize!r}: {' or '.join(OPTIMIZATIONS)} is known")
     graph = fold_static_shapes(read_graph(tflite))
     check_types(graph, TYPES)
     graph = fold_activations(graph)
@@ -102,6 +108,7 @@ def compile_network(
         constants=constants,
         stage=planned.stage,
         arena_bytes_without=whole.plan.arena_bytes,
+        optimize=optimize,
     )
 
 

@@ -10,7 +10,9 @@ from tinynas.compiler.ends import numbered
 from tinynas.compiler.graph import Graph, Tensor
 from tinynas.compiler.memory import Plan
 from tinynas.compiler.program import ArenaBlock, LayerInfo, PatchInfo, Program, TensorInfo
+from tinynas.compiler.sharing import Shared, share_kernels
 from tinynas.compiler.step import Constant, Stage, Step
+from tinynas.compiler.target import Optimize
 
 _ALIGNMENT = 4
 
@@ -40,8 +42,11 @@ def emit(
     constants: Literal["incbin", "arrays"],
     stage: Stage | None = None,
     arena_bytes_without: int = 0,
+    optimize: Optimize = "speed",
 ) -> Program:
     """The program for lowered steps and their plan; the steps of `stage` save memory beside `arena_bytes_without`."""
+    shared = share_kernels(steps, name) if optimize == "size" else Shared(steps=tuple(steps), functions="")
+    steps = shared.steps
     layers = tuple(_describe(step, stage) for step in steps)
     tables = _name_tables(steps, name)
     total = sum(_padded(constant) for constant in tables.values())
@@ -59,6 +64,7 @@ def emit(
         kernels=tuple(sorted(kernels)),
         channels_left_out=graph.channels_left_out,
         patched=None if stage is None else _describe_patches(steps, stage, arena_bytes_without),
+        optimize=optimize,
     )
     symbols = {id(constant): symbol for symbol, constant in tables.items()}
     body = [
@@ -72,7 +78,11 @@ def emit(
     ]
     program.files[f"{name}.h"] = _write_header(program, name).encode()
     program.files[f"{name}.c"] = "\n".join(
-        [_write_preamble(program, tables, name, constants), *body, _write_functions(graph, steps, plan, name, stage)]
+        [
+            _write_preamble(program, tables, name, constants) + shared.functions,
+            *body,
+            _write_functions(graph, steps, plan, name, stage),
+        ]
     ).encode()
     if constants == "incbin":
         blob, assembly = _write_blob(tables, name)
@@ -296,7 +306,8 @@ def _write_preamble(
     program: Program, tables: dict[str, Constant], name: str, constants: Literal["incbin", "arrays"]
 ) -> str:
     digest = [f"0x{each:02x}" for each in bytes.fromhex(program.sha256)]
-    includes = "".join(f'#include "{header}"\n' for header in ("tn_compiler.h", *program.kernels))
+    size = "/* For size, not for speed. */\n#define TN_SIZE\n\n" if program.optimize == "size" else ""
+    includes = size + "".join(f'#include "{header}"\n' for header in ("tn_compiler.h", *program.kernels))
     declare = _declare if constants == "incbin" else _define
     return f"""/* {name}: an int8 network, compiled by tinynas. Do not edit; {name}.h says what it needs. */
 #include "{name}.h"

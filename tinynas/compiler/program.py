@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+from tinynas.compiler.target import Optimize
+
 
 @dataclass(frozen=True, kw_only=True)
 class TensorInfo:
@@ -77,7 +79,8 @@ class Program:
     arena: what lies where and when, by offset; constants_bytes: weights and tables in flash; inputs, outputs: at
     least one each, in the model's order; layers: one per operator, in order; kernels: the headers of firmware/lib that
     the sources include, those they include themselves not among them; channels_left_out: over all activations, those
-    that are constant or that nothing reads; patched: what runs in patches, None where nothing does.
+    that are constant or that nothing reads; patched: what runs in patches, None where nothing does;
+    optimize: what the code was written for.
     """
 
     files: dict[str, bytes]
@@ -92,6 +95,7 @@ class Program:
     kernels: tuple[str, ...]
     channels_left_out: int = 0
     patched: PatchInfo | None = None
+    optimize: Optimize = "speed"
 
     @property
     def turns(self) -> tuple[int, ...]:

@@ -6,3 +6,8 @@ from typing import Literal
 Target = Literal["cortex-m4", "cortex-m0", "portable"]
 
 TARGETS: tuple[Target, ...] = ("cortex-m4", "cortex-m0", "portable")
+
+# speed: each layer has code of its own. size: layers share what they can, and loops are not written out.
+Optimize = Literal["speed", "size"]
+
+OPTIMIZATIONS: tuple[Optimize, ...] = ("speed", "size")

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from tinynas import paths
 from tinynas.boards import Board
-from tinynas.compiler import Program, write_ends
+from tinynas.compiler import Optimize, Program, write_ends
 from tinynas.deploy.platformio import Outcome, run_platformio
 from tinynas.deploy.sizes import Sizes, read_sizes
 from tinynas.deploy.stage import held_project, stage
@@ -66,19 +66,19 @@ def build(board: Board, program: Program, workdir: Path, *, profile: bool = Fals
         InfrastructureError: a folder cannot be written.
     """
     files = {**program.files, "network_ends.h": write_ends(program, "network")}
-    empty = baseline(board, workdir)
+    empty = baseline(board, workdir, program.optimize)
     if profile:
         # A folder of its own: other flags would make PlatformIO compile everything anew, here and the next time.
-        built = _build(board, files, workdir / "profile", defines=("TN_PROFILE",))
+        built = _build(board, files, workdir / "profile", program.optimize, defines=("TN_PROFILE",))
     else:
-        built = _build(board, files, workdir)
+        built = _build(board, files, workdir, program.optimize)
     return _image(built, program.sha256, empty)
 
 
 def build_empty(board: Board, workdir: Path) -> Image:
     """Build the firmware without a network: it greets and resets, which is enough to try a board. Raises as `build`."""
     empty = baseline(board, workdir)
-    return _image(_build(board, _empty_network(), workdir / "empty"), NO_NETWORK, empty)
+    return _image(_build(board, _empty_network(), workdir / "empty", "speed"), NO_NETWORK, empty)
 
 
 def _image(built: tuple[bytes, Sizes, str], sha256: str, empty: Baseline) -> Image:
@@ -95,26 +95,27 @@ def _image(built: tuple[bytes, Sizes, str], sha256: str, empty: Baseline) -> Ima
     )
 
 
-def baseline(board: Board, workdir: Path) -> Baseline:
+def baseline(board: Board, workdir: Path, optimize: Optimize = "speed") -> Baseline:
     """The firmware without a network, built once for each toolchain, manifest and firmware. Raises as `build`."""
-    toolchain, flags, firmware = toolchain_of(board), " ".join(board.flags), _firmware_hash(paths.FIRMWARE)
+    toolchain, firmware = toolchain_of(board), _firmware_hash(paths.FIRMWARE)
+    flags = " ".join(board.flags_for(optimize))
     manifest = hashlib.sha256(board.path.read_bytes()).hexdigest()
-    key = hashlib.sha256(f"{toolchain}\n{firmware}\n{manifest}".encode()).hexdigest()
+    key = hashlib.sha256(f"{toolchain}\n{firmware}\n{manifest}\n{flags}".encode()).hexdigest()
     record = paths.home() / "baselines" / f"{board.name}-{key[:16]}.json"
     with _baseline_lock:
         sizes = _recorded(record)
         if sizes is None:
             # A folder of its own: other sources would make PlatformIO clean the network's.
-            _, sizes, _ = _build(board, _empty_network(), workdir / "empty")
+            _, sizes, _ = _build(board, _empty_network(), workdir / "empty", optimize)
             _record(record, sizes)
     return Baseline(sizes=sizes, toolchain=toolchain, flags=flags, firmware_hash=firmware)
 
 
 def _build(
-    board: Board, files: dict[str, bytes], workdir: Path, *, defines: Sequence[str] = ()
+    board: Board, files: dict[str, bytes], workdir: Path, optimize: Optimize, *, defines: Sequence[str] = ()
 ) -> tuple[bytes, Sizes, str]:
     with held_project(workdir) as project:
-        stage(board, files, project, defines=defines)
+        stage(board, files, project, defines=defines, optimize=optimize)
         outcome = run_platformio(project, "--silent", timeout_s=_TIMEOUT_S)
         if not outcome.succeeded:
             raise _failure(outcome, board, workdir)

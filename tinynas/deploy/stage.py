@@ -46,10 +46,17 @@ def held_project(folder: Path, *locks: int) -> Iterator[HeldProject]:
         yield HeldProject(folder=folder, locks=(lock.descriptor, *locks))
 
 
-def stage(board: Board, files: Mapping[str, bytes], project: HeldProject, *, defines: Sequence[str] = ()) -> None:
+def stage(
+    board: Board,
+    files: Mapping[str, bytes],
+    project: HeldProject,
+    *,
+    defines: Sequence[str] = (),
+    optimize: str = "speed",
+) -> None:
     """Make the folder a PlatformIO project with `files` as its sources; other sources in it are removed.
 
-    defines: macros that the whole image is compiled with.
+    defines: macros that the whole image is compiled with; optimize: for "speed" or "size".
 
     Raises:
         InfrastructureError: the folder cannot be written.
@@ -57,7 +64,7 @@ def stage(board: Board, files: Mapping[str, bytes], project: HeldProject, *, def
     sources = project.folder / "src"
     try:
         sources.mkdir(exist_ok=True)
-        write_changed(project.folder / "platformio.ini", _settings(board, defines).encode())
+        write_changed(project.folder / "platformio.ini", _settings(board, defines, optimize).encode())
         for path in sources.iterdir():
             if path.name not in files:
                 path.unlink()
@@ -73,7 +80,7 @@ def write_changed(path: Path, content: bytes) -> None:
         path.write_bytes(content)
 
 
-def _settings(board: Board, defines: Sequence[str]) -> str:
+def _settings(board: Board, defines: Sequence[str], optimize: str) -> str:
     # The link to the development platform lies in the project, because a shared one would be rewritten by every
     # installation of tinynas that uses the same store.
     return f"""\
@@ -87,4 +94,5 @@ platform = symlink://{paths.FIRMWARE / "platform"}
 board = {board.name}
 lib_ldf_mode = off
 build_flags = {" ".join(f"-D{each}" for each in defines)}
+custom_optimize = {optimize}
 """

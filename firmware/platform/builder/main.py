@@ -1,6 +1,7 @@
 """How PlatformIO builds and uploads: the network in the project's src folder, and the firmware around it.
 
-The board's manifest gives everything that differs between boards; there is no other place for a flag or a size.
+The board's manifest gives everything that differs between boards; there is no other place for a flag or a size, but
+that `custom_optimize = size` in platformio.ini asks for small code.
 """
 
 import shutil
@@ -16,7 +17,10 @@ PLATFORM = FIRMWARE / "platform"
 port = board.get("tinynas.port")
 stack_bytes = board.get("tinynas.stack_bytes", 4096)
 payload_bytes = board.get("tinynas.payload_bytes", 1024)
-flags = list(board.get("tinynas.flags"))
+flags = [
+    "-Os" if env.GetProjectOption("custom_optimize", "speed") == "size" and flag.startswith("-O") else flag
+    for flag in board.get("tinynas.flags")
+]
 symbols = {
     "flash_start": board.get("tinynas.flash_start", "0x08000000"),
     "flash_bytes": board.get("tinynas.flash_bytes"),
