@@ -3,7 +3,9 @@
 The boards live in the tests' process. A host finds them as it would find real ones: ports and serial numbers come from
 a file that stands for USB, uploads are a process of their own, reset and power-cycle are commands.
 
-    python fleet.py FOLDER NAME FIRST LAST    measure the candidates FIRST to LAST - 1, results to FOLDER/NAME.json
+    python fleet.py FOLDER NAME FIRST LAST CUTS
+
+measures the candidates FIRST to LAST - 1, with results to FOLDER/NAME.json. CUTS is how likely an upload loses power.
 """
 
 import hashlib
@@ -15,6 +17,8 @@ import subprocess
 import sys
 import time
 import tty
+from collections import deque
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -30,31 +34,43 @@ from tinynas.device import bench as bench_module
 from tinynas.device import client, inventory, measure, station
 from tinynas.device.bench import open_bench
 from tinynas.device.fake import FakeBoard, greeting_of
-from tinynas.device.frames import Frame
+from tinynas.device.frames import PROTOCOL_VERSION, Frame, encode
 from tinynas.device.ladder import flash_and_measure
-from tinynas.device.messages import Request, ResetCause
+from tinynas.device.messages import ANSWER, Request, ResetCause
 from tinynas.errors import CandidateError, FlashError, WrongOutputError
 
 INPUT_BYTES = 64
 INPUTS = np.random.default_rng(0).integers(-128, 128, (2, INPUT_BYTES), dtype=np.int8)
 _SIZES = Sizes(code=1, constants=1, static=1, arena=1, image=1)
-# An upload that meets another one on the same board says so; one in ten fails.
+# An upload that meets another one on the same board says so. One in ten fails before it has begun, and with the chance
+# in the third argument power is cut at a random moment: the old image is left, half of the new one, or all of it.
 _FLASHER = """
 import os, random, sys, time
 from pathlib import Path
-folder, content = Path(sys.argv[1]), sys.argv[2]
+folder, content, cuts = Path(sys.argv[1]), sys.argv[2], float(sys.argv[3])
 try:
     os.close(os.open(folder / "flashing", os.O_CREAT | os.O_EXCL))
 except FileExistsError:
     (folder / "two flashers").touch()
     sys.exit(2)
-time.sleep(0.02)
-failed = random.random() < 0.1
-if not failed:
-    (folder / "flash.new").write_text(content)
+def write(text):
+    (folder / "flash.new").write_text(text)
     (folder / "flash.new").replace(folder / "flash")
-(folder / "flashing").unlink()
-sys.exit(failed)
+def stop(code):
+    (folder / "flashing").unlink()
+    sys.exit(code)
+cut_at = random.randrange(3) if random.random() < cuts else None
+if cut_at is not None:
+    with (folder / "cuts").open("a") as stream:
+        stream.write(f"{cut_at}\\n")
+if random.random() < 0.1 or cut_at == 0:
+    stop(1)
+write("torn")
+time.sleep(0.02)
+if cut_at == 1:
+    stop(1)
+write(content)
+stop(0 if cut_at is None else 1)
 """
 
 
@@ -98,21 +114,27 @@ def ticks_of(candidate: int) -> int:
 
 
 class FleetBoard(FakeBoard):
-    """Holds the candidate that `folder/flash` names. Of its runs, 2 % hang until a reset or a power cycle, 1 % reset
-    the board, 1 % answer late, 1 % unplug it, after which it comes back under another name; all runs of a `bad` one
-    hang. `clashes` lists connections that came back after another one had begun.
+    """Holds the candidate that `folder/flash` names, and nothing that boots after a torn upload.
+
+    `chances`: fault -> how likely it befalls a run. `plan`: faults that befall one image each, as they are flashed.
+    `faults`: those that happened. `clashes`: connections that came back after another one had begun.
     """
 
-    def __init__(self, folder: Path, seed: int, *, bad: bool) -> None:
+    def __init__(
+        self, folder: Path, seed: int, *, chances: Mapping[str, float] | None = None, plan: list[str] | None = None
+    ) -> None:
         folder.mkdir()
         self.folder = folder
-        self.bad = bad
         self.clashes: list[int] = []
         self.faults: list[str] = []
         self._random = random.Random(seed)
+        self._chances = dict(chances or {})
+        self._plan = plan if plan is not None else []
+        self._next: str | None = None
+        self._state: str | None = None
         self._seen: dict[str, int] = {}
-        self._hangs = False
         self._connections: list[int] = []
+        self._earlier: deque[bytes] = deque(maxlen=6)
         super().__init__(greeting_of(board_kind(), input_bytes=INPUT_BYTES, output_bytes=INPUT_BYTES), lambda _: b"")
         self.announce()
 
@@ -127,44 +149,81 @@ class FleetBoard(FakeBoard):
             self._connections.append(request.run_id)
         elif self._connections[-1] != request.run_id:
             self.clashes.append(request.run_id)
-        if self._hangs:
-            return b""
-        if request.type == Request.RUN:
-            draw = 0.0 if self.bad else self._random.random()
-            if draw < 0.02:
-                self.faults.append("hang")
-                self._hangs = True
+        fault = self._fault_for(request)
+        if fault is not None:
+            self.faults.append(fault)
+            if fault in {"hang", "babble", "version"}:
+                self._state = fault
+        answer = self._answer(request)
+        match self._state or fault:
+            case "hang" | "torn":
                 return b""
-            if draw < 0.03:
-                self.faults.append("reset")
+            case "babble":
+                return self._random.randbytes(300)
+            case "version":
+                return encode(replace(request, type=request.type | ANSWER, version=PROTOCOL_VERSION + 1))
+            case "stale answer":
+                return b"".join(self._earlier) + answer
+            case None | "late":
+                time.sleep(0.5 if fault else 0.0)
+                self._earlier.append(answer)
+                return answer
+        self._lose(fault)
+        return b""
+
+    def _lose(self, fault: str | None) -> None:
+        """Start anew, as after this fault."""
+        match fault:
+            case "reset":
                 self.restart(ResetCause.WATCHDOG)
-                return b""
-            if draw < 0.04:
-                self.faults.append("late")
-                time.sleep(0.5)
-            elif draw < 0.05:
-                self.faults.append("rename")
+            case "brown-out":
+                self.restart(ResetCause.POWER_ON)
+            case "rename":
                 self._replug()
-                return b""
-        return self._answer(request)
+
+    def _fault_for(self, request: Frame) -> str | None:
+        if self._state is not None:
+            return None
+        when = {"reset": Request.OUTPUT, "version": Request.HELLO}
+        if self._next is not None and request.type == when.get(self._next, Request.RUN):
+            fault, self._next = self._next, None
+            return fault
+        if request.type != Request.RUN:
+            return None
+        draw = self._random.random()
+        for fault, chance in self._chances.items():
+            draw -= chance
+            if draw < 0:
+                return fault
+        return None
 
     def _look_around(self) -> None:
         """Boot what was flashed, and follow reset pin and power, since the last look."""
         if self._changed("flash"):
-            candidate = int((self.folder / "flash").read_text())
-            image = image_of(candidate)
-            self.greeting = replace(
-                self.greeting,
-                build_id=bytes.fromhex(image.build_id),
-                network_sha256=bytes.fromhex(image.sha256),
-            )
-            self._network = lambda tensor: compute(candidate, tensor)
-            self.ticks = lambda: ticks_of(candidate)
-            self._start(ResetCause.PIN)
+            self._boot((self.folder / "flash").read_text())
         if self._changed("reset"):
             self._start(ResetCause.PIN)
         if self._changed("power"):
             self._start(ResetCause.POWER_ON)
+
+    def _boot(self, content: str) -> None:
+        self._state = None
+        if content == "torn":
+            self._state = "torn"
+            return
+        self._next = self._plan.pop(0) if self._plan and self._next is None else self._next
+        if self._next == "stale image":
+            # The flasher says that it wrote, and did not.
+            self.faults.append("stale image")
+            self._next = None
+        else:
+            candidate = int(content)
+            image = image_of(candidate)
+            build_id, sha256 = bytes.fromhex(image.build_id), bytes.fromhex(image.sha256)
+            self.greeting = replace(self.greeting, build_id=build_id, network_sha256=sha256)
+            self._network = lambda tensor: compute(candidate, tensor)
+            self.ticks = lambda: ticks_of(candidate)
+        self._start(ResetCause.PIN)
 
     def _changed(self, name: str) -> bool:
         try:
@@ -175,7 +234,9 @@ class FleetBoard(FakeBoard):
         return before != stamp
 
     def _start(self, cause: ResetCause) -> None:
-        self._hangs = False
+        # Neither helps against what is in the flash.
+        if self._state not in {"torn", "version"}:
+            self._state = None
         self.restart(cause)
 
     def _replug(self) -> None:
@@ -204,9 +265,9 @@ class Fleet:
 
 
 def main() -> None:
-    folder, name, first, last = Path(sys.argv[1]), sys.argv[2], int(sys.argv[3]), int(sys.argv[4])
+    folder, name, first, last, cuts = Path(sys.argv[1]), sys.argv[2], int(sys.argv[3]), int(sys.argv[4]), sys.argv[5]
     logging.basicConfig(filename=folder / f"{name}.log", level=logging.WARNING, format="%(asctime)s %(message)s")
-    _stand_in(folder)
+    _stand_in(folder, cuts)
     results: dict[int, dict[str, object]] = {}
     with open_bench(board_kind(), directory=folder / "home", file=folder / "bench.toml") as bench:
 
@@ -230,7 +291,7 @@ def main() -> None:
     (folder / f"{name}.json").write_text(json.dumps(results))
 
 
-def _stand_in(folder: Path) -> None:
+def _stand_in(folder: Path, cuts: str) -> None:
     """For USB and for PlatformIO, and make this host as impatient as simulated boards allow."""
 
     def comports() -> list[SimpleNamespace]:
@@ -247,15 +308,17 @@ def _stand_in(folder: Path) -> None:
         ]
 
     def upload(image: Image, board: Board, port: str, workdir: Path, *, lease: int, attempts: int, timeout_s: float):
-        (place,) = (path.parent for path in (folder / "boards").glob("*/port") if path.read_text() == port)
+        places = [path.parent for path in (folder / "boards").glob("*/port") if path.read_text() == port]
+        if not places:
+            raise FlashError(f"{port} is not there any more")
         for _ in range(attempts):
-            command = [sys.executable, "-I", "-S", "-c", _FLASHER, str(place), image.binary.decode()]
+            command = [sys.executable, "-I", "-S", "-c", _FLASHER, str(places[0]), image.binary.decode(), cuts]
             with subprocess.Popen(
                 [sys.executable, "-I", "-S", guard.__file__, str(os.getpid()), *command], pass_fds=[lease]
             ) as process:
                 if process.wait(timeout_s) == 0:
                     return
-        raise FlashError(f"{port} could not be flashed")
+        raise FlashError(f"{port} could not be flashed in {attempts} attempts")
 
     import serial.tools.list_ports
 

@@ -104,3 +104,15 @@ def test_inputs_may_differ_and_outliers_are_counted_and_kept(fake_station, image
     cost = to_cost(found, image, emulated)
     assert cost.latency_outliers == 1
     assert cost.latency_us == pytest.approx(7000 / 168)
+
+
+@pytest.mark.parametrize("starts", [1, 2])
+def test_power_that_fails_before_the_answer_spoils_the_measurement(fake_station, image, emulated, starts):
+    # After a brown-out the board runs the request that is sent again, on an input of zeros, and counts from 1 anew.
+    station = fake_station(board=emulated.model_copy(update={"name": "real", "link": "serial", "emulator": None}))
+    station.flash(image)
+    if starts == 2:
+        station.reset()
+    station.fake.mishaps.append(Mishap(fault=Fault.BROWN_OUT, request=Request.RUN))
+    with pytest.raises(BenchError, match="reset while it was measured"):
+        measure(station, image, INPUTS, repeats=1)

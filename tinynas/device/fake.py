@@ -34,6 +34,7 @@ class Fault(Enum):
     TWICE = "the answer comes two times"
     CHATTER = "log text with control characters around the answer"
     RESET = "the board resets instead of answering"
+    BROWN_OUT = "the work is done, then power fails for a moment before the answer"
     WRONG_SHA = "the greeting names another network"
 
 
@@ -158,6 +159,9 @@ class FakeBoard:
         match mishap.fault:
             case Fault.CORRUPT:
                 answer[len(answer) // 2] ^= 0x10
+            case Fault.BROWN_OUT:
+                self.restart(ResetCause.POWER_ON)
+                answer.clear()
             case Fault.LATE:
                 time.sleep(mishap.delay_s)
             case Fault.TWICE:

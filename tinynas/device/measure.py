@@ -118,6 +118,10 @@ def measure(station: Station, image: Image, inputs: np.ndarray, *, repeats: int)
     board, epoch = station.board, station.epoch
     with Client(station.port, baud=board.baud) as client:
         greeting = client.hello()
+        if greeting.boot_count == 1 and not board.emulated:
+            # Should power fail for a moment, the count becomes 1 again, which must not look like no reset at all.
+            client.reset()
+            greeting = client.hello()
         _require_fresh(greeting, image, station)
         outputs, runs = _run_all(station, client, greeting, inputs.reshape(len(inputs), -1), repeats)
         _require_same_start(client.hello(), greeting, station)
