@@ -47,6 +47,14 @@ class FlashTiming(_Record):
     source: str
 
 
+class FastMemory(_Record):
+    """RAM of its own that never makes the CPU wait, such as a Cortex-M's tightly or core coupled memory, for data."""
+
+    start: _Address
+    bytes: int = Field(gt=0)
+    source: str
+
+
 class Power(_Record):
     """Current drawn while the CPU runs at `clock_hz`, with the datasheet that says so.
 
@@ -85,6 +93,7 @@ class _Manifest(_Record):
     sram_start: _Address = "0x20000000"
     clock_hz: int = Field(gt=0)
     flash_timing: FlashTiming | None = None
+    fast_memory: FastMemory | None = None
     toolchain: Literal["arm-none-eabi", "riscv64-unknown-elf"] = "arm-none-eabi"
     flags: tuple[str, ...] = ()
     stack_bytes: int = Field(default=4096, ge=512)

@@ -4,6 +4,7 @@
 
 extern uint32_t tn_stack_top[];
 extern uint8_t tn_data_load[], tn_data_start[], tn_data_end[], tn_bss_start[], tn_bss_end[];
+extern uint8_t tn_fast_load[], tn_fast_start[], tn_fast_end[];
 
 extern int main(void);
 extern void tn_fault_handler(void);
@@ -29,6 +30,7 @@ void tn_reset_handler(void)
     CPACR |= 0xFu << 20; /* full access to the FPU */
     __asm volatile("dsb\n\tisb");
     memcpy(tn_data_start, tn_data_load, (size_t)(tn_data_end - tn_data_start));
+    memcpy(tn_fast_start, tn_fast_load, (size_t)(tn_fast_end - tn_fast_start));
     memset(tn_bss_start, 0, (size_t)(tn_bss_end - tn_bss_start));
     main();
     tn_fault_handler();

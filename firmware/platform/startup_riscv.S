@@ -14,6 +14,11 @@ tn_reset_handler:
     la a2, tn_data_end
     sub a2, a2, a0
     call memcpy
+    la a0, tn_fast_start
+    la a1, tn_fast_load
+    la a2, tn_fast_end
+    sub a2, a2, a0
+    call memcpy
     la a0, tn_bss_start
     li a1, 0
     la a2, tn_bss_end

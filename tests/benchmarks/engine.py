@@ -95,12 +95,16 @@ class Figures:
 Programs = Mapping[str, Program]
 
 
-def compiled(names: Sequence[str], target: Target, optimize: Optimize) -> tuple[Programs, Programs]:
+def compiled(names: Sequence[str], target: Target, optimize: Optimize, fast_bytes: int) -> tuple[Programs, Programs]:
     """The networks as they are, and without their constant channels those of them that have any."""
     whole, dropped = (
         {
             name: compile_network(
-                (MODELS / f"{name}.tflite").read_bytes(), target=target, keep_constant_channels=keep, optimize=optimize
+                (MODELS / f"{name}.tflite").read_bytes(),
+                target=target,
+                keep_constant_channels=keep,
+                optimize=optimize,
+                fast_bytes=fast_bytes,
             )
             for name in names
         }
@@ -287,6 +291,7 @@ def main() -> None:
     parser.add_argument("--board", default="netduinoplus2")
     parser.add_argument("--target", choices=TARGETS, help="what the code is made for; default: the board's")
     parser.add_argument("--optimize", choices=OPTIMIZATIONS, default="speed", help="default: speed")
+    parser.add_argument("--fast-bytes", type=int, default=0, help="of constants in memory that never waits; default: 0")
     parser.add_argument("--layers", action="store_true", help="the layers instead, for the board's target")
     parser.add_argument("--json", action="store_true")
     chosen = parser.parse_args()
@@ -301,7 +306,7 @@ def main() -> None:
     if chosen.layers:
         show_layers(chosen.network or NETWORKS, board)
         return
-    programs = compiled(chosen.network or NETWORKS, target, chosen.optimize)
+    programs = compiled(chosen.network or NETWORKS, target, chosen.optimize, chosen.fast_bytes)
     found, dropped = (measured_twice(each, board) for each in programs)
     if chosen.json:
         print(json.dumps(as_object(found, dropped, board, target), indent=2))

@@ -22,6 +22,7 @@ from tinynas.compiler.passes import (
     fold_static_shapes,
 )
 from tinynas.compiler.patches import Planned, in_patches
+from tinynas.compiler.placement import place_fast
 from tinynas.compiler.program import ArenaBlock, LayerInfo, Program, TensorInfo
 from tinynas.compiler.step import Stage, Step
 from tinynas.compiler.target import OPTIMIZATIONS, TARGETS, Optimize, Target
@@ -59,6 +60,7 @@ def compile_network(
     keep_constant_channels: bool = False,
     patches: Patches = "off",
     optimize: Optimize = "speed",
+    fast_bytes: int = 0,
 ) -> Program:
     """Compile an int8 model to C11, equal to TensorFlow Lite Micro's reference kernels byte for byte.
 
@@ -69,7 +71,8 @@ def compile_network(
     are the same, and so is then the cost of networks that differ in their weights alone. patches: "auto" runs the first
     layers in turn on a few rows at a time where that makes the arena smaller, a number of 2 or more does so in so many
     patches at most; it costs some time, and flash for the layers' parameters. optimize: "size" has layers share
-    code, and suits builds that ask the C compiler for small code as well.
+    code, and suits builds that ask the C compiler for small code as well. fast_bytes: so much of the
+    constants at most goes to section .tn_fast, which tinynas's firmware copies to memory that never makes the CPU wait.
 
     Raises:
         MalformedModelError: the bytes are no valid model.
@@ -102,7 +105,7 @@ def compile_network(
         planned = in_patches(graph, steps, target, planner, whole=whole, most=most)
     return emit(
         graph,
-        planned.steps,
+        place_fast(planned.steps, fast_bytes),
         planned.plan,
         name=name,
         constants=constants,

@@ -65,6 +65,7 @@ def emit(
         channels_left_out=graph.channels_left_out,
         patched=None if stage is None else _describe_patches(steps, stage, arena_bytes_without),
         optimize=optimize,
+        fast_bytes=sum(_padded(constant) for constant in tables.values() if constant.fast),
     )
     symbols = {id(constant): symbol for symbol, constant in tables.items()}
     body = [
@@ -180,7 +181,14 @@ def _write_blob(tables: dict[str, Constant], name: str) -> tuple[bytes, str]:
     """The constants as bytes, little endian, and the assembly that gives each its symbol."""
     blob = bytearray()
     lines = []
+    section = ""
     for symbol, constant in tables.items():
+        if section != _section(constant):
+            section = _section(constant)
+            lines += [
+                f'    .section {section}, "{"aw" if constant.fast else "a"}", %progbits',
+                f"    .balign {_ALIGNMENT}",
+            ]
         content = constant.values.astype(constant.values.dtype.newbyteorder("<")).tobytes()
         lines += [
             f"    .global {symbol}",
@@ -200,6 +208,10 @@ def _write_blob(tables: dict[str, Constant], name: str) -> tuple[bytes, str]:
     ]
     tail = ["#ifdef __linux__", '    .section .note.GNU-stack, "", %progbits', "#endif", ""]
     return bytes(blob), "\n".join(head + lines + tail)
+
+
+def _section(constant: Constant) -> str:
+    return ".tn_fast" if constant.fast else ".rodata.tn_constants"
 
 
 def _write_header(program: Program, name: str) -> str:
@@ -327,7 +339,7 @@ def _declare(symbol: str, constant: Constant) -> str:
 
 
 def _define(symbol: str, constant: Constant) -> str:
-    attributes = f'TN_SECTION(".rodata.tn_constants") __attribute__((aligned({_ALIGNMENT})))'
+    attributes = f'TN_SECTION("{_section(constant)}") __attribute__((aligned({_ALIGNMENT})))'
     values = wrapped([str(value) for value in constant.values.tolist()])
     return (
         f"static const {_c_type(constant)} {symbol}[{len(constant.values)}]\n    {attributes} = {{\n{values}\n}};\n\n"

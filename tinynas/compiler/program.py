@@ -80,7 +80,7 @@ class Program:
     least one each, in the model's order; layers: one per operator, in order; kernels: the headers of firmware/lib that
     the sources include, those they include themselves not among them; channels_left_out: over all activations, those
     that are constant or that nothing reads; patched: what runs in patches, None where nothing does;
-    optimize: what the code was written for.
+    optimize: what the code was written for; fast_bytes: of the constants, what is copied to fast memory at the start.
     """
 
     files: dict[str, bytes]
@@ -96,6 +96,7 @@ class Program:
     channels_left_out: int = 0
     patched: PatchInfo | None = None
     optimize: Optimize = "speed"
+    fast_bytes: int = 0
 
     @property
     def turns(self) -> tuple[int, ...]:

@@ -11,10 +11,11 @@ from tinynas.compiler.graph import Operator, Tensor
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Constant:
-    """A table in flash, named after its step. values: shape (count,), int8 or int32."""
+    """A table in flash, named after its step. values: shape (count,), int8 or int32; fast: copied to fast memory."""
 
     name: str
     values: npt.NDArray[np.int8] | npt.NDArray[np.int32]
+    fast: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -12,6 +12,7 @@ from tinynas.errors import ToolchainError
 _STATIC = (".noinit", ".data", ".bss")
 _ARENA = ".bss.tn_arena"
 _CONSTANTS = ".rodata.tn_constants"
+_FAST = ".tn_fast"
 _BUILD_ID = ".note.gnu.build-id"
 _BUILD_ID_BYTES = 16
 
@@ -22,6 +23,7 @@ class Sizes:
 
     Flash: code + constants = image, where constants are the network's weights, biases and tables.
     SRAM: static (variables of the firmware and of the network) + arena; the stack comes on top.
+    fast: of the constants, what is copied to fast memory, which is SRAM where the board has no other.
     """
 
     code: int
@@ -29,6 +31,7 @@ class Sizes:
     static: int
     arena: int
     image: int
+    fast: int = 0
 
 
 def read_sizes(elf: Path, binary: bytes) -> tuple[Sizes, str]:
@@ -45,12 +48,14 @@ def read_sizes(elf: Path, binary: bytes) -> tuple[Sizes, str]:
             size = {name: int(section["sh_size"]) for name, section in sections.items()}
     except (OSError, ELFError, KeyError) as error:
         raise ToolchainError(f"linked file {elf} cannot be read: {error!r}") from error
-    constants = size.get(_CONSTANTS, 0)
+    fast = size.get(_FAST, 0)
+    constants = size.get(_CONSTANTS, 0) + fast
     sizes = Sizes(
         code=len(binary) - constants,
         constants=constants,
         static=sum(size.get(name, 0) for name in _STATIC),
         arena=size.get(_ARENA, 0),
         image=len(binary),
+        fast=fast,
     )
     return sizes, build_id

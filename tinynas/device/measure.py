@@ -234,6 +234,7 @@ def to_cost(measurement: Measurement, image: Image, board: Board) -> Cost:
     quartiles = np.percentile(latencies, [25, 75])
     source: Source = measurement.source
     sizes, empty = image.sizes, image.baseline
+    static = sizes.static - empty.static + (0 if board.fast_memory else sizes.fast)
     return Cost(
         latency_us=latency_us,
         latency_source=source,
@@ -243,7 +244,7 @@ def to_cost(measurement: Measurement, image: Image, board: Board) -> Cost:
         instructions=measurement.instructions,
         cycles=measurement.cycles,
         wait_cycles=measurement.wait_cycles,
-        sram=Sram(static=sizes.static - empty.static, arena=sizes.arena - empty.arena, stack=measurement.stack_bytes),
+        sram=Sram(static=static, arena=sizes.arena - empty.arena, stack=measurement.stack_bytes),
         sram_source=source,
         flash=Flash(code=sizes.code - empty.code, constants=sizes.constants - empty.constants, image=sizes.image),
         flash_source=source,

@@ -28,6 +28,9 @@ symbols = {
     "sram_bytes": board.get("tinynas.sram_bytes"),
     "stack_bytes": stack_bytes,
 }
+fast = board.get("tinynas.fast_memory", None)
+if fast:
+    symbols |= {"fast_start": fast["start"], "fast_bytes": fast["bytes"]}
 # What differs between CPUs: the names of the tools begin with the key.
 TOOLCHAINS = {
     "arm-none-eabi": {
@@ -81,6 +84,7 @@ env.Replace(
         # The id is a hash of what is linked, so equal images have equal ids.
         "-Wl,--gc-sections,--build-id=md5,--fatal-warnings",
         *(f"-Wl,--defsym={name}={value}" for name, value in symbols.items()),
+        f"-L{PLATFORM / 'fast' / ('own' if fast else 'sram')}",
     ],
     LDSCRIPT_PATH=str(PLATFORM / "image.ld"),
     LIBS=["c", "m", "gcc"],
