@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from tinynas.compiler import Patches
 from tinynas.config import load_config
 from tinynas.live import watched
 from tinynas.study import conclude, run, single
@@ -52,10 +53,16 @@ class Study:
             write_report(store, Path(path))
 
     def export(
-        self, trial: int | None = None, *, to: str = "c", folder: str | Path = "export", force: bool = False
+        self,
+        trial: int | None = None,
+        *,
+        to: str = "c",
+        folder: str | Path = "export",
+        patches: Patches = "off",
+        force: bool = False,
     ) -> dict[str, Any]:
         """Export a trial (default: the most accurate of the front) as `c`, `tflm` or `platformio`."""
-        return conclude.export_trial(self.path, trial, to=to, folder=Path(folder), force=force)
+        return conclude.export_trial(self.path, trial, to=to, folder=Path(folder), patches=patches, force=force)
 
 
 def search(path: str | Path, config: str | Path | None = None, **sections: Mapping[str, Any]) -> Study:
@@ -72,7 +79,10 @@ def measure(
     board: str = "netduinoplus2",
     inputs: str | Path | None = None,
     keep_constant_channels: bool = False,
+    patches: Patches = "off",
 ) -> dict[str, Any]:
     """Measure a .tflite file; `inputs` is a raw file. Raises as `study.single.measure_file`."""
     source = None if inputs is None else Path(inputs)
-    return single.measure_file(Path(model), board, source, keep_constant_channels=keep_constant_channels)
+    return single.measure_file(
+        Path(model), board, source, keep_constant_channels=keep_constant_channels, patches=patches
+    )

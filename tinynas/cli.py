@@ -34,6 +34,14 @@ BenchOption = Annotated[Path | None, typer.Option("--bench", help="A bench.toml,
 KeepOption = Annotated[
     bool, typer.Option("--keep-constant-channels", help="Compute channels, too, that cannot influence the output.")
 ]
+PatchesOption = Annotated[
+    str,
+    typer.Option(
+        "--patches",
+        metavar="off|auto|N",
+        help="Run the first layers on a few rows at a time where that takes less SRAM; N: in so many patches at most.",
+    ),
+]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object to stdout.")]
 
 INTERRUPTED = 130
@@ -204,16 +212,18 @@ def export(
     output: Annotated[Path, typer.Option(help="Folder to write.")] = Path("export"),
     name: Annotated[str, typer.Option(help="Name in the C code.")] = "network",
     board: BoardOption = "netduinoplus2",
+    patches: PatchesOption = "off",
     force: Annotated[bool, typer.Option(help="Replace the folder if it is there.")] = False,
     as_json: JsonOption = False,
 ) -> None:
     """Export a network: a C library, arrays for TensorFlow Lite Micro, or a PlatformIO project."""
     from tinynas.study.conclude import export_model, export_trial
 
+    most = _number_or_word(patches)
     if source.suffix == ".tflite":
-        written = export_model(source, to=to, folder=output, board=board, name=name, force=force)
+        written = export_model(source, to=to, folder=output, board=board, name=name, patches=most, force=force)
     else:
-        written = export_trial(source, trial, to=to, folder=output, name=name, force=force)
+        written = export_trial(source, trial, to=to, folder=output, name=name, patches=most, force=force)
     _print(written, as_json=as_json)
 
 
@@ -222,12 +232,16 @@ def compile_(
     model: Annotated[Path, typer.Argument(help="An int8 .tflite file.")],
     output: Annotated[Path, typer.Option(help="Folder to write.")] = Path("generated"),
     keep_constant_channels: KeepOption = False,
+    patches: PatchesOption = "off",
     as_json: JsonOption = False,
 ) -> None:
     """Compile an int8 .tflite file to C."""
     from tinynas.study.single import compile_file
 
-    _print(compile_file(model, output, keep_constant_channels=keep_constant_channels), as_json=as_json)
+    written = compile_file(
+        model, output, keep_constant_channels=keep_constant_channels, patches=_number_or_word(patches)
+    )
+    _print(written, as_json=as_json)
 
 
 @app.command(epilog="Example: tinynas measure model.tflite --board netduinoplus2 --input input.bin --json")
@@ -248,6 +262,7 @@ def measure(
     ] = None,
     repeats: Annotated[int, typer.Option(min=1, max=1000, help="Timed inferences for each input.")] = 3,
     keep_constant_channels: KeepOption = False,
+    patches: PatchesOption = "off",
     as_json: JsonOption = False,
 ) -> None:
     """Measure an int8 .tflite file on a board; its outputs must equal tflite-micro's byte for byte."""
@@ -262,6 +277,7 @@ def measure(
         meter=meter,
         repeats=repeats,
         keep_constant_channels=keep_constant_channels,
+        patches=_number_or_word(patches),
     )
     if not as_json:
         found["outputs"] = f"{len(found['outputs'])} equal to tflite-micro's, byte for byte (--json prints them)"
@@ -277,6 +293,7 @@ def profile(
     ] = None,
     picture: Annotated[Path | None, typer.Option(help="Draw the arena over time to this .svg file.")] = None,
     keep_constant_channels: KeepOption = False,
+    patches: PatchesOption = "off",
     as_json: JsonOption = False,
 ) -> None:
     """Show where a network's time and memory go, layer by layer, on an emulated board."""
@@ -286,7 +303,14 @@ def profile(
     if picture is not None:
         require_svg(picture)
     with stages_shown() as notify:
-        found = profile_file(model, board, input_, keep_constant_channels=keep_constant_channels, notify=notify)
+        found = profile_file(
+            model,
+            board,
+            input_,
+            keep_constant_channels=keep_constant_channels,
+            patches=_number_or_word(patches),
+            notify=notify,
+        )
     if picture is not None:
         write_picture(found, picture)
     if as_json:
@@ -342,6 +366,11 @@ def doctor(as_json: JsonOption = False) -> None:
             typer.echo(f"{'ok     ' if each.mend is None else 'MISSING'} {each.what}: {each.mend or each.found}")
     if any(each.mend for each in findings):
         raise typer.Exit(4)
+
+
+def _number_or_word(text: str) -> Any:
+    """What --patches gives to the compiler, which refuses whatever it does not know."""
+    return int(text) if text.isdecimal() else text
 
 
 def _print(found: Any, *, as_json: bool) -> None:

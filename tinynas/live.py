@@ -256,6 +256,14 @@ def profile_table(found: Profile) -> None:
             " --keep-constant-channels computes them.",
             highlight=False,
         )
+    if found.program.patched is not None:
+        info = found.program.patched
+        console.print(
+            f"{info.layers} layers run in {info.patches} patches of rows: {info.arena_bytes_without:,} B of arena"
+            f" without, {info.recomputed_macs:,} multiply-accumulates computed again, {info.moved_bytes:,} B of rows"
+            " moved.",
+            highlight=False,
+        )
     picture = text_picture(found.program, width=max(20, min(60, console.width - 45)))
     console.print(f"\n{picture}", markup=False, highlight=False, soft_wrap=True)
 

@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from tinynas.boards import load_board
-from tinynas.compiler import compile_network
+from tinynas.compiler import Patches, compile_network
 from tinynas.errors import ConfigError
 from tinynas.study.export import Provenance, export, require_form, require_free
 from tinynas.study.reading import read_study
@@ -24,7 +24,14 @@ def conclude(path: Path) -> dict[str, Path]:
 
 
 def export_trial(
-    study: Path, number: int | None, *, to: str, folder: Path, name: str = "network", force: bool = False
+    study: Path,
+    number: int | None,
+    *,
+    to: str,
+    folder: Path,
+    name: str = "network",
+    patches: Patches = "off",
+    force: bool = False,
 ) -> dict[str, Any]:
     """Export one trial of a study, by default the front's most accurate. Returns what `export` returns.
 
@@ -62,6 +69,7 @@ def export_trial(
         name=name,
         board=load_board(board),
         arena_bytes=tflm_arena_bytes(tflite) if to == "tflm" else None,
+        patches=patches,
         force=force,
     )
 
@@ -83,7 +91,14 @@ def _chosen(store: Store, number: int | None) -> FrontPoint:
 
 
 def export_model(
-    path: Path, *, to: str, folder: Path, board: str = "netduinoplus2", name: str = "network", force: bool = False
+    path: Path,
+    *,
+    to: str,
+    folder: Path,
+    board: str = "netduinoplus2",
+    name: str = "network",
+    patches: Patches = "off",
+    force: bool = False,
 ) -> dict[str, Any]:
     """Export a .tflite file; its test vector is four random inputs with tflite-micro's outputs. Raises as `export`."""
     require_form(to)
@@ -101,5 +116,6 @@ def export_model(
         name=name,
         board=manifest,
         arena_bytes=tflm_arena_bytes(tflite) if to == "tflm" else None,
+        patches=patches,
         force=force,
     )

@@ -13,7 +13,7 @@ import numpy as np
 
 from tinynas import paths
 from tinynas.boards import Board, load_board
-from tinynas.compiler import LayerInfo, Program, compile_network
+from tinynas.compiler import LayerInfo, Patches, Program, compile_network
 from tinynas.cost import Cost
 from tinynas.deploy.build import Image, build
 from tinynas.deploy.store import write_whole
@@ -25,7 +25,7 @@ from tinynas.errors import BenchError, ConfigError, InfrastructureError
 from tinynas.study.arena import svg_picture
 from tinynas.study.desks import held_desk
 from tinynas.study.evaluate import require_equal
-from tinynas.study.single import read_inputs, read_model, reference
+from tinynas.study.single import patched_object, read_inputs, read_model, reference
 
 # Intervals before the first layer: from the sync pin's rise to a mark, from that to another one with nothing between
 # them, from that to the inference's own mark. After the last layer: to the sync pin's fall.
@@ -93,6 +93,7 @@ class Profile:
             "sram_bytes": cost["sram_bytes"],
             "flash_bytes": cost["flash_bytes"],
             "channels_left_out": self.program.channels_left_out,
+            "patched": patched_object(self.program),
             "layers": [
                 {**_described(layer), **work.to_json()}
                 for layer, work in zip(self.program.layers, self.layers, strict=True)
@@ -118,6 +119,7 @@ def profile_file(
     input_path: Path | None = None,
     *,
     keep_constant_channels: bool = False,
+    patches: Patches = "off",
     notify: Callable[[str], None] = lambda stage: None,
 ) -> Profile:
     """Run a .tflite file on an emulated board and count each layer's work in one inference.
@@ -134,7 +136,9 @@ def profile_file(
     require_emulated(board)
     tflite = read_model(path)
     notify("compile")
-    program = compile_network(tflite, target=board.target, keep_constant_channels=keep_constant_channels)
+    program = compile_network(
+        tflite, target=board.target, keep_constant_channels=keep_constant_channels, patches=patches
+    )
     inputs = read_inputs(input_path, program, samples=1)[:1]
     notify("build")
     with held_desk() as desk:
@@ -234,13 +238,18 @@ def _less(whole: Interval, *parts: Interval) -> Interval:
 
 
 def _without_marks(program: Program, marked: Sequence[Interval]) -> tuple[list[Interval], Interval]:
-    """What each layer took, and what was outside of them. A mark alone takes what lies between two adjacent ones."""
-    expected = _BEFORE + len(program.layers) + _AFTER
+    """What each layer took in all its patches, and what was outside of them.
+
+    A mark alone takes what lies between two adjacent ones.
+    """
+    expected = _BEFORE + len(program.turns) + _AFTER
     if len(marked) != expected:
         raise BenchError(f"the emulator counted {len(marked)} intervals between marks, the image has {expected}")
     mark = marked[_MARK_ALONE]
-    layers = [_less(taken, mark) for taken in marked[_BEFORE:-_AFTER]]
-    return layers, _less(total([marked[0], marked[_BEFORE - 1], marked[-1]]), mark, mark)
+    turns: list[list[Interval]] = [[] for _ in program.layers]
+    for layer, taken in zip(program.turns, marked[_BEFORE:-_AFTER], strict=True):
+        turns[layer].append(_less(taken, mark))
+    return [total(each) for each in turns], _less(total([marked[0], marked[_BEFORE - 1], marked[-1]]), mark, mark)
 
 
 def require_svg(path: Path) -> None:

@@ -11,7 +11,7 @@ import numpy as np
 from tinynas import paths
 from tinynas.boards import load_board
 from tinynas.children import call_in_child
-from tinynas.compiler import Program, compile_network
+from tinynas.compiler import Patches, Program, compile_network
 from tinynas.deploy.build import build
 from tinynas.device.bench import open_bench
 from tinynas.device.ladder import flash_and_measure
@@ -111,6 +111,7 @@ def measure_file(
     meter: str | None = None,
     repeats: int = 3,
     keep_constant_channels: bool = False,
+    patches: Patches = "off",
 ) -> dict[str, Any]:
     """Measure a .tflite file on a board and compare its outputs with tflite-micro's, byte for byte. `meter` is what
     `--meter` takes: a kind of instrument, or a TOML file that describes one.
@@ -127,7 +128,9 @@ def measure_file(
     board = load_board(board_name)
     instrument = None if meter is None else open_meter(read_meter(meter), board)
     tflite = read_model(path)
-    program = compile_network(tflite, target=board.target, keep_constant_channels=keep_constant_channels)
+    program = compile_network(
+        tflite, target=board.target, keep_constant_channels=keep_constant_channels, patches=patches
+    )
     inputs = read_inputs(input_path, program, samples=16)
     with held_desk() as desk:
         image = build(board, program, desk)
@@ -148,12 +151,20 @@ def measure_file(
         "model": str(path),
         **to_cost(measurement, image, board).to_json(),
         "channels_left_out": program.channels_left_out,
+        "patched": patched_object(program),
         "inputs": "file" if input_path is not None else "random, seed 0",
         "outputs": [_values(program, row) for row in measurement.outputs.reshape(len(inputs), -1)],
     }
 
 
-def compile_file(path: Path, folder: Path, *, keep_constant_channels: bool = False) -> dict[str, Any]:
+def patched_object(program: Program) -> dict[str, int] | None:
+    """What runs in patches, as --json prints it; None where nothing does."""
+    return None if program.patched is None else asdict(program.patched)
+
+
+def compile_file(
+    path: Path, folder: Path, *, keep_constant_channels: bool = False, patches: Patches = "off"
+) -> dict[str, Any]:
     """Compile a .tflite file to C in `folder`.
 
     Returns:
@@ -164,7 +175,9 @@ def compile_file(path: Path, folder: Path, *, keep_constant_channels: bool = Fal
         CandidateError: the compiler refuses the network.
         InfrastructureError: the folder cannot be written.
     """
-    program = compile_network(read_model(path), constants="arrays", keep_constant_channels=keep_constant_channels)
+    program = compile_network(
+        read_model(path), constants="arrays", keep_constant_channels=keep_constant_channels, patches=patches
+    )
     with _writing(folder):
         folder.mkdir(parents=True, exist_ok=True)
         for name, content in program.files.items():
@@ -175,6 +188,7 @@ def compile_file(path: Path, folder: Path, *, keep_constant_channels: bool = Fal
         "arena_bytes": program.arena_bytes,
         "constants_bytes": program.constants_bytes,
         "channels_left_out": program.channels_left_out,
+        "patched": patched_object(program),
         "layers": [asdict(layer) for layer in program.layers],
         "files": [str(folder / name) for name in program.files],
     }
