@@ -234,16 +234,19 @@ TN_FOLDED struct tn_pair_job_1 tn_pair_job_1(const struct tn_pair *layer, const 
 /* Stages `count` values of one pixel; a last quad that is not whole is filled up with 0. Returns where the next go. */
 TN_FOLDED int8_t *tn_stage_1(const int8_t *from, int32_t count, int8_t *to)
 {
-    for (; count > 0; count -= 4, from += 4, to += 8) {
-        uint32_t bytes = 0;
+    for (; count >= 4; count -= 4, from += 4, to += 8) {
+        const uint32_t bytes = tn_load4(from);
 
-        if (count >= 4) {
-            bytes = tn_load4(from);
-        } else {
-            tn_copy_bytes((int8_t *)&bytes, from, count);
-        }
         tn_store4(to, tn_sxtb16(bytes));
         tn_store4(to + 4, tn_sxtb16_odd(bytes));
+    }
+    if (count > 0) {
+        const uint32_t bytes = (uint32_t)(uint8_t)from[0] | (count > 1 ? (uint32_t)(uint8_t)from[1] << 8 : 0) |
+                               (count > 2 ? (uint32_t)(uint8_t)from[2] << 16 : 0);
+
+        tn_store4(to, tn_sxtb16(bytes));
+        tn_store4(to + 4, tn_sxtb16_odd(bytes));
+        to += 8;
     }
     return to;
 }
