@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 from cases import KERNELS, WARNINGS
-from random_models import MODELS, draw_models
+from random_models import MODELS, TALL_NETWORK, draw_models
 
-from tinynas.compiler import TARGETS, compile_network
+from tinynas.compiler import TARGETS, Patches, compile_network
 
 ARM = ("arm-none-eabi-gcc", "-mthumb")
 # <string.h> for compilers that come without one: newlib's, as Debian installs it.
@@ -33,6 +33,8 @@ COMPILERS = {
     "clang-cortex-m0": (*CLANG, "-mcpu=cortex-m0"),
     "clang-cortex-m4": (*CLANG, "-mcpu=cortex-m4"),
 }
+# The last ones are the ARM run-time ABI's names, which Clang uses for a struct's initial values.
+COPIES = {"memcpy", "memset", "__aeabi_memcpy4", "__aeabi_memcpy8"}
 # Arithmetic that a CPU lacks, from the compiler's own library: libgcc, or the ARM run-time ABI's names for it.
 ROUTINES = re.compile(
     r"__aeabi_(u?idiv(mod)?|u?ldivmod|lmul|lls[lr]|lasr|u?lcmp)"
@@ -44,8 +46,8 @@ ROUTINES = re.compile(
 
 
 def write_every_operator(folder: Path) -> None:
-    """One translation unit of networks: two models of each operator, for each target."""
-    for operator in MODELS:
+    """One translation unit of networks: two models of each operator, and two networks in patches, for each target."""
+    for operator in (*MODELS, TALL_NETWORK):
         for number, model in enumerate(draw_models(operator, 2, start=5)):
             (folder / f"{operator.lower()}_{number}.tflite").write_bytes(model)
     includes = compile_all(folder, folder)
@@ -58,7 +60,8 @@ def compile_all(models: Path, folder: Path) -> list[str]:
     for model in sorted(models.glob("*.tflite")):
         for target in TARGETS:
             name = f"{model.stem}_{target.replace('-', '_')}"
-            program = compile_network(model.read_bytes(), name=name, constants="arrays", target=target)
+            patches: Patches = "auto" if name.startswith(TALL_NETWORK.lower()) else "off"
+            program = compile_network(model.read_bytes(), name=name, constants="arrays", target=target, patches=patches)
             for file, content in program.files.items():
                 (folder / file).write_bytes(content)
             names.append(name)
@@ -91,7 +94,7 @@ def test_no_compiler_warns_and_nothing_but_memcpy_and_memset_is_called(sources: 
     listed = subprocess.run(["nm", built], capture_output=True, text=True, check=True).stdout
     assert " T tn_add_0_portable_invoke\n" in listed
     missing = {line.split()[-1] for line in listed.splitlines() if line.split()[0] == "U"}
-    assert [each for each in missing - {"memcpy", "memset"} if not ROUTINES.fullmatch(each)] == []
+    assert [each for each in missing - COPIES if not ROUTINES.fullmatch(each)] == []
 
 
 @pytest.mark.parametrize("level", ["-O0", "-O3", "-Os"])

@@ -1,12 +1,13 @@
 """A profile's figures: each layer without its mark, and nothing that was counted is lost."""
 
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from tinynas.boards import load_board
-from tinynas.compiler import ArenaBlock, LayerInfo, Program
+from tinynas.compiler import ArenaBlock, LayerInfo, PatchInfo, Program
 from tinynas.cost import Cost, Flash, Sram
 from tinynas.device.counter import CLASSES, Interval, total
 from tinynas.errors import BenchError, ConfigError
@@ -93,6 +94,23 @@ def test_layers_and_what_is_outside_of_them_are_the_whole():
     assert sum(work.share for work in everything) == pytest.approx(1)
     assert found.displaced == pytest.approx(0)
     assert total(MARKED).instructions - 5 * MARK == found.whole.instructions
+
+
+def test_a_layers_patches_count_together():
+    info = PatchInfo(layers=2, patches=2, rows=1, recomputed_macs=0, moved_bytes=0, arena_bytes_without=20)
+    turns = [taken(MARK), taken(MARK + 700), taken(MARK + 1), taken(MARK + 300)]
+    found = make_profile(
+        load_board("netduinoplus2"),
+        replace(PROGRAM, patched=info),
+        model="m.tflite",
+        cost=COST,
+        whole=taken(3 + 5 + 1001 + 4),
+        marked=[*MARKED[:3], *turns, MARKED[-1]],
+    )
+    assert [work.instructions for work in found.layers] == [1, 1000]
+    assert sum(work.instructions for work in (*found.layers, found.outside)) == found.whole.instructions
+    with pytest.raises(BenchError, match=r"6 intervals.* 8"):
+        make_profile(found.board, found.program, model="", cost=COST, whole=taken(1), marked=MARKED)
 
 
 @pytest.mark.parametrize("marked", [MARKED[:-1], [*MARKED, taken(1)], []])

@@ -66,6 +66,17 @@ def test_constant_channels_cost_time_and_flash_and_change_no_output(tmp_path):
 
 
 @needs_models
+def test_patches_take_less_memory_and_change_no_output():
+    given = (MODELS / "vww.tflite", "--input", MODELS / "vww.in.bin", "--repeats", 1)
+    whole, patched = measure(*given), measure(*given, "--patches", "auto")
+    assert whole["patched"] is None
+    assert patched["patched"]["recomputed_macs"] == 0
+    assert patched["outputs"] == whole["outputs"]
+    assert patched["sram_bytes"]["arena"] < 0.7 * whole["sram_bytes"]["arena"]
+    assert patched["patched"]["arena_bytes_without"] == whole["sram_bytes"]["arena"]
+
+
+@needs_models
 def test_an_input_of_another_size_is_refused_with_both_numbers(tmp_path):
     (tmp_path / "short.bin").write_bytes(bytes(639))
     result = subprocess.run(

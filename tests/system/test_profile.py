@@ -49,6 +49,17 @@ def test_layers_add_up_to_what_measure_says_and_the_picture_is_drawn(tmp_path):
 
 
 @needs_models
+def test_layers_in_patches_add_up_as_well():
+    found = json.loads(profile("ic", "--json", "--patches", "4"))
+    assert found["patched"]["patches"] == 4
+    everything = [*found["layers"], found["outside_layers"]]
+    assert sum(each["instructions"] for each in everything) == found["instructions"]
+    assert abs(found["displaced"]) < 0.01
+    shown = profile("ic", "--patches", "4")
+    assert "layers run in 4 patches of rows" in " ".join(shown.split())
+
+
+@needs_models
 @pytest.mark.parametrize("board", ["netduinoplus2", "mps2_an386"])
 def test_a_profile_repeats_to_the_instruction(board):
     first, second = (json.loads(profile("ad", "--json", "--board", board)) for _ in range(2))

@@ -23,7 +23,7 @@ from tinynas.compiler.passes import (
 )
 from tinynas.compiler.patches import Planned, in_patches
 from tinynas.compiler.placement import place_fast
-from tinynas.compiler.program import ArenaBlock, LayerInfo, Program, TensorInfo
+from tinynas.compiler.program import ArenaBlock, LayerInfo, PatchInfo, Program, TensorInfo
 from tinynas.compiler.step import Stage, Step
 from tinynas.compiler.target import OPTIMIZATIONS, TARGETS, Optimize, Target
 from tinynas.errors import ConfigError, UnsupportedError
@@ -35,6 +35,7 @@ __all__ = [
     "ArenaBlock",
     "LayerInfo",
     "Optimize",
+    "PatchInfo",
     "Patches",
     "Program",
     "Target",
