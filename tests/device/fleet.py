@@ -116,12 +116,12 @@ def ticks_of(candidate: int) -> int:
 class FleetBoard(FakeBoard):
     """Holds the candidate that `folder/flash` names, and nothing that boots after a torn upload.
 
-    `chances`: fault -> how likely it befalls a run. `plan`: faults that befall one image each, as they are flashed.
-    `faults`: those that happened. `clashes`: connections that came back after another one had begun.
+    `chances`: fault -> how likely it befalls a run. `plan`: candidate -> fault that befalls it once, after its
+    first flash. `faults`: those that happened. `clashes`: connections that came back after another one had begun.
     """
 
     def __init__(
-        self, folder: Path, seed: int, *, chances: Mapping[str, float] | None = None, plan: list[str] | None = None
+        self, folder: Path, seed: int, *, chances: Mapping[str, float] | None = None, plan: dict[int, str] | None = None
     ) -> None:
         folder.mkdir()
         self.folder = folder
@@ -129,7 +129,7 @@ class FleetBoard(FakeBoard):
         self.faults: list[str] = []
         self._random = random.Random(seed)
         self._chances = dict(chances or {})
-        self._plan = plan if plan is not None else []
+        self._plan = plan if plan is not None else {}
         self._next: str | None = None
         self._state: str | None = None
         self._seen: dict[str, int] = {}
@@ -211,7 +211,7 @@ class FleetBoard(FakeBoard):
         if content == "torn":
             self._state = "torn"
             return
-        self._next = self._plan.pop(0) if self._plan and self._next is None else self._next
+        self._next = self._plan.pop(int(content), None)
         if self._next == "stale image":
             # The flasher says that it wrote, and did not.
             self.faults.append("stale image")

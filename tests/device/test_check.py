@@ -54,7 +54,7 @@ def test_a_reset_that_does_nothing_is_found_out_and_nothing_after_it_is_tried(fa
     station.reset = lambda: None
     findings = check_board(station, image)
     assert [finding.passed for finding in findings] == [True, False]
-    assert "boot count 1 became 1, not 2" in findings[1].said
+    assert "boot count 1 became 1: the board did not reset" in findings[1].said
 
 
 @pytest.mark.parametrize("fault", [Fault.SILENT, Fault.GARBAGE, Fault.WRONG_SHA])

@@ -7,6 +7,7 @@ from tinynas.device.bench import Bench
 from tinynas.device.drift import DriftGuard
 from tinynas.device.fake import FakeStation, Fault, Mishap
 from tinynas.device.ladder import flash_and_measure, verify
+from tinynas.device.link import RESENDS
 from tinynas.device.messages import Request
 
 INPUTS = np.arange(-64, 64, dtype=np.int8).reshape(2, 8, 8)
@@ -103,7 +104,8 @@ def test_a_recovery_is_followed_by_a_check(clocked, measure_on):
         for number in range(2):
             measure_on(bench, number)
         assert bench.drift.unchecked() == ["a"]
-        station.fake.mishaps.append(Mishap(fault=Fault.SILENT, request=Request.RUN, times=4))
+        # As often as one exchange asks at the most.
+        station.fake.mishaps.append(Mishap(fault=Fault.SILENT, request=Request.RUN, times=1 + 2 * RESENDS))
         measure_on(bench, 2)
         assert bench.drift.unchecked() == []
 
