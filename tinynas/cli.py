@@ -11,7 +11,7 @@ from typing import Annotated, Any, NoReturn
 
 import typer
 
-from tinynas import cli_bench
+from tinynas import cli_bench, cli_boards
 from tinynas.errors import ConfigError, InfrastructureError, TinynasError
 
 app = typer.Typer(
@@ -26,6 +26,7 @@ app = typer.Typer(
 )
 
 app.add_typer(cli_bench.app)
+app.add_typer(cli_boards.app)
 
 StudyArgument = Annotated[Path, typer.Argument(help="The study's file.", metavar="STUDY")]
 BoardOption = Annotated[str, typer.Option("--board", help="Board of a .tflite file: see tinynas boards.")]
@@ -319,21 +320,6 @@ def profile(
     profile_table(found)
     if picture is not None:
         typer.echo(f"picture: {picture}")
-
-
-@app.command()
-def boards(as_json: JsonOption = False) -> None:
-    """List the boards."""
-    from tinynas.boards import board_names, load_board
-
-    rows = [load_board(name).model_dump(mode="json", exclude={"path"}) for name in board_names()]
-    if as_json:
-        _print(rows, as_json=True)
-        return
-    for row in rows:
-        kib = row["sram_bytes"] // 1024, row["flash_bytes"] // 1024
-        memory = f"{kib[0]:,} KB SRAM, {kib[1]:,} KB flash, {row['clock_hz'] / 1e6:.0f} MHz"
-        typer.echo(f"{row['name']:20} {row['title']:32} {memory}, {row['link']}, verified: {row['verified']}")
 
 
 @app.command()

@@ -21,6 +21,8 @@ from tinynas.errors import InfrastructureError, LimitError, ToolchainError
 
 # What the greeting of an image without a network has in the place of the network's SHA-256.
 NO_NETWORK = "00" * 32
+# And what that of the self-test has there.
+SELFTEST = b"tinynas self-test".ljust(32, b"\0").hex()
 _TIMEOUT_S = 120.0
 _OVERFLOW = re.compile(r"region `(FLASH|SRAM)' overflowed by (\d+) bytes")
 _baseline_lock = threading.Lock()
@@ -78,7 +80,17 @@ def build(board: Board, program: Program, workdir: Path, *, profile: bool = Fals
 def build_empty(board: Board, workdir: Path) -> Image:
     """Build the firmware without a network: it greets and resets, which is enough to try a board. Raises as `build`."""
     empty = baseline(board, workdir)
-    return _image(_build(board, _empty_network(), workdir / "empty", "speed"), NO_NETWORK, empty)
+    return _image(_build(board, _sources("empty"), workdir / "empty", "speed"), NO_NETWORK, empty)
+
+
+def build_selftest(board: Board, known: Program, workdir: Path) -> Image:
+    """Build the image with which a board tries itself; its kernels with `known`, a program of that name.
+
+    Raises as `build`.
+    """
+    files = {**_sources("selftest"), **known.files, "known_ends.h": write_ends(known, "known")}
+    empty = baseline(board, workdir, known.optimize)
+    return _image(_build(board, files, workdir / "selftest", known.optimize), SELFTEST, empty)
 
 
 def _image(built: tuple[bytes, Sizes, str], sha256: str, empty: Baseline) -> Image:
@@ -106,7 +118,7 @@ def baseline(board: Board, workdir: Path, optimize: Optimize = "speed") -> Basel
         sizes = _recorded(record)
         if sizes is None:
             # A folder of its own: other sources would make PlatformIO clean the network's.
-            _, sizes, _ = _build(board, _empty_network(), workdir / "empty", optimize)
+            _, sizes, _ = _build(board, _sources("empty"), workdir / "empty", optimize)
             _record(record, sizes)
     return Baseline(sizes=sizes, toolchain=toolchain, flags=flags, firmware_hash=firmware)
 
@@ -151,8 +163,9 @@ def _firmware_hash(folder: Path) -> str:
     return digest.hexdigest()
 
 
-def _empty_network() -> dict[str, bytes]:
-    return {path.name: path.read_bytes() for path in sorted((paths.FIRMWARE / "empty").iterdir())}
+def _sources(folder: str) -> dict[str, bytes]:
+    files = (path for path in sorted((paths.FIRMWARE / folder).iterdir()) if path.suffix in {".c", ".h"})
+    return {path.name: path.read_bytes() for path in files}
 
 
 def _recorded(record: Path) -> Sizes | None:

@@ -92,6 +92,7 @@ platforms_dir = ${{platformio.workspace_dir}}/platforms
 [env:{board.name}]
 platform = symlink://{paths.FIRMWARE / "platform"}
 board = {board.name}
+board_tinynas.baud = {board.baud}
 lib_ldf_mode = off
 build_flags = {" ".join(f"-D{each}" for each in defines)}
 custom_optimize = {optimize}

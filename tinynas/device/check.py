@@ -35,21 +35,27 @@ def check_board(station: Station, image: Image) -> list[Finding]:
     ]
     findings: list[Finding] = []
     for what, attempt in trials:
-        passed: bool | None = True
-        started = time.monotonic()
-        try:
-            said = attempt()
-        except BenchError as error:
-            passed, said = False, str(error)
-        if said is None:
-            passed, said = None, "bench.toml has no power_cycle command for it"
-        findings.append(Finding(what=what, passed=passed, said=said, seconds=time.monotonic() - started))
-        if passed is False:
+        findings.append(tried(what, attempt, lacks="bench.toml has no power_cycle command for it"))
+        if findings[-1].passed is False:
             break
     return findings
 
 
-def _flashed(station: Station, image: Image, greetings: list[Greeting]) -> str:
+def tried(what: str, attempt: Callable[[], str | None], *, lacks: str = "") -> Finding:
+    """What came of `attempt`, which says what it found, or None where the board has no means for it: it `lacks` one."""
+    passed: bool | None = True
+    started = time.monotonic()
+    try:
+        said = attempt()
+    except BenchError as error:
+        passed, said = False, str(error)
+    if said is None:
+        passed, said = None, lacks
+    return Finding(what=what, passed=passed, said=said, seconds=time.monotonic() - started)
+
+
+def flash_and_greet(station: Station, image: Image) -> Greeting:
+    """Flash `image` and boot it. Raises BenchError: that fails, or the board is another one than the bench says."""
     station.flash(image)
     greeting = _greeting(station)
     if greeting.build_id.hex() != image.build_id:
@@ -58,7 +64,11 @@ def _flashed(station: Station, image: Image, greetings: list[Greeting]) -> str:
         raise BenchError(f"the board says that it is a {greeting.board}, not a {station.board.name}")
     if greeting.clock_hz != station.board.clock_hz:
         raise BenchError(f"the board runs at {greeting.clock_hz:,} Hz, its manifest says {station.board.clock_hz:,} Hz")
-    greetings.append(greeting)
+    return greeting
+
+
+def _flashed(station: Station, image: Image, greetings: list[Greeting]) -> str:
+    greetings.append(flash_and_greet(station, image))
     return f"build {image.build_id[:12]} answers on {station.port}"
 
 

@@ -40,6 +40,16 @@ class Client:
     ) -> None:
         self._link.close()
 
+    @property
+    def requests(self) -> int:
+        """How many requests were made."""
+        return self._link.requests
+
+    @property
+    def resent(self) -> int:
+        """How often a request was sent again."""
+        return self._link.resent
+
     def hello(self, *, boot_s: float | None = None) -> Greeting:
         """The board's greeting. A board that still boots loses bytes, so it is asked often, for `boot_s` seconds.
 

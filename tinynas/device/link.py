@@ -29,7 +29,7 @@ _MAX_LAST_WORDS = 200
 class Link:
     """An open port. A request that got no answer is sent again with the same sequence number, and the board does not
     do its work twice; `run_id` is drawn anew for every link, so that nothing left over from an earlier one is taken
-    for an answer.
+    for an answer. `requests` counts those made, `resent` how often one was sent again.
 
     `port` is a device (`/dev/ttyACM0`, `COM3`) or a URL that pyserial knows (`socket://host:port`).
     """
@@ -45,6 +45,8 @@ class Link:
         self._sequence = 0
         self._run_id = secrets.randbits(32)
         self._said: deque[str] = deque(maxlen=3)
+        self.requests = 0
+        self.resent = 0
         try:
             self._serial: Any = serial.serial_for_url(
                 port, baudrate=baud, timeout=_POLL_S, write_timeout=_WRITE_S, exclusive=True
@@ -80,7 +82,9 @@ class Link:
         self._sequence = (self._sequence + 1) & 0xFFFF
         request = Frame(type=kind, sequence=self._sequence, run_id=self._run_id, payload=payload)
         data, stray_bytes, started = encode(request), self._decoder.stray_bytes, time.monotonic()
+        self.requests += 1
         for resend in range(1 + RESENDS):
+            self.resent += resend > 0
             # A line that lost one frame may lose the next: two short ones cost less than another wait.
             self._write(data * 2 if resend and len(data) <= _SHORT else data)
             answer = self._await_answer(request, time.monotonic() + answer_s)

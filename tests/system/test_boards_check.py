@@ -1,0 +1,62 @@
+"""`tinynas boards check` on every emulated board, each with the image that the chip would run."""
+
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+
+from tinynas.boards import board_names, load_board
+
+EMULATED = [name for name in board_names() if load_board(name).emulated]
+
+
+@pytest.fixture(scope="module")
+def tinynas(tmp_path_factory):
+    home = tmp_path_factory.mktemp("home")
+
+    def run(*arguments, code=0):
+        result = subprocess.run(
+            [sys.executable, "-m", "tinynas", *map(str, arguments)],
+            cwd=home,
+            env={**os.environ, "TINYNAS_HOME": str(home)},
+            capture_output=True,
+            text=True,
+            timeout=300,
+            check=False,
+        )
+        assert result.returncode == code, result.stdout + result.stderr
+        return result
+
+    return run
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", EMULATED)
+def test_an_emulated_board_passes_its_self_test(tinynas, name):
+    found = json.loads(tinynas("boards", "check", name, "--json").stdout)
+    assert (found["board"], found["passed"]) == (name, True)
+    assert {finding["what"]: finding["passed"] for finding in found["findings"]} == dict.fromkeys(
+        [
+            *("flashing", "flash", "SRAM", "stack", "clock", "sync pin", "kernels", "link"),
+            *("link at 57,600 Bd", "link at 230,400 Bd", "flashing again"),
+        ],
+        True,
+    )
+
+
+@pytest.mark.slow
+def test_the_emulated_meter_is_asked_about_the_sync_pin(tinynas):
+    said = tinynas("boards", "check", "netduinoplus2", "--meter", "emulated").stdout
+    assert "ok     sync pin: 10 inferences were as many pulses for emulated" in said
+
+
+def test_what_is_unknown_or_not_here_is_named(tinynas, tmp_path):
+    assert "did you mean netduinoplus2?" in tinynas("boards", "check", "netduino", code=2).stderr
+    assert "takes no port" in tinynas("boards", "check", "netduinoplus2", "--port", "COM1", code=2).stderr
+
+
+def test_boards_without_a_subcommand_lists_them(tinynas):
+    assert [row["name"] for row in json.loads(tinynas("boards", "--json").stdout)] == board_names()
+    assert all(name in tinynas("boards").stdout for name in board_names())
