@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tinynas.compiler import Patches
+from tinynas.compiler import DEFAULTS, Options
 from tinynas.config import load_config
 from tinynas.live import watched
 from tinynas.study import conclude, run, single
@@ -58,11 +58,11 @@ class Study:
         *,
         to: str = "c",
         folder: str | Path = "export",
-        patches: Patches = "off",
+        options: Options = DEFAULTS,
         force: bool = False,
     ) -> dict[str, Any]:
         """Export a trial (default: the most accurate of the front) as `c`, `tflm` or `platformio`."""
-        return conclude.export_trial(self.path, trial, to=to, folder=Path(folder), patches=patches, force=force)
+        return conclude.export_trial(self.path, trial, to=to, folder=Path(folder), options=options, force=force)
 
 
 def search(path: str | Path, config: str | Path | None = None, **sections: Mapping[str, Any]) -> Study:
@@ -78,11 +78,8 @@ def measure(
     *,
     board: str = "netduinoplus2",
     inputs: str | Path | None = None,
-    keep_constant_channels: bool = False,
-    patches: Patches = "off",
+    options: Options = DEFAULTS,
 ) -> dict[str, Any]:
     """Measure a .tflite file; `inputs` is a raw file. Raises as `study.single.measure_file`."""
     source = None if inputs is None else Path(inputs)
-    return single.measure_file(
-        Path(model), board, source, keep_constant_channels=keep_constant_channels, patches=patches
-    )
+    return single.measure_file(Path(model), board, source, options=options)

@@ -43,6 +43,16 @@ PatchesOption = Annotated[
         help="Run the first layers on a few rows at a time where that takes less SRAM; N: in so many patches at most.",
     ),
 ]
+OptimizeOption = Annotated[str, typer.Option("--optimize", help="speed, or size: less code, somewhat slower.")]
+FastOption = Annotated[
+    str,
+    typer.Option(
+        "--fast-memory",
+        metavar="off|auto|SIZE",
+        help="Keep the most read constants in memory that never makes the CPU wait: auto for what the board has of it, "
+        "a size such as '16 KB' of SRAM where it has none.",
+    ),
+]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object to stdout.")]
 
 INTERRUPTED = 130
@@ -214,17 +224,18 @@ def export(
     name: Annotated[str, typer.Option(help="Name in the C code.")] = "network",
     board: BoardOption = "netduinoplus2",
     patches: PatchesOption = "off",
+    optimize: OptimizeOption = "speed",
     force: Annotated[bool, typer.Option(help="Replace the folder if it is there.")] = False,
     as_json: JsonOption = False,
 ) -> None:
     """Export a network: a C library, arrays for TensorFlow Lite Micro, or a PlatformIO project."""
     from tinynas.study.conclude import export_model, export_trial
 
-    most = _number_or_word(patches)
+    options = _options(patches=patches, optimize=optimize)
     if source.suffix == ".tflite":
-        written = export_model(source, to=to, folder=output, board=board, name=name, patches=most, force=force)
+        written = export_model(source, to=to, folder=output, board=board, name=name, options=options, force=force)
     else:
-        written = export_trial(source, trial, to=to, folder=output, name=name, patches=most, force=force)
+        written = export_trial(source, trial, to=to, folder=output, name=name, options=options, force=force)
     _print(written, as_json=as_json)
 
 
@@ -234,15 +245,14 @@ def compile_(
     output: Annotated[Path, typer.Option(help="Folder to write.")] = Path("generated"),
     keep_constant_channels: KeepOption = False,
     patches: PatchesOption = "off",
+    optimize: OptimizeOption = "speed",
     as_json: JsonOption = False,
 ) -> None:
     """Compile an int8 .tflite file to C."""
     from tinynas.study.single import compile_file
 
-    written = compile_file(
-        model, output, keep_constant_channels=keep_constant_channels, patches=_number_or_word(patches)
-    )
-    _print(written, as_json=as_json)
+    options = _options(keep_constant_channels=keep_constant_channels, patches=patches, optimize=optimize)
+    _print(compile_file(model, output, options=options), as_json=as_json)
 
 
 @app.command(epilog="Example: tinynas measure model.tflite --board netduinoplus2 --input input.bin --json")
@@ -264,6 +274,8 @@ def measure(
     repeats: Annotated[int, typer.Option(min=1, max=1000, help="Timed inferences for each input.")] = 3,
     keep_constant_channels: KeepOption = False,
     patches: PatchesOption = "off",
+    optimize: OptimizeOption = "speed",
+    fast_memory: FastOption = "off",
     as_json: JsonOption = False,
 ) -> None:
     """Measure an int8 .tflite file on a board; its outputs must equal tflite-micro's byte for byte."""
@@ -277,8 +289,13 @@ def measure(
         bench=bench,
         meter=meter,
         repeats=repeats,
-        keep_constant_channels=keep_constant_channels,
-        patches=_number_or_word(patches),
+        options=_options(
+            keep_constant_channels=keep_constant_channels,
+            patches=patches,
+            optimize=optimize,
+            fast_memory=fast_memory,
+            board=board,
+        ),
     )
     if not as_json:
         found["outputs"] = f"{len(found['outputs'])} equal to tflite-micro's, byte for byte (--json prints them)"
@@ -295,6 +312,8 @@ def profile(
     picture: Annotated[Path | None, typer.Option(help="Draw the arena over time to this .svg file.")] = None,
     keep_constant_channels: KeepOption = False,
     patches: PatchesOption = "off",
+    optimize: OptimizeOption = "speed",
+    fast_memory: FastOption = "off",
     as_json: JsonOption = False,
 ) -> None:
     """Show where a network's time and memory go, layer by layer, on an emulated board."""
@@ -303,15 +322,15 @@ def profile(
 
     if picture is not None:
         require_svg(picture)
+    options = _options(
+        keep_constant_channels=keep_constant_channels,
+        patches=patches,
+        optimize=optimize,
+        fast_memory=fast_memory,
+        board=board,
+    )
     with stages_shown() as notify:
-        found = profile_file(
-            model,
-            board,
-            input_,
-            keep_constant_channels=keep_constant_channels,
-            patches=_number_or_word(patches),
-            notify=notify,
-        )
+        found = profile_file(model, board, input_, options=options, notify=notify)
     if picture is not None:
         write_picture(found, picture)
     if as_json:
@@ -354,9 +373,28 @@ def doctor(as_json: JsonOption = False) -> None:
         raise typer.Exit(4)
 
 
-def _number_or_word(text: str) -> Any:
-    """What --patches gives to the compiler, which refuses whatever it does not know."""
-    return int(text) if text.isdecimal() else text
+def _options(
+    *,
+    keep_constant_channels: bool = False,
+    patches: str,
+    optimize: str,
+    fast_memory: str = "off",
+    board: str | None = None,
+) -> Any:
+    """What the compiler is to do, which refuses whatever it does not know."""
+    from tinynas.boards import load_board
+    from tinynas.compiler import Options
+    from tinynas.study.single import fast_bytes
+
+    given: dict[str, Any] = {
+        "keep_constant_channels": keep_constant_channels,
+        "patches": int(patches) if patches.isdecimal() else patches,
+        "optimize": optimize,
+    }
+    return Options(
+        **given,
+        fast_bytes=0 if board is None else fast_bytes(load_board(board), fast_memory),
+    )
 
 
 def _print(found: Any, *, as_json: bool) -> None:

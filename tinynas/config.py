@@ -59,7 +59,7 @@ class SpaceSection(Section):
 
 class BoardSection(Section):
     """The board to measure on: those of that name in the file `bench`, or the one on `port`, or those that are found by
-    their USB ids; `count` emulated boards work in parallel.
+    their USB ids; `count` emulated boards work in parallel. `optimize`: whether images are compiled for speed or size.
     """
 
     name: str = "netduinoplus2"
@@ -68,6 +68,7 @@ class BoardSection(Section):
     count: Annotated[int, Field(ge=1, le=64)] = 1
     repeats: Annotated[int, Field(ge=1, le=1000)] = 3
     samples: Annotated[int, Field(ge=1, le=1000)] = 16
+    optimize: Literal["speed", "size"] = "speed"
 
     @model_validator(mode="after")
     def _one_way_to_the_board(self) -> Self:

@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 
 from tinynas.boards import Board, load_board
-from tinynas.compiler import OPTIMIZATIONS, TARGETS, Optimize, Program, Target, compile_network
+from tinynas.compiler import OPTIMIZATIONS, TARGETS, Optimize, Options, Program, Target, compile_network
 from tinynas.deploy.build import build
 from tinynas.device.bench import Bench, open_bench
 from tinynas.device.ladder import flash_and_measure
@@ -159,7 +159,7 @@ def show_layers(names: Sequence[str], board: Board) -> None:
     """The layers of each network instead, once, with the build folders that are there: for those who write kernels."""
     for name in names:
         model, vector = MODELS / f"{name}.tflite", MODELS / f"{name}.in.bin"
-        profile_table(profile_file(model, board.name, vector, keep_constant_channels=True))
+        profile_table(profile_file(model, board.name, vector, options=Options(keep_constant_channels=True)))
 
 
 def geometric_mean(found: Mapping[str, Figures]) -> float:

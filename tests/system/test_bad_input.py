@@ -52,6 +52,20 @@ def test_unknown_names_and_values_are_configuration_errors(tmp_path, arguments, 
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--optimize", "beauty"], ["'beauty'", "speed or size"]),
+        (["--patches", "some"], ["'some'", "off, auto"]),
+        (["--fast-memory", "much"], ["much", "KB"]),
+        (["--fast-memory", "auto"], ["netduinoplus2 has no fast memory of its own", "--fast-memory '16 KB'"]),
+    ],
+)
+def test_unknown_ways_to_compile_are_configuration_errors(tmp_path, arguments, words):
+    (tmp_path / "model.tflite").write_bytes(b"")
+    refused(tinynas("measure", "model.tflite", *arguments, folder=tmp_path), 2, *words)
+
+
 def save(path, x, y):
     np.savez(path, x=x, y=y)
 

@@ -105,3 +105,16 @@ def test_several_inputs_and_outputs_of_any_type_are_measured(tmp_path):
         assert outputs[2] == row[875:].view(np.int16).tolist()
     without_file = measure(tmp_path / "model.tflite")
     assert len(without_file["outputs"]) == 16
+
+
+@needs_models
+def test_size_takes_less_code_and_fast_memory_less_time_and_neither_changes_an_output():
+    given = (MODELS / "kws.tflite", "--input", MODELS / "kws.in.bin", "--repeats", 1)
+    plain, small = measure(*given), measure(*given, "--optimize", "size")
+    fast = measure(*given, "--fast-memory", "32 KB")
+    assert plain["outputs"] == small["outputs"] == fast["outputs"]
+    assert small["flash_bytes"]["code"] < 0.85 * plain["flash_bytes"]["code"]
+    assert plain["instructions"] < small["instructions"] < 1.1 * plain["instructions"]
+    assert fast["instructions"] == plain["instructions"]
+    assert fast["latency_us"] < 0.93 * plain["latency_us"]
+    assert fast["sram_bytes"]["static"] - plain["sram_bytes"]["static"] == fast["fast_bytes"] > 20_000

@@ -14,6 +14,7 @@ from tinynas.compiler.ends import numbered, write_ends
 from tinynas.compiler.graph import Graph, check_types, read_graph
 from tinynas.compiler.memory import plan_memory
 from tinynas.compiler.ops import SUPPORTED, TYPES, lower
+from tinynas.compiler.options import DEFAULTS, Options, Patches
 from tinynas.compiler.passes import (
     drop_constant_channels,
     fold_activations,
@@ -29,12 +30,14 @@ from tinynas.compiler.target import OPTIMIZATIONS, TARGETS, Optimize, Target
 from tinynas.errors import ConfigError, UnsupportedError
 
 __all__ = [
+    "DEFAULTS",
     "OPTIMIZATIONS",
     "SUPPORTED",
     "TARGETS",
     "ArenaBlock",
     "LayerInfo",
     "Optimize",
+    "Options",
     "PatchInfo",
     "Patches",
     "Program",
@@ -44,9 +47,6 @@ __all__ = [
     "numbered",
     "write_ends",
 ]
-
-# How the first layers run: as a whole, in as many patches as make the arena smallest, or in so many at most.
-Patches = Literal["off", "auto"] | int
 
 # Beyond the largest microcontrollers; operators that share one large constant would otherwise write it again and again.
 _MOST_CONSTANTS_BYTES = 64 << 20

@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from tinynas.boards import load_board
-from tinynas.compiler import Patches, compile_network
+from tinynas.compiler import DEFAULTS, Options, compile_network
 from tinynas.errors import ConfigError
 from tinynas.study.export import Provenance, export, require_form, require_free
 from tinynas.study.reading import read_study
@@ -30,7 +30,7 @@ def export_trial(
     to: str,
     folder: Path,
     name: str = "network",
-    patches: Patches = "off",
+    options: Options = DEFAULTS,
     force: bool = False,
 ) -> dict[str, Any]:
     """Export one trial of a study, by default the front's most accurate. Returns what `export` returns.
@@ -69,7 +69,7 @@ def export_trial(
         name=name,
         board=load_board(board),
         arena_bytes=tflm_arena_bytes(tflite) if to == "tflm" else None,
-        patches=patches,
+        options=options,
         force=force,
     )
 
@@ -97,7 +97,7 @@ def export_model(
     folder: Path,
     board: str = "netduinoplus2",
     name: str = "network",
-    patches: Patches = "off",
+    options: Options = DEFAULTS,
     force: bool = False,
 ) -> dict[str, Any]:
     """Export a .tflite file; its test vector is four random inputs with tflite-micro's outputs. Raises as `export`."""
@@ -116,6 +116,6 @@ def export_model(
         name=name,
         board=manifest,
         arena_bytes=tflm_arena_bytes(tflite) if to == "tflm" else None,
-        patches=patches,
+        options=options,
         force=force,
     )

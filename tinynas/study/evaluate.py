@@ -12,7 +12,7 @@ from typing import Any
 
 from tinynas.boards import Board
 from tinynas.children import Children
-from tinynas.compiler import Program, compile_network
+from tinynas.compiler import Options, Program, compile_network
 from tinynas.config import Config
 from tinynas.cost import Cost, Flash, Sram, Validity
 from tinynas.deploy.build import build
@@ -94,7 +94,7 @@ def judge(lab: Lab, number: int, genome: Genome, notify: Callable[[str], None]) 
         with watch.stage("convert"):
             untrained = _in_child(lab, "converting", work.convert_untrained, candidate)
         with watch.stage("compile"):
-            program = compile_network(untrained, target=lab.board.target, keep_constant_channels=True)
+            program = compile_network(untrained, target=lab.board.target, **_options(lab).arguments)
         trial = replace(trial, estimate=planned(estimate, program), layers=describe_layers(program))
         _require_within(lab, planned(estimate, program))
         measured = measure_program(lab, untrained, program, watch, genome.key)
@@ -203,6 +203,11 @@ def describe_layers(program: Program) -> tuple[Mapping[str, Any], ...]:
     return tuple({**asdict(layer), "output_shape": list(layer.output_shape)} for layer in program.layers)
 
 
+def _options(lab: Lab) -> Options:
+    """A candidate's cost must not depend on its weights."""
+    return Options(keep_constant_channels=True, optimize=lab.config.board.optimize)
+
+
 def finish(lab: Lab, trial: Trial, notify: Callable[[str], None]) -> tuple[Finalist, dict[str, bytes]]:
     """Train a trial of the front for longer, measure it again. Raises as `judge`, and CandidateError."""
     watch = Stopwatch(notify)
@@ -215,7 +220,7 @@ def finish(lab: Lab, trial: Trial, notify: Callable[[str], None]) -> tuple[Final
         train, samples = lab.config.train, lab.config.board.samples
         trained = _in_child(lab, "final training", work.finish_candidate, candidate, train, lab.config.final, samples)
     with watch.stage("compile"):
-        program = compile_network(trained.tflite, target=lab.board.target, keep_constant_channels=True)
+        program = compile_network(trained.tflite, target=lab.board.target, **_options(lab).arguments)
     measured = measure_program(lab, trained.tflite, program, watch, trial.genome)
     _require_within(lab, measured.cost)
     finalist = Finalist(

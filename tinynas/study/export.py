@@ -11,7 +11,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from tinynas.boards import Board, nearest
-from tinynas.compiler import Patches, compile_network
+from tinynas.compiler import DEFAULTS, Options, compile_network
 from tinynas.errors import ConfigError, InfrastructureError
 from tinynas.study.delivery import Delivery, Provenance, deliver, manifest
 from tinynas.study.export_c import c_library
@@ -61,14 +61,14 @@ def export(
     name: str = "network",
     board: Board | None = None,
     arena_bytes: int | None = None,
-    patches: Patches = "off",
+    options: Options = DEFAULTS,
     force: bool = False,
 ) -> dict[str, Any]:
     """Write a network to `folder` in the form `to`, with a test vector that the exported code is checked against.
 
     inputs, outputs: raw bytes, one or more cases back to back. board: what a "platformio" project is for,
     and whose kind of CPU the C is fast on.
-    arena_bytes: what tflite-micro needs for the network, for "tflm" [B]. patches: as `compile_network` takes them.
+    arena_bytes: what tflite-micro needs for the network, for "tflm" [B]. options: how its C is compiled.
 
     Returns:
         What was written, as JSON values: `to`, `folder`, `name`, `files`, `arena_bytes`, `constants_bytes`.
@@ -81,7 +81,7 @@ def export(
     require_form(to)
     require_free(folder, force=force)
     target = "portable" if board is None else board.target
-    program = compile_network(tflite, name=name, constants="arrays", target=target, patches=patches)
+    program = compile_network(tflite, name=name, constants="arrays", target=target, **options.arguments)
     delivery = deliver(tflite, program, name=name, inputs=inputs, outputs=outputs, provenance=provenance)
     files = _form(to, board, arena_bytes)(delivery)
     files[MANIFEST] = manifest(delivery, to, list(files))

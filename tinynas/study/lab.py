@@ -44,7 +44,7 @@ def open_lab(config: Config) -> Iterator[Lab]:
     )
     with ExitStack() as stack:
         with held_desk() as desk:
-            empty = baseline(board, desk)
+            empty = baseline(board, desk, config.board.optimize)
         children = stack.enter_context(
             Children(config.search.workers, memory_bytes=int(config.train.memory), prepare=work.configure)
         )

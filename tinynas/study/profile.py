@@ -13,7 +13,7 @@ import numpy as np
 
 from tinynas import paths
 from tinynas.boards import Board, load_board
-from tinynas.compiler import LayerInfo, Patches, Program, compile_network
+from tinynas.compiler import DEFAULTS, LayerInfo, Options, Program, compile_network
 from tinynas.cost import Cost
 from tinynas.deploy.build import Image, build
 from tinynas.deploy.store import write_whole
@@ -118,8 +118,7 @@ def profile_file(
     board_name: str,
     input_path: Path | None = None,
     *,
-    keep_constant_channels: bool = False,
-    patches: Patches = "off",
+    options: Options = DEFAULTS,
     notify: Callable[[str], None] = lambda stage: None,
 ) -> Profile:
     """Run a .tflite file on an emulated board and count each layer's work in one inference.
@@ -136,9 +135,7 @@ def profile_file(
     require_emulated(board)
     tflite = read_model(path)
     notify("compile")
-    program = compile_network(
-        tflite, target=board.target, keep_constant_channels=keep_constant_channels, patches=patches
-    )
+    program = compile_network(tflite, target=board.target, **options.arguments)
     inputs = read_inputs(input_path, program, samples=1)[:1]
     notify("build")
     with held_desk() as desk:

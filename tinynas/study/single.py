@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 
 from tinynas import paths
-from tinynas.boards import load_board
+from tinynas.boards import Board, load_board
 from tinynas.children import call_in_child
-from tinynas.compiler import Patches, Program, compile_network
+from tinynas.compiler import DEFAULTS, Options, Program, compile_network
 from tinynas.deploy.build import build
 from tinynas.device.bench import open_bench
 from tinynas.device.ladder import flash_and_measure
@@ -19,6 +19,7 @@ from tinynas.device.measure import to_cost
 from tinynas.device.meters import open_meter, read_meter
 from tinynas.errors import ConfigError, InfrastructureError, MalformedModelError
 from tinynas.model.score import arena_bytes, run_reference
+from tinynas.settings import quantity
 from tinynas.study.desks import held_desk
 from tinynas.study.evaluate import require_equal
 
@@ -110,8 +111,7 @@ def measure_file(
     bench: Path | None = None,
     meter: str | None = None,
     repeats: int = 3,
-    keep_constant_channels: bool = False,
-    patches: Patches = "off",
+    options: Options = DEFAULTS,
 ) -> dict[str, Any]:
     """Measure a .tflite file on a board and compare its outputs with tflite-micro's, byte for byte. `meter` is what
     `--meter` takes: a kind of instrument, or a TOML file that describes one.
@@ -128,9 +128,7 @@ def measure_file(
     board = load_board(board_name)
     instrument = None if meter is None else open_meter(read_meter(meter), board)
     tflite = read_model(path)
-    program = compile_network(
-        tflite, target=board.target, keep_constant_channels=keep_constant_channels, patches=patches
-    )
+    program = compile_network(tflite, target=board.target, **options.arguments)
     inputs = read_inputs(input_path, program, samples=16)
     with held_desk() as desk:
         image = build(board, program, desk)
@@ -152,9 +150,36 @@ def measure_file(
         **to_cost(measurement, image, board).to_json(),
         "channels_left_out": program.channels_left_out,
         "patched": patched_object(program),
+        "optimize": program.optimize,
+        "fast_bytes": program.fast_bytes,
         "inputs": "file" if input_path is not None else "random, seed 0",
         "outputs": [_values(program, row) for row in measurement.outputs.reshape(len(inputs), -1)],
     }
+
+
+def fast_bytes(board: Board, wanted: str) -> int:
+    """How much fast memory a network's constants may take [B]: "off", "auto" for all that the board has, or a size.
+
+    A size beyond the fast memory of a board means all of it; a board without any gives SRAM.
+
+    Raises:
+        ConfigError: "auto" on a board without fast memory, or no size.
+    """
+    if wanted == "off":
+        return 0
+    has = board.fast_memory.bytes if board.fast_memory else None
+    if wanted == "auto":
+        if has is None:
+            raise ConfigError(
+                f"board {board.name} has no fast memory of its own: say how much SRAM its constants may take, "
+                "such as --fast-memory '16 KB'"
+            )
+        return has
+    try:
+        size = int(float(str(quantity(wanted, "bytes"))))
+    except ValueError as error:
+        raise ConfigError(f"--fast-memory {wanted}: {error}") from error
+    return size if has is None else min(size, has)
 
 
 def patched_object(program: Program) -> dict[str, int] | None:
@@ -162,9 +187,7 @@ def patched_object(program: Program) -> dict[str, int] | None:
     return None if program.patched is None else asdict(program.patched)
 
 
-def compile_file(
-    path: Path, folder: Path, *, keep_constant_channels: bool = False, patches: Patches = "off"
-) -> dict[str, Any]:
+def compile_file(path: Path, folder: Path, *, options: Options = DEFAULTS) -> dict[str, Any]:
     """Compile a .tflite file to C in `folder`.
 
     Returns:
@@ -175,9 +198,7 @@ def compile_file(
         CandidateError: the compiler refuses the network.
         InfrastructureError: the folder cannot be written.
     """
-    program = compile_network(
-        read_model(path), constants="arrays", keep_constant_channels=keep_constant_channels, patches=patches
-    )
+    program = compile_network(read_model(path), constants="arrays", **options.arguments)
     with _writing(folder):
         folder.mkdir(parents=True, exist_ok=True)
         for name, content in program.files.items():
