@@ -10,7 +10,8 @@ from tinynas.boards import Board
 from tinynas.errors import InfrastructureError
 from tinynas.study.delivery import Delivery, kernels_for, licence, rendered
 
-_PORT_FILES = ("port.h", "port_{port}.c", "cortex_m.h", "cortex_m.c")
+# What the ports share; cortex_m.c is for that family alone, and goes unused elsewhere.
+_PORT_FILES = ("port.h", "start.h", "start.c", "frames.h", "cortex_m.c")
 
 
 def platformio_project(delivery: Delivery, board: Board) -> dict[str, bytes]:
@@ -20,7 +21,7 @@ def platformio_project(delivery: Delivery, board: Board) -> dict[str, bytes]:
         InfrastructureError: a file of the firmware is missing from this installation.
     """
     sources = delivery.sources
-    firmware = [f"src/{name.format(port=board.port)}" for name in _PORT_FILES] + _platform_files()
+    firmware = [f"src/{name}" for name in (*_PORT_FILES, *_port(board))] + _platform_files()
     return {
         **{f"src/{name}": content for name, content in sources.items()},
         **{f"firmware/lib/{name}": content for name, content in kernels_for(sources.values()).items()},
@@ -33,6 +34,11 @@ def platformio_project(delivery: Delivery, board: Board) -> dict[str, bytes]:
         "LICENSE": licence(),
         ".gitignore": b".pio/\n",
     }
+
+
+def _port(board: Board) -> list[str]:
+    """The port's own file, whatever its language."""
+    return [path.name for path in sorted((paths.FIRMWARE / "src").glob(f"port_{board.port}.*"))]
 
 
 def _platform_files() -> list[str]:
