@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -107,6 +108,21 @@ def test_float32_inputs_are_quantized_in_patches(check_equal: Callable[..., None
     assert found.layers[0].op == "QUANTIZE"
     assert "patches" in found.layers[0].comment
     check_equal([model], patches="auto")
+
+
+@pytest.mark.parametrize("given", [{"optimize": "size"}, {"fast_bytes": 2048}])
+def test_patches_go_with_other_choices(given: dict[str, Any], tmp_path: Path) -> None:
+    """Where code is to be small, portable layers of one form share a kernel."""
+    model = blocks(channels=(8, 16, 16, 16, 16, 8), strides=(1, 1, 1, 1, 2, 2))
+    (case,) = make_cases([model], "patches")
+    cases = []
+    for target in ("cortex-m4", "portable"):
+        name = f"n{len(cases)}"
+        chosen = compile_network(model, name=name, constants="arrays", target=target, patches="auto", **given)
+        assert chosen.patched is not None
+        assert chosen.patched.layers == 5
+        cases.append(replace(case, program=chosen))
+    assert run_cases(HOST, cases, tmp_path) == []
 
 
 def test_the_arena_never_becomes_larger() -> None:

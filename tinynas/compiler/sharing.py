@@ -50,7 +50,9 @@ def _form(step: Step, call: Call) -> tuple[str, ...]:
         elif isinstance(argument, Constant):
             kinds.append(f"const {argument.values.dtype.name}_t *")
         else:
-            kinds.append("int8_t *" if isinstance(argument, Scratch) or argument is output else "const int8_t *")
+            # In a patch, the output is another tensor of the same index.
+            written = isinstance(argument, Scratch) or argument.index == output.index
+            kinds.append("int8_t *" if written else "const int8_t *")
     return (call.kernel, call.record, *kinds)
 
 
