@@ -1,9 +1,12 @@
 import os
+import socket
 import threading
 import time
 import tty
+from types import SimpleNamespace
 
 import pytest
+from serial.rfc2217 import PortManager
 
 from tinynas.device.frames import Decoder, Frame, encode
 from tinynas.device.link import Link
@@ -136,3 +139,42 @@ def test_a_port_has_one_user(connect):
     _, peer = connect(lambda request, _: echo(request))
     with pytest.raises(LinkError, match="cannot be opened"):
         Link(peer.port)
+
+
+class RemotePort:
+    """A host that serves a board's port as RFC 2217 says, by pyserial's own server."""
+
+    def __init__(self):
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.url = f"rfc2217://127.0.0.1:{self._listener.getsockname()[1]}"
+        self.baudrates = []
+        self._thread = threading.Thread(target=self._serve)
+        self._thread.start()
+
+    def _serve(self):
+        connection, _ = self._listener.accept()
+        lines = dict.fromkeys(("cts", "dsr", "ri", "cd", "rts", "dtr", "xonxoff", "rtscts"), False)
+        settings = SimpleNamespace(**lines, baudrate=0, bytesize=8, parity="N", stopbits=1)
+        settings.reset_input_buffer = settings.reset_output_buffer = lambda: None
+        manager = PortManager(settings, SimpleNamespace(write=connection.sendall))
+        decoder = Decoder()
+        while data := connection.recv(4096):
+            for request in decoder.feed(b"".join(manager.filter(data))):
+                self.baudrates.append(settings.baudrate)
+                connection.sendall(b"".join(manager.escape(echo(request))))
+        connection.close()
+
+    def close(self):
+        self._thread.join(10)
+        self._listener.close()
+
+
+@pytest.mark.filterwarnings("ignore:set(Daemon|Name):DeprecationWarning")
+def test_a_port_of_another_host_is_reached_by_rfc_2217_and_left_when_done():
+    remote = RemotePort()
+    with Link(remote.url, baud=57600) as link:
+        for payload in (b"", b"x", bytes(range(256)) * 4):
+            assert link.exchange(1, payload, answer_s=2).payload == payload
+    remote.close()
+    assert not remote._thread.is_alive()
+    assert remote.baudrates == [57600] * 3

@@ -31,7 +31,8 @@ class Link:
     do its work twice; `run_id` is drawn anew for every link, so that nothing left over from an earlier one is taken
     for an answer. `requests` counts those made, `resent` how often one was sent again.
 
-    `port` is a device (`/dev/ttyACM0`, `COM3`) or a URL that pyserial knows (`socket://host:port`).
+    `port` is a device (`/dev/ttyACM0`, `COM3`) or a URL that pyserial knows (`socket://host:port`, and
+    `rfc2217://host:port` for a port that another host serves).
     """
 
     def __init__(self, port: str, *, baud: int = 115200) -> None:
@@ -47,9 +48,11 @@ class Link:
         self._said: deque[str] = deque(maxlen=3)
         self.requests = 0
         self.resent = 0
+        # pyserial's RFC 2217 port takes no such limit, and has one of 5 s of its own.
+        write_s = None if port.startswith("rfc2217://") else _WRITE_S
         try:
             self._serial: Any = serial.serial_for_url(
-                port, baudrate=baud, timeout=_POLL_S, write_timeout=_WRITE_S, exclusive=True
+                port, baudrate=baud, timeout=_POLL_S, write_timeout=write_s, exclusive=True
             )
         except (OSError, ValueError) as error:
             raise LinkError(f"port {port} cannot be opened: {error}") from error
@@ -64,13 +67,13 @@ class Link:
 
     def close(self) -> None:
         connection = getattr(self._serial, "_socket", None)
-        if connection is None:
-            with contextlib.suppress(OSError):
-                self._serial.close()
-        else:
+        if connection is not None and self.port.startswith("socket://"):
             # pyserial sleeps 0.3 s after closing a socket, and does not close one whose other end has gone first.
             connection.close()
             self._serial.is_open = False
+        else:
+            with contextlib.suppress(OSError):
+                self._serial.close()
 
     def exchange(self, kind: int, payload: bytes = b"", *, answer_s: float) -> Frame:
         """Send a request until its answer is there: four times at most, waiting `answer_s` seconds after each.
