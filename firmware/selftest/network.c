@@ -13,6 +13,7 @@ enum {
     TN_SRAM = 4,    /* values: first address, bytes tried, words that failed, first address that failed */
     TN_FLASH = 5,   /* values: CRC-32 of the first `amount` bytes of flash, the last word of it */
     TN_KERNELS = 6, /* bytes: the outputs of the network of known answers for the input's */
+    TN_FAST = 7,    /* as TN_SRAM, of fast memory apart from SRAM */
 };
 
 _Static_assert(TN_KNOWN_INPUTS_BYTES <= TN_SELFTEST_BYTES, "the network of known answers reads its input from bytes");
@@ -23,6 +24,8 @@ extern const uint8_t flash_start[];
 extern const uint8_t flash_bytes[];
 extern uint8_t tn_spare_start[];
 extern uint8_t tn_spare_end[];
+extern uint8_t tn_fast_end[];
+extern uint8_t tn_fast_limit[];
 
 /* Any but that of an image without a network: zeros. */
 const uint8_t tn_network_sha256[32] = {'t', 'i', 'n', 'y', 'n', 'a', 's', ' ', 's', 'e', 'l', 'f', '-', 't', 'e', 's', 't'};
@@ -62,11 +65,9 @@ static uint32_t pattern(uintptr_t address, uint32_t flip)
     return (uint32_t)address * 2654435761u ^ flip;
 }
 
-/* All SRAM that holds nothing of this image: written as a whole, then read as a whole, each bit as 0 and as 1. */
-static void try_sram(void)
+/* RAM that holds nothing of this image: written as a whole, then read as a whole, each bit as 0 and as 1. */
+static void try_ram(uintptr_t start, uintptr_t end)
 {
-    const uintptr_t start = (uintptr_t)tn_spare_start;
-    const uintptr_t end = (uintptr_t)tn_spare_end & ~(uintptr_t)3;
     uint32_t failed = 0;
     uintptr_t first = 0;
 
@@ -116,7 +117,10 @@ void tn_network_invoke(void)
         use_stack(input.amount);
         break;
     case TN_SRAM:
-        try_sram();
+        try_ram((uintptr_t)tn_spare_start, (uintptr_t)tn_spare_end & ~(uintptr_t)3);
+        break;
+    case TN_FAST:
+        try_ram((uintptr_t)tn_fast_end, (uintptr_t)tn_fast_limit & ~(uintptr_t)3);
         break;
     case TN_FLASH:
         read_flash(input.amount);

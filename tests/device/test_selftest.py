@@ -28,6 +28,7 @@ HEALTHY = {
     "flashing": True,
     "flash": True,
     "SRAM": True,
+    "fast memory": None,
     "stack": True,
     "clock": True,
     "sync pin": None,
@@ -224,12 +225,12 @@ def test_every_output_of_known_answers_says_something():
     assert program.channels_left_out == 0
 
 
-def tried_on_the_emulator(tmp_path, **changes):
+def tried_on_the_emulator(tmp_path, name="netduinoplus2", /, **changes):
     """What a chip of the usual size says of a manifest that promises something else."""
-    manifest = json.loads(load_board("netduinoplus2").path.read_text())
+    manifest = json.loads(load_board(name).path.read_text())
     manifest["tinynas"] |= changes
-    (tmp_path / "netduinoplus2.json").write_text(json.dumps(manifest))
-    board = load_board("netduinoplus2", tmp_path)
+    (tmp_path / f"{name}.json").write_text(json.dumps(manifest))
+    board = load_board(name, tmp_path)
     tflite = KNOWN.read_bytes()
     program = compile_network(tflite, name="known", target=board.target)
     inputs = np.zeros((1, program.inputs_bytes), np.int8)
@@ -250,6 +251,16 @@ def test_sram_that_the_chip_does_not_have_is_found(tmp_path):
     failed = tried_on_the_emulator(tmp_path, sram_bytes=262_144)
     assert list(failed) == ["SRAM"]
     assert "are there 262,144 B of SRAM at 0x20000000?" in failed["SRAM"]
+
+
+def test_fast_memory_is_tried_and_one_that_the_chip_does_not_have_is_found(tmp_path):
+    # The second 16 KB are the first once more: no address faults.
+    memory = {"start": "0x01000000", "bytes": 32_768, "source": "a misread datasheet"}
+    failed = tried_on_the_emulator(tmp_path, "mps2_an386", fast_memory=memory)
+    assert list(failed) == ["fast memory"]
+    assert (
+        "words do not hold what is written to them, first at 0x01000000: are there 32,768 B of" in failed["fast memory"]
+    )
 
 
 def test_flash_that_the_chip_does_not_have_is_found(tmp_path):

@@ -46,6 +46,7 @@ class Task(IntEnum):
     SRAM = 4
     FLASH = 5
     KERNELS = 6
+    FAST = 7
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,6 +82,7 @@ def self_test(station: Station, image: Image, known: Known, other_speeds: Mappin
     findings += [
         tried("flash", lambda: _try_flash(station, image)),
         tried("SRAM", lambda: _try_sram(station)),
+        tried("fast memory", lambda: _try_fast_memory(station), lacks="the manifest names none"),
         tried("stack", lambda: _try_stack(station)),
         tried("clock", lambda: _try_clock(station)),
         tried("sync pin", lambda: _try_sync_pin(station), lacks="no instrument looks at it: name one with --meter"),
@@ -131,24 +133,36 @@ def _try_flash(station: Station, image: Image) -> str:
 
 
 def _try_sram(station: Station) -> str:
-    """All SRAM but the image's own must hold what is written, every address for itself."""
     board = station.board
+    return _try_ram(station, Task.SRAM, "SRAM", start=board.sram_start, size=board.sram_bytes)
+
+
+def _try_fast_memory(station: Station) -> str | None:
+    memory = station.board.fast_memory
+    if memory is None:
+        return None
+    return _try_ram(station, Task.FAST, "fast memory", start=memory.start, size=memory.bytes)
+
+
+def _try_ram(station: Station, task: Task, what: str, *, start: str, size: int) -> str:
+    """All of it but the image's own must hold what is written, every address for itself."""
+    question = f"are there {size:,} B of {what} at {start}?"
     try:
         with _greeted(station) as (client, _):
-            start, size, failed, first = ask(client, Task.SRAM).values
+            first, tried_bytes, failed, failed_at = ask(client, task).values
     except LinkError as error:
-        raise BenchError(f"{error}: are there {board.sram_bytes:,} B of SRAM at {board.sram_start}?") from error
-    if start + size != int(board.sram_start, 16) + board.sram_bytes or size > board.sram_bytes:
+        raise BenchError(f"{error}: {question}") from error
+    if first + tried_bytes != int(start, 16) + size or not 0 < tried_bytes <= size:
         raise BenchError(
-            f"the board tried {size:,} B from {start:#010x} on, which do not end where its manifest's SRAM ends "
-            f"({board.sram_bytes:,} B at {board.sram_start})"
+            f"the board tried {tried_bytes:,} B from {first:#010x} on, which do not end where its manifest's {what} "
+            f"ends ({size:,} B at {start})"
         )
     if failed:
         raise BenchError(
-            f"{failed:,} of 2 x {size // 4:,} words do not hold what is written to them, first at {first:#010x}: "
-            f"are there {board.sram_bytes:,} B of SRAM at {board.sram_start}?"
+            f"{failed:,} of 2 x {tried_bytes // 4:,} words do not hold what is written to them, first at "
+            f"{failed_at:#010x}: {question}"
         )
-    return f"{size:,} of {board.sram_bytes:,} B hold every bit as 0 and as 1; the image itself lies in the others"
+    return f"{tried_bytes:,} of {size:,} B hold every bit as 0 and as 1; the image itself lies in the others"
 
 
 def _try_stack(station: Station) -> str:
