@@ -26,6 +26,7 @@ enum tn_status {
     TN_OK = 0,
     TN_BAD_REQUEST = 1,
     TN_NO_MEMORY = 2,
+    TN_NO_SENSOR = 3,
 };
 
 /* A frame between its zero bytes, unstuffed: header, `payload_size` bytes of payload, CRC. */

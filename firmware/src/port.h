@@ -7,6 +7,7 @@
 #define TN_PORT_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 /* Why the CPU started. Values travel in the greeting. */
@@ -39,6 +40,11 @@ void tn_port_timer_start(void);
 
 /* Ticks since the start; 0xFFFFFFFF stands for more than that. */
 uint32_t tn_port_timer_stop(void);
+
+/* A port with a bus for a power sensor has these two; address is that of seven bits, at least 400 kbit/s are expected.
+ * False: nobody acknowledged, or the bus is stuck. They must return in any case. */
+bool tn_port_i2c_write(uint8_t address, const uint8_t *bytes, size_t count);
+bool tn_port_i2c_read(uint8_t address, uint8_t *bytes, size_t count);
 
 /* Sets the level of the sync pin, by one store to the register that the board's manifest names: a logic analyser sees
  * an inference as a pulse, and QEMU's cycle counter counts from store to store. */

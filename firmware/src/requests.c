@@ -2,6 +2,7 @@
 
 #include "network_ends.h"
 #include "requests.h"
+#include "sensor.h"
 #include "stack.h"
 #include "tn_compiler.h"
 
@@ -12,6 +13,9 @@ enum {
     TN_TIMES = 0x04,
     TN_OUTPUT = 0x05,
     TN_RESET = 0x06,
+    TN_I2C = 0x07,
+    TN_PROBE = 0x08,
+    TN_PROBED = 0x09,
     TN_ERROR = 0x7F,
     TN_ANSWER = 0x80,
 };
@@ -108,6 +112,7 @@ void tn_mark(void)
 
 static void invoke_timed(void)
 {
+    tn_sensor_before();
     tn_port_timer_start();
     tn_port_sync(true);
     TN_MARK();
@@ -115,6 +120,7 @@ static void invoke_timed(void)
     tn_network_invoke();
     tn_port_sync(false);
     last_ticks = tn_port_timer_stop();
+    tn_sensor_after();
 }
 
 /* `repeats` timed inferences, and the deepest stack of them all. */
@@ -195,6 +201,12 @@ static enum tn_status perform(struct tn_frame *request, struct tn_frame *answer,
         return report_times(payload, size, answer);
     case TN_OUTPUT:
         return report_output(payload, size, answer);
+    case TN_I2C:
+        return tn_sensor_transfer(payload, size, answer);
+    case TN_PROBE:
+        return tn_sensor_set_probe(payload, size);
+    case TN_PROBED:
+        return size ? TN_BAD_REQUEST : tn_sensor_report(answer);
     case TN_RESET:
         return size ? TN_BAD_REQUEST : TN_OK;
     default:

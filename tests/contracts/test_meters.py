@@ -4,16 +4,17 @@ import contextlib
 import dataclasses
 import tempfile
 import threading
-import time
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pytest
 from csv_logger import CsvLogger
+from ina_board import ina_rig
 from joulescope import SimulatedJoulescope
 from ppk2 import SimulatedPpk2
-from rigs import BOARD, Rig, fake_station
+from rigs import BOARD, Rig, fake_rig, fake_station
 
 from tinynas.device.client import Client
 from tinynas.device.energy import Rule, measure_energy
@@ -29,7 +30,7 @@ INPUTS = np.zeros((2, 16), np.int8)
 
 
 @contextlib.contextmanager
-def fake_rig() -> Iterator[Rig]:
+def ideal_rig() -> Iterator[Rig]:
     load = Load()
     station = fake_station(load)
     meter = FakeMeter(load)
@@ -40,7 +41,7 @@ def fake_rig() -> Iterator[Rig]:
         "unplugged": lambda: setattr(meter, "unplugged", True),
     }
     with meter:
-        yield Rig(load=load, meter=meter, station=station, faults=faults)
+        yield fake_rig(load, meter, station, faults)
     station.fake.close()
 
 
@@ -49,7 +50,7 @@ def emulated_rig() -> Iterator[Rig]:
     load = Load()
     station = fake_station(load)
     with EmulatedMeter(BOARD) as meter:
-        yield Rig(load=load, meter=meter, station=station)
+        yield fake_rig(load, meter, station, {})
     station.fake.close()
 
 
@@ -82,7 +83,7 @@ def csv_rig() -> Iterator[Rig]:
             "no sync line": lambda: setattr(logger, "sync_wired", False),
         }
         with CsvMeter(config) as meter:
-            yield Rig(load=load, meter=meter, station=station, faults=faults)
+            yield fake_rig(load, meter, station, faults)
         logger.close()
     station.fake.close()
 
@@ -99,7 +100,7 @@ def ppk2_rig() -> Iterator[Rig]:
         "no sync line": lambda: setattr(simulated, "sync_wired", False),
     }
     with Ppk2Meter(Ppk2Config(kind="ppk2", supply_v=3.3, port=simulated.port)) as meter:
-        yield Rig(load=load, meter=meter, station=station, faults=faults)
+        yield fake_rig(load, meter, station, faults)
     simulated.close()
     station.fake.close()
 
@@ -119,12 +120,21 @@ def joulescope_rig() -> Iterator[Rig]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("pyjoulescope_driver.Driver", lambda: simulated)
         with JoulescopeMeter(JoulescopeConfig(kind="joulescope", supply_v=3.3)) as meter:
-            yield Rig(load=load, meter=meter, station=station, faults=faults)
+            yield fake_rig(load, meter, station, faults)
     simulated.end()
     station.fake.close()
 
 
-RIGS = {"fake": fake_rig, "emulated": emulated_rig, "csv": csv_rig, "ppk2": ppk2_rig, "joulescope": joulescope_rig}
+RIGS = {
+    "fake": ideal_rig,
+    "emulated": emulated_rig,
+    "csv": csv_rig,
+    "ppk2": ppk2_rig,
+    "joulescope": joulescope_rig,
+    "ina228": partial(ina_rig, "ina228"),
+    "ina226": partial(ina_rig, "ina226"),
+    "ina219": partial(ina_rig, "ina219"),
+}
 ALL_FAULTS = {
     "lost samples": r"run 1, tried 3 times: .*lost [0-9,]+ of [0-9,]+ samples, .*%, at most 0\.1% are allowed",
     "clipped": r"was at an end of its range in [0-9,]+ of [0-9,]+ samples",
@@ -139,6 +149,10 @@ FAULTS = {
     # A PPK2 measures no voltage: that is asked for when it is connected.
     "ppk2": ["lost samples", "clipped", "unplugged", "no sync line"],
     "joulescope": list(ALL_FAULTS),
+    # The board reads these itself, so there is no sync line; an INA228 adds up, and has no samples to lose.
+    "ina228": ["clipped", "wrong voltage", "unplugged"],
+    "ina226": ["lost samples", "clipped", "wrong voltage", "unplugged"],
+    "ina219": ["lost samples", "clipped", "wrong voltage", "unplugged"],
 }
 
 
@@ -154,11 +168,11 @@ def record(rig: Rig, inferences: int):
         client.load(bytes(16))
         before = len(rig.load.pulses_s)
         rig.meter.start(rig.subject(client))
-        time.sleep(0.05)
+        rig.sleep(0.05)
         for _ in range(inferences):
             client.run(1, answer_s=5)
             rig.meter.ran(client.ticks(1)[0] / 1e6)
-        time.sleep(0.05)
+        rig.sleep(0.05)
         return rig.meter.stop(), np.array(rig.load.pulses_s[before:])
 
 
@@ -212,13 +226,12 @@ def test_a_fault_is_named_and_gives_no_figure(kind, fault):
     with RIGS[kind]() as rig:
         broken = threading.Event()
 
-        def break_at_second_inference() -> int:
+        def break_later() -> None:
             if len(rig.load.pulses_s) > 3 and not broken.is_set():
                 rig.faults[fault]()
                 broken.set()
-            return rig.load.run()
 
-        rig.station.fake.ticks = break_at_second_inference
+        rig.hooks.append(break_later)
         with pytest.raises(MeterError, match=ALL_FAULTS[fault]):
             measure_energy(rig.meter, rig.station, INPUTS, rule=SHORT)
         assert broken.is_set()

@@ -24,7 +24,13 @@ from tinynas.paths import FIRMWARE
 
 HOST = Path(__file__).with_name("host")
 INCLUDES = [f"-I{HOST}", f"-I{FIRMWARE / 'src'}", f"-I{FIRMWARE / 'lib'}"]
-SOURCES = [HOST / "board.c", FIRMWARE / "src" / "frames.c", FIRMWARE / "src" / "requests.c"]
+SOURCES = [
+    HOST / "board.c",
+    HOST / "sensors.c",
+    FIRMWARE / "src" / "frames.c",
+    FIRMWARE / "src" / "requests.c",
+    FIRMWARE / "src" / "sensor.c",
+]
 FLAGS = ["-std=c11", "-g", "-O1", "-Wall", "-Wextra", "-Werror", '-DTN_BOARD_NAME="host"', *INCLUDES]
 TENSOR_BYTES = 16
 LOG = b"\r\n[17.3] adc: 0x8f, 21.5 C\r\n"
@@ -36,11 +42,15 @@ def build_board(folder: Path) -> ctypes.CDLL:
     compiler = shutil.which("cc")
     if compiler is None:
         raise FileNotFoundError("no C compiler for the host")
-    subprocess.run([compiler, *FLAGS, "-shared", "-fPIC", *map(str, SOURCES), "-o", library], check=True)
+    subprocess.run([compiler, *FLAGS, "-shared", "-fPIC", *map(str, SOURCES), "-lm", "-o", library], check=True)
     board = ctypes.CDLL(str(library))
     for function in (board.tn_board_feed, board.tn_board_frames_in):
         function.restype = ctypes.c_size_t
     board.tn_board_feed.argtypes = [ctypes.c_char_p, ctypes.c_size_t, ctypes.c_char_p, ctypes.c_size_t]
+    board.tn_sensors_now_us.restype = ctypes.c_double
+    board.tn_sensors_elapse.argtypes = [ctypes.c_double, ctypes.c_bool]
+    board.tn_sensors_attach.argtypes = [ctypes.c_int, ctypes.c_uint8, *[ctypes.c_double] * 4]
+    board.tn_sensors_change.argtypes = [ctypes.c_double] * 4
     board.tn_board_frames_in.argtypes = [ctypes.c_char_p, ctypes.c_size_t]
     return board
 
@@ -52,7 +62,7 @@ def build_fuzzer(folder: Path) -> Path:
         raise FileNotFoundError("no clang")
     program = folder / "fuzz"
     sanitizers = ["-fsanitize=fuzzer,address,undefined", "-fno-sanitize-recover=all"]
-    command = [compiler, *FLAGS, *sanitizers, *map(str, SOURCES), str(HOST / "fuzz.c"), "-o", program]
+    command = [compiler, *FLAGS, *sanitizers, *map(str, SOURCES), str(HOST / "fuzz.c"), "-lm", "-o", program]
     subprocess.run(command, check=True)
     return program
 

@@ -106,6 +106,28 @@ class Client:
             output += part
         return output
 
+    def i2c(self, address: int, data: bytes = b"", reads: int = 0) -> bytes:
+        """Write `data` to the device at `address` of the board's bus, then read `reads` bytes; 0 to 32 of each."""
+        answer = self._ask(Request.I2C, bytes([address, reads]) + data)
+        if len(answer) != reads:
+            raise self._malformed(Request.I2C, answer)
+        return answer
+
+    def probe(self, address: int, *, before: bytes, after: bytes = b"", reads: int = 0) -> None:
+        """Around each later inference write `before` and `after` to the device at `address` and read; 0 to 8 bytes."""
+        self._ask(Request.PROBE, bytes([address, reads, len(before)]) + before + after)
+
+    def probed(self, reads: int) -> tuple[bytes, bytes]:
+        """The `reads` bytes each that the board read before and after its last inference."""
+        answer = self._ask(Request.PROBED)
+        if len(answer) != 2 * reads:
+            raise self._malformed(Request.PROBED, answer)
+        return answer[:reads], answer[reads:]
+
+    def end_probe(self) -> None:
+        """Leave later inferences alone."""
+        self._ask(Request.PROBE)
+
     def reset(self) -> None:
         """Ask the board to start again."""
         self._ask(Request.RESET)

@@ -23,6 +23,9 @@ class Request(IntEnum):
     TIMES = 0x04
     OUTPUT = 0x05
     RESET = 0x06
+    I2C = 0x07
+    PROBE = 0x08
+    PROBED = 0x09
 
 
 ERROR = 0x7F
@@ -32,6 +35,7 @@ class Status(IntEnum):
     OK = 0
     BAD_REQUEST = 1
     NO_MEMORY = 2
+    NO_SENSOR = 3
 
 
 class ResetCause(IntEnum):

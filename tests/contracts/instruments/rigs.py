@@ -1,15 +1,17 @@
-"""A fake board on a simulated supply with an instrument, real or fake, in between."""
+"""A board on a simulated supply with an instrument, real or fake, in between."""
 
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from tinynas.boards import Board, Emulator, Power
 from tinynas.device.client import Client
 from tinynas.device.fake import FakeBoard, FakeStation, greeting_of
 from tinynas.device.meters.contract import Meter, Subject
 from tinynas.device.meters.fake import Load
+from tinynas.device.station import Station
 
 BOARD = Board(
     name="fake",
@@ -27,16 +29,30 @@ BOARD = Board(
 )
 
 
+class Drawn(Protocol):
+    """What a board draws: Load for a fake board, and whatever stands for it elsewhere."""
+
+    supply_v: float
+    idle_ma: float
+    run_ma: float
+    inference_s: float
+
+    @property
+    def pulses_s(self) -> list[float]: ...
+
+
 @dataclass(kw_only=True)
 class Rig:
-    """`meter` is entered; what `close` holds is called at the end. Instruments that can fail have their fault's name in
-    `faults`, with what brings it about.
+    """`meter` is entered. An instrument that can fail has its faults by name, with what brings them about. `hooks` are
+    called at the start of each inference; `sleep` lets the board rest.
     """
 
-    load: Load
+    load: Drawn
     meter: Meter
-    station: FakeStation
+    station: Station
     faults: dict[str, Callable[[], Any]] = field(default_factory=dict)
+    hooks: list[Callable[[], None]] = field(default_factory=list)
+    sleep: Callable[[float], None] = time.sleep
     tolerance: float = 0.02
 
     def subject(self, client: Client) -> Subject:
@@ -46,6 +62,19 @@ class Rig:
             latency_s=self.load.inference_s,
             take_intervals=self.station.take_intervals,
         )
+
+
+def fake_rig(load: Load, meter: Meter, station: FakeStation, faults: dict[str, Callable[[], Any]]) -> Rig:
+    """A rig with a fake board, which runs its hooks."""
+    rig = Rig(load=load, meter=meter, station=station, faults=faults)
+
+    def run() -> int:
+        for hook in rig.hooks:
+            hook()
+        return load.run()
+
+    station.fake.ticks = run
+    return rig
 
 
 def fake_station(load: Load) -> FakeStation:

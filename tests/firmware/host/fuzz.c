@@ -5,6 +5,7 @@
 
 #include "board.h"
 #include "frames.h"
+#include "sensors.h"
 
 enum { TN_ANSWERS = 1 << 16 };
 
@@ -51,6 +52,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     static uint8_t answers[TN_ANSWERS];
 
     tn_board_power_on();
+    tn_sensors_attach(TN_INA228, 0x40, 0.1, 3.3, 5, 20);
     if (size == 0) {
         return 0;
     }

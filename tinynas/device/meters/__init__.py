@@ -8,6 +8,9 @@ from pydantic import Field, TypeAdapter, ValidationError
 from tinynas.boards import Board, nearest
 from tinynas.device.meters.contract import Meter
 from tinynas.device.meters.csv_log import CsvConfig, CsvMeter
+from tinynas.device.meters.ina import InaConfig, InaMeter
+from tinynas.device.meters.ina2xx import Ina2xx
+from tinynas.device.meters.ina228 import Ina228
 from tinynas.device.meters.joulescope import JoulescopeConfig, JoulescopeMeter
 from tinynas.device.meters.ppk2 import Ppk2Config, Ppk2Meter
 from tinynas.errors import ConfigError
@@ -26,9 +29,9 @@ class EmulatedConfig(Section):
     kind: Literal["emulated"]
 
 
-MeterConfig = NoMeter | EmulatedConfig | CsvConfig | Ppk2Config | JoulescopeConfig
+MeterConfig = NoMeter | EmulatedConfig | CsvConfig | Ppk2Config | JoulescopeConfig | InaConfig
 _ADAPTER: TypeAdapter[MeterConfig] = TypeAdapter(Annotated[MeterConfig, Field(discriminator="kind")])
-KINDS = ("none", "emulated", "csv", "ppk2", "joulescope")
+KINDS = ("none", "emulated", "csv", "ppk2", "joulescope", "ina228", "ina226", "ina219")
 
 
 def meter_config(settings: dict[str, Any], where: str) -> MeterConfig:
@@ -84,3 +87,5 @@ def open_meter(config: MeterConfig, board: Board) -> Meter | None:
             return Ppk2Meter(config)
         case JoulescopeConfig():
             return JoulescopeMeter(config)
+        case InaConfig():
+            return InaMeter(config, Ina228(config) if config.kind == "ina228" else Ina2xx(config))
