@@ -149,15 +149,14 @@ def _show(rows: Sequence[Mapping[str, Any]], *, afresh: bool = False) -> None:
     from rich.table import Table
     from rich.text import Text
 
-    table = Table(box=SIMPLE)
+    table = Table(box=SIMPLE, show_edge=False, pad_edge=False, collapse_padding=True)
     for title in ("name", "board", "state", "last candidate"):
-        table.add_column(title, no_wrap=True)
+        table.add_column(title, no_wrap=title != "board", overflow="fold")
     for title in ("measured", "flashes", "leased", "faults"):
         table.add_column(title, justify="right", no_wrap=True)
     for row in rows:
         last = f"{row['last'][:8]}, {_ago(row['last_at'])}" if row["last"] else "-"
-        flashes = f"{row['flashes']:,} in {_duration(row['flash_s'])}"
-        counts = (f"{row['measurements']:,}", flashes, _duration(row["leased_s"]), f"{row['faults']:,}")
+        counts = (f"{row['measurements']:,}", f"{row['flashes']:,}", _duration(row["leased_s"]), f"{row['faults']:,}")
         table.add_row(row["name"], row["board"], row["state"], last, *counts)
     console = Console()
     if afresh:
