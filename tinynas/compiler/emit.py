@@ -8,6 +8,7 @@ from typing import Literal
 from tinynas.compiler.calls import WIDTH, Arguments, wrapped, write_call, write_parts
 from tinynas.compiler.ends import numbered
 from tinynas.compiler.graph import Graph, Tensor
+from tinynas.compiler.header import C_TYPES, shape_text, write_header
 from tinynas.compiler.memory import Plan
 from tinynas.compiler.program import ArenaBlock, LayerInfo, PatchInfo, Program, TensorInfo
 from tinynas.compiler.sharing import Shared, share_kernels
@@ -23,14 +24,6 @@ _SECTIONS = """
 #define TN_SECTION(name)
 #endif
 """
-
-_C_TYPES = {
-    "int8": "int8_t",
-    "uint8": "uint8_t",
-    "int16": "int16_t",
-    "int32": "int32_t",
-    "float32": "float",
-}
 
 
 def emit(
@@ -77,7 +70,7 @@ def emit(
         )
         for step, layer, scratch in zip(steps, layers, plan.scratch_offsets, strict=True)
     ]
-    program.files[f"{name}.h"] = _write_header(program, name).encode()
+    program.files[f"{name}.h"] = write_header(program, name).encode()
     program.files[f"{name}.c"] = "\n".join(
         [
             _write_preamble(program, tables, name, constants) + shared.functions,
@@ -94,7 +87,8 @@ def emit(
 
 def _describe(step: Step, stage: Stage | None) -> LayerInfo:
     operator, held = step.operator, {} if stage is None else stage.bytes
-    sources = " and ".join(_shape(tensor.shape) for tensor in operator.activations)
+    sources = " and ".join(shape_text(tensor.shape) for tensor in operator.activations)
+    result = shape_text(operator.output.shape)
     patches = [f"in {len(step.parts)} patches"] if step.parts else []
     return LayerInfo(
         index=operator.index,
@@ -104,7 +98,7 @@ def _describe(step: Step, stage: Stage | None) -> LayerInfo:
         macs=step.macs,
         constants_bytes=sum(_padded(constant) for constant in step.constants),
         output_bytes=held.get(operator.output.index, operator.output.bytes),
-        comment="; ".join([f"{sources} -> {_shape(operator.output.shape)}", step.detail, *operator.remarks, *patches]),
+        comment="; ".join([f"{sources} -> {result}", step.detail, *operator.remarks, *patches]),
     )
 
 
@@ -153,11 +147,6 @@ def _tensor_info(tensor: Tensor) -> TensorInfo:
         zero_point=0 if real else tensor.zero_point,
         bytes=tensor.bytes,
     )
-
-
-def _shape(shape: tuple[int, ...]) -> str:
-    """Without the batch, which is 1."""
-    return "x".join(str(size) for size in (shape[1:] if len(shape) > 1 else shape)) or "1"
 
 
 def _plain(text: str) -> str:
@@ -214,106 +203,6 @@ def _section(constant: Constant) -> str:
     return ".tn_fast" if constant.fast else ".rodata.tn_constants"
 
 
-def _write_header(program: Program, name: str) -> str:
-    guard = f"TN_{name.upper()}"
-    sizes = [
-        f"#define {guard}_{what.upper()}_BYTES {tensor.bytes}\n"
-        for what, tensor in [*numbered("input", program.inputs), *numbered("output", program.outputs)]
-    ]
-    functions = [
-        *(f"{_C_TYPES[each.dtype]} *tn_{name}_{what}(void);\n" for what, each in numbered("input", program.inputs)),
-        *(
-            f"const {_C_TYPES[each.dtype]} *tn_{name}_{what}(void);\n"
-            for what, each in numbered("output", program.outputs)
-        ),
-    ]
-    return f"""{_write_summary(program, name)}
-#ifndef {guard}_H
-#define {guard}_H
-
-#include <stdint.h>
-
-#ifdef __cplusplus
-extern "C" {{
-#endif
-
-{"".join(sizes)}#define {guard}_ARENA_BYTES {program.arena_bytes}
-#define {guard}_CONSTANTS_BYTES {program.constants_bytes}
-
-/* Of the model's bytes: tells which network an image holds. */
-extern const uint8_t tn_{name}_sha256[32];
-
-{"".join(functions)}void tn_{name}_invoke(void);
-
-#ifdef __cplusplus
-}}
-#endif
-
-#endif
-"""
-
-
-def _write_summary(program: Program, name: str) -> str:
-    """The header's opening comment: what the network is, what it needs, how it is used."""
-    macs = sum(layer.macs for layer in program.layers)
-    channels = program.channels_left_out
-    least = program.arena_lower_bound_bytes
-    ends = _write_ends("Input", program.inputs) + _write_ends("Output", program.outputs)
-    left_out = f"\n * Left out {channels:,} channels that are constant or that nothing reads" if channels else ""
-    return f"""/* {name}: an int8 network, compiled by tinynas. Do not edit.
- *
- * Model    SHA-256 {program.sha256}
-{ends} * RAM      {program.arena_bytes:,} B arena (inputs and outputs included; at least {least:,})
- * Flash    {program.constants_bytes:,} B of constants, and the code
- * Work     {macs:,} multiply-accumulates per inference, {len(program.layers)} layers{left_out}{_write_patched(program)}
- *
- * Use, in one thread at a time:
- *
-{_write_usage(program, name)} *
- * Input and output lie in the arena: an inference may overwrite its input, and writing the next input may overwrite the
- * output.
- */"""
-
-
-def _write_patched(program: Program) -> str:
-    if program.patched is None:
-        return ""
-    info = program.patched
-    return f"""
- * Patches  {info.layers} layers run in {info.patches} patches of rows: {info.arena_bytes_without:,} B of arena without,
- *          {info.recomputed_macs:,} multiply-accumulates computed again, {info.moved_bytes:,} B of rows moved"""
-
-
-def _write_ends(title: str, tensors: Sequence[TensorInfo]) -> str:
-    return "".join(
-        f" * {what:<8} {tensor.name}: {_shape(tensor.shape)}; {_meaning(tensor)}\n"
-        for what, tensor in numbered(title, tensors)
-    )
-
-
-def _meaning(tensor: TensorInfo) -> str:
-    """What a value stands for."""
-    if tensor.dtype == "float32":
-        return "float"
-    return f"value = {tensor.scale:.9g} * ({tensor.dtype} - {tensor.zero_point})"
-
-
-def _write_usage(program: Program, name: str) -> str:
-    inputs, outputs = numbered("input", program.inputs), numbered("output", program.outputs)
-    lines = [
-        *(
-            f"memcpy(tn_{name}_{what}(), {what.replace('input', 'samples')}, TN_{name.upper()}_{what.upper()}_BYTES);"
-            for what, _ in inputs
-        ),
-        f"tn_{name}_invoke();",
-        *(
-            f"const {_C_TYPES[each.dtype]} *{what.replace('output', 'scores')} = tn_{name}_{what}();"
-            for what, each in outputs
-        ),
-    ]
-    return "".join(f" *     {line}\n" for line in lines)
-
-
 def _write_preamble(
     program: Program, tables: dict[str, Constant], name: str, constants: Literal["incbin", "arrays"]
 ) -> str:
@@ -347,7 +236,7 @@ def _define(symbol: str, constant: Constant) -> str:
 
 
 def _c_type(constant: Constant) -> str:
-    return _C_TYPES[constant.values.dtype.name]
+    return C_TYPES[constant.values.dtype.name]
 
 
 def _write_layer(step: Step, layer: LayerInfo, arguments: Arguments, stage: Stage | None) -> str:
@@ -397,7 +286,7 @@ def _write_functions(graph: Graph, steps: Sequence[Step], plan: Plan, name: str,
         *(("const ", *each) for each in numbered("output", graph.outputs)),
     ]
     functions = "".join(
-        f"{kind}{_C_TYPES[tensor.dtype.lower()]} *tn_{name}_{what}(void)\n"
+        f"{kind}{C_TYPES[tensor.dtype.lower()]} *tn_{name}_{what}(void)\n"
         f"{{\n    return {_place(tensor, plan, name)};\n}}\n\n"
         for kind, what, tensor in places
     )
