@@ -22,11 +22,11 @@ _Address = Annotated[str, Field(pattern=r"^0x[0-9A-Fa-f]{8}$")]
 class Emulator(_Record):
     """How QEMU stands in for the board. Its virtual clock advances by 2^icount_shift ns for each instruction.
 
-    program: QEMU's program for the CPU.
+    program: QEMU's program for the CPU, or simavr, with `machine` as its name of the microcontroller.
     sync_address: the register that the firmware writes to right before and right after an inference.
     """
 
-    program: Literal["qemu-system-arm", "qemu-system-riscv32"] = "qemu-system-arm"
+    program: Literal["qemu-system-arm", "qemu-system-riscv32", "simavr"] = "qemu-system-arm"
     machine: str
     sync_address: _Address
     icount_shift: int = Field(ge=0, le=10)
@@ -94,7 +94,7 @@ class _Manifest(_Record):
     clock_hz: int = Field(gt=0)
     flash_timing: FlashTiming | None = None
     fast_memory: FastMemory | None = None
-    toolchain: Literal["arm-none-eabi", "riscv64-unknown-elf"] = "arm-none-eabi"
+    toolchain: Literal["arm-none-eabi", "riscv64-unknown-elf", "avr"] = "arm-none-eabi"
     flags: tuple[str, ...] = ()
     stack_bytes: int = Field(default=4096, ge=512)
     payload_bytes: int = Field(default=1024, ge=128, le=1024)
@@ -121,6 +121,11 @@ class Board(_Manifest):
     def flags_for(self, optimize: str) -> tuple[str, ...]:
         """The flags of an image for "speed", as the manifest has them, or for "size"."""
         return tuple("-Os" if optimize == "size" and flag.startswith("-O") else flag for flag in self.flags)
+
+    @property
+    def constants(self) -> Literal["incbin", "arrays"]:
+        """How a network's constants are compiled: an Arduino core's old compilers find no file beside a source."""
+        return "arrays" if self.port == "arduino" else "incbin"
 
     @property
     def emulated(self) -> bool:

@@ -48,6 +48,15 @@
 #define TN_UNROLL_4
 #endif
 
+/* What weights and tables are. AVR reads its flash by instructions of their own, and a program's constants lie in RAM
+ * unless it is compiled with this macro, as GNU C: then those are in flash, within its first 64 KiB, that no kernel takes
+ * from the arena as well. GCC 5 needs -fno-ivopts for that. */
+#ifdef TN_CONSTANTS_IN_FLASH
+#define TN_FLASH const __flash
+#else
+#define TN_FLASH const
+#endif
+
 /* A profile build is told after each layer. */
 #ifdef TN_PROFILE
 void tn_mark(void);

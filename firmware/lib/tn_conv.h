@@ -73,8 +73,8 @@ TN_FOLDED const int8_t *tn_conv_patch(const struct tn_conv *layer, const int8_t 
  * two pixels of output are written to `sums`, and added to `residual` from there. */
 TN_FOLDED void tn_conv_pixels(const struct tn_conv *layer, const struct tn_add_linear *addition, int32_t plain,
                               const int8_t *input, const int8_t *residual, int8_t *output, int8_t *scratch, int8_t *sums,
-                              const int8_t *weights, const int32_t *bias, const int32_t *multipliers,
-                              const int8_t *shifts)
+                              TN_FLASH int8_t *weights, TN_FLASH int32_t *bias, TN_FLASH int32_t *multipliers,
+                              TN_FLASH int8_t *shifts)
 {
     const int32_t pixels = layer->window.out_height * layer->window.out_width, channels = layer->matmul.channels;
 
@@ -99,7 +99,7 @@ TN_FOLDED void tn_conv_pixels(const struct tn_conv *layer, const struct tn_add_l
 }
 
 TN_FOLDED void tn_conv(const struct tn_conv *layer, int32_t plain, const int8_t *input, int8_t *output, int8_t *scratch,
-                       const int8_t *weights, const int32_t *bias, const int32_t *multipliers, const int8_t *shifts)
+                       TN_FLASH int8_t *weights, TN_FLASH int32_t *bias, TN_FLASH int32_t *multipliers, TN_FLASH int8_t *shifts)
 {
     tn_conv_pixels(layer, NULL, plain, input, NULL, output, scratch, NULL, weights, bias, multipliers, shifts);
 }

@@ -19,7 +19,7 @@ struct tn_conv_16 {
 };
 
 /* The products of one row of the window, whose first tap is at column `x` of the image's row. */
-TN_FOLDED int64_t tn_conv_16_row(const struct tn_window *w, const int8_t *row, int32_t x, const int8_t *weights)
+TN_FOLDED int64_t tn_conv_16_row(const struct tn_window *w, const int8_t *row, int32_t x, TN_FLASH int8_t *weights)
 {
     int64_t sum = 0;
 
@@ -37,7 +37,7 @@ TN_FOLDED int64_t tn_conv_16_row(const struct tn_window *w, const int8_t *row, i
 
 /* The sum of the window whose first tap is at (y, x). */
 TN_FOLDED int64_t tn_conv_16_sum(const struct tn_window *w, const int8_t *input, int32_t y, int32_t x,
-                                 const int8_t *weights, int64_t sum)
+                                 TN_FLASH int8_t *weights, int64_t sum)
 {
     for (int32_t i = 0; i < w->height; i++, y += w->dilation_y, weights += w->width * w->channels) {
         if (y >= 0 && y < w->in_height) {
@@ -47,7 +47,7 @@ TN_FOLDED int64_t tn_conv_16_sum(const struct tn_window *w, const int8_t *input,
     return sum;
 }
 
-TN_FOLDED int64_t tn_conv_16_bias(const int32_t *bias)
+TN_FOLDED int64_t tn_conv_16_bias(TN_FLASH int32_t *bias)
 {
     return (int64_t)((uint64_t)(uint32_t)bias[0] | (uint64_t)(uint32_t)bias[1] << 32);
 }
@@ -58,8 +58,8 @@ TN_FOLDED int32_t tn_conv_16_rescale(int64_t sum, int32_t multiplier, int32_t sh
     return (int32_t)(uint32_t)(uint64_t)((sum * multiplier + ((int64_t)1 << (shift - 1))) >> shift);
 }
 
-TN_FOLDED void tn_conv_16(const struct tn_conv_16 *layer, const int8_t *input, int8_t *output, const int8_t *weights,
-                          const int32_t *bias, const int32_t *multipliers, const int8_t *shifts)
+TN_FOLDED void tn_conv_16(const struct tn_conv_16 *layer, const int8_t *input, int8_t *output, TN_FLASH int8_t *weights,
+                          TN_FLASH int32_t *bias, TN_FLASH int32_t *multipliers, TN_FLASH int8_t *shifts)
 {
     const struct tn_window *const w = &layer->window;
     const int32_t depth = w->height * w->width * w->channels;

@@ -11,8 +11,8 @@ struct tn_conv_add {
 };
 
 TN_FOLDED void tn_conv_add(const struct tn_conv_add *layer, int32_t plain, const int8_t *input, const int8_t *residual,
-                           int8_t *output, int8_t *scratch, const int8_t *weights, const int32_t *bias,
-                           const int32_t *multipliers, const int8_t *shifts)
+                           int8_t *output, int8_t *scratch, TN_FLASH int8_t *weights, TN_FLASH int32_t *bias,
+                           TN_FLASH int32_t *multipliers, TN_FLASH int8_t *shifts)
 {
     tn_conv_pixels(&layer->conv, &layer->addition, plain, input, residual, output, scratch, scratch + layer->sums, weights,
                    bias, multipliers, shifts);

@@ -21,7 +21,7 @@ struct tn_depthwise {
 };
 
 /* Adds one tap of four channels. */
-TN_FOLDED void tn_depthwise_taps(const int8_t *x, const int8_t *weights, uint32_t *sums)
+TN_FOLDED void tn_depthwise_taps(const int8_t *x, TN_FLASH int8_t *weights, uint32_t *sums)
 {
 #ifdef __ARM_FEATURE_DSP
     const uint32_t even = tn_sxtb16(tn_load4(x)), odd = tn_sxtb16_odd(tn_load4(x));
@@ -42,7 +42,7 @@ TN_FOLDED void tn_depthwise_taps(const int8_t *x, const int8_t *weights, uint32_
 /* Adds the taps of four channels; `input` is the window's first pixel at the first channel. Inlined with literal
  * sizes for the usual windows, so that their taps are unrolled. */
 TN_FOLDED void tn_depthwise_inside(const struct tn_window *w, int32_t height, int32_t width, const int8_t *input,
-                                       const int8_t *weights, uint32_t *sums)
+                                       TN_FLASH int8_t *weights, uint32_t *sums)
 {
     const int32_t step_x = w->dilation_x * w->channels;
     const int32_t step_y = w->dilation_y * w->in_width * w->channels;
@@ -68,7 +68,7 @@ static inline const int8_t *tn_depthwise_tap(const int8_t *row, int32_t x, uint3
 
 /* The same where part of the window lies outside; `y0`, `x0` place its first tap in the input. */
 TN_FOLDED void tn_depthwise_edge(const struct tn_depthwise *layer, const int8_t *input, int32_t y0, int32_t x0,
-                                     const int8_t *weights, uint32_t *sums)
+                                     TN_FLASH int8_t *weights, uint32_t *sums)
 {
     const struct tn_window *const w = &layer->window;
     const int8_t padding = (int8_t)layer->padding;
@@ -93,7 +93,7 @@ TN_FOLDED void tn_depthwise_edge(const struct tn_depthwise *layer, const int8_t 
 
 /* The taps of one channel, inside or outside, added to `sum`. */
 TN_APART uint32_t tn_depthwise_single(const struct tn_depthwise *layer, const int8_t *input, int32_t y0,
-                                           int32_t x0, const int8_t *weights, uint32_t sum)
+                                           int32_t x0, TN_FLASH int8_t *weights, uint32_t sum)
 {
     const struct tn_window *const w = &layer->window;
     const int8_t outside = (int8_t)layer->padding;
@@ -113,9 +113,9 @@ TN_APART uint32_t tn_depthwise_single(const struct tn_depthwise *layer, const in
 
 /* `y0`, `x0` place the window's first tap in the input. */
 TN_FOLDED void tn_depthwise_pixel(const struct tn_depthwise *layer, int32_t plain, const int8_t *input, int32_t y0,
-                                      int32_t x0, int8_t *restrict output, const int8_t *restrict weights,
-                                      const int32_t *restrict bias, const int32_t *restrict multipliers,
-                                      const int8_t *restrict shifts)
+                                      int32_t x0, int8_t *restrict output, TN_FLASH int8_t *restrict weights,
+                                      TN_FLASH int32_t *restrict bias, TN_FLASH int32_t *restrict multipliers,
+                                      TN_FLASH int8_t *restrict shifts)
 {
     const struct tn_window *const w = &layer->window;
     const int32_t taps = w->height * w->width, whole = 4 * layer->quads, step = layer->rescale.step;
@@ -150,8 +150,8 @@ TN_FOLDED void tn_depthwise_pixel(const struct tn_depthwise *layer, int32_t plai
 }
 
 TN_FOLDED void tn_depthwise(const struct tn_depthwise *layer, int32_t plain, const int8_t *input, int8_t *output,
-                                const int8_t *weights, const int32_t *bias, const int32_t *multipliers,
-                                const int8_t *shifts)
+                                TN_FLASH int8_t *weights, TN_FLASH int32_t *bias, TN_FLASH int32_t *multipliers,
+                                TN_FLASH int8_t *shifts)
 {
     const struct tn_window *const w = &layer->window;
 

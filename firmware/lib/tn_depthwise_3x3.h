@@ -17,11 +17,11 @@ struct tn_depthwise_3x3 {
 };
 
 typedef void tn_strip_function(const struct tn_strip_3x3 *strip, const uint32_t *plane, int8_t *output,
-                               const int8_t *weights, int32_t bias, int32_t multiplier, int32_t scale);
+                               TN_FLASH int8_t *weights, int32_t bias, int32_t multiplier, int32_t scale);
 typedef void tn_stage_function(const struct tn_planes *planes, const int8_t *input, int32_t count, int32_t column,
                                int32_t words, uint32_t *to);
 typedef void tn_exact_function(const struct tn_strip_3x3 *strip, int32_t pitch, int32_t stride, const uint32_t *plane,
-                               int8_t *output, const int8_t *weights, int32_t bias, int32_t multiplier, int32_t shift);
+                               int8_t *output, TN_FLASH int8_t *weights, int32_t bias, int32_t multiplier, int32_t shift);
 
 /* pitch: words in a row of a plane, for which `stage` is made; then by stride, 1 and 2: columns of outputs in a strip, and
  * what computes them for shifts from 3 to 9, from 10 to 16, and for all others. Without the last two, every channel has a
@@ -102,8 +102,8 @@ TN_FOLDED void tn_carry_3x3(uint32_t *staged, int32_t pitch, int32_t rows, int32
 }
 
 TN_APART void tn_depthwise_strips(const struct tn_depthwise_3x3 *layer, const struct tn_form_3x3 *form,
-                                  const int8_t *input, int8_t *output, int8_t *scratch, const int8_t *weights,
-                                  const int32_t *bias, const int32_t *multipliers, const int8_t *shifts)
+                                  const int8_t *input, int8_t *output, int8_t *scratch, TN_FLASH int8_t *weights,
+                                  TN_FLASH int32_t *bias, TN_FLASH int32_t *multipliers, TN_FLASH int8_t *shifts)
 {
     const struct tn_planes *const planes = &layer->planes;
     uint32_t *const staged = (uint32_t *)(void *)scratch;
@@ -155,7 +155,7 @@ TN_APART void tn_depthwise_strips(const struct tn_depthwise_3x3 *layer, const st
 /* A form and its entry: a network links only those that its layers need. */
 #define TN_DEPTHWISE_3X3(name, ...)                                                                                    \
     TN_APART void name(const struct tn_depthwise_3x3 *layer, const int8_t *input, int8_t *output, int8_t *scratch,     \
-                       const int8_t *weights, const int32_t *bias, const int32_t *multipliers, const int8_t *shifts)   \
+                       TN_FLASH int8_t *weights, TN_FLASH int32_t *bias, TN_FLASH int32_t *multipliers, TN_FLASH int8_t *shifts)   \
     {                                                                                                                  \
         static const struct tn_form_3x3 form = {__VA_ARGS__};                                                          \
                                                                                                                        \

@@ -28,7 +28,7 @@ struct tn_depthwise_line {
 
 #define TN_LINE_ARGUMENTS                                                                                            \
     const struct tn_line *line __attribute__((unused)), const uint32_t *x __attribute__((unused)),                   \
-        int8_t *output __attribute__((unused)), const int8_t *weights __attribute__((unused)),                       \
+        int8_t *output __attribute__((unused)), TN_FLASH int8_t *weights __attribute__((unused)),                       \
         int32_t bias __attribute__((unused)), int32_t multiplier __attribute__((unused)),                            \
         int32_t shift __attribute__((unused))
 
@@ -197,7 +197,7 @@ TN_ASSEMBLY void tn_line_10(TN_LINE_ARGUMENTS)
 #else
 
 TN_FOLDED void tn_line_twin(const struct tn_line *line, int32_t taps, const uint32_t *x, int8_t *output,
-                            const int8_t *weights, int32_t bias, int32_t multiplier, int32_t shift)
+                            TN_FLASH int8_t *weights, int32_t bias, int32_t multiplier, int32_t shift)
 {
     const int32_t addend = (int32_t)((uint32_t)line->rounding << shift) >> 1;
 
@@ -246,8 +246,8 @@ TN_FOLDED void tn_stage_line(const struct tn_planes *planes, const int8_t *from,
 
 /* taps: a literal, 5 or 10; the weights of each channel are filled up with zeros. */
 TN_FOLDED void tn_depthwise_line(const struct tn_depthwise_line *layer, int32_t taps, const int8_t *input, int8_t *output,
-                                 int8_t *scratch, const int8_t *weights, const int32_t *bias,
-                                 const int32_t *multipliers, const int8_t *shifts)
+                                 int8_t *scratch, TN_FLASH int8_t *weights, TN_FLASH int32_t *bias,
+                                 TN_FLASH int32_t *multipliers, TN_FLASH int8_t *shifts)
 {
     uint32_t *const staged = (uint32_t *)(void *)scratch;
     const int32_t channels = layer->planes.channels, pitch = layer->pitch;
@@ -268,7 +268,7 @@ TN_FOLDED void tn_depthwise_line(const struct tn_depthwise_line *layer, int32_t 
 /* One function for each form, shared by all layers that need it. */
 #define TN_DEPTHWISE_LINE(name, taps)                                                                                    \
     TN_APART void name(const struct tn_depthwise_line *layer, const int8_t *input, int8_t *output, int8_t *scratch,      \
-                       const int8_t *weights, const int32_t *bias, const int32_t *multipliers, const int8_t *shifts)     \
+                       TN_FLASH int8_t *weights, TN_FLASH int32_t *bias, TN_FLASH int32_t *multipliers, TN_FLASH int8_t *shifts)     \
     {                                                                                                                    \
         tn_depthwise_line(layer, taps, input, output, scratch, weights, bias, multipliers, shifts);                      \
         TN_WRITTEN();                                                                                                    \

@@ -60,7 +60,7 @@ TN_FOLDED uint32_t tn_staged_weight(const int8_t *weight)
 }
 
 /* A channel's weights as words; with TN_STAGED_DOUBLED each is followed by the one shifted by a tap. */
-TN_FOLDED uint32_t *tn_staged_weights(const struct tn_depthwise_staged *layer, int32_t form, const int8_t *weights,
+TN_FOLDED uint32_t *tn_staged_weights(const struct tn_depthwise_staged *layer, int32_t form, TN_FLASH int8_t *weights,
                                       uint32_t *to)
 {
     const int32_t width = layer->width, taps = layer->taps;
@@ -320,7 +320,7 @@ TN_FOLDED void tn_staged_band(const struct tn_depthwise_staged *layer, const int
 }
 
 /* What requantises a channel, and its weights; returns where the next channel's go. */
-TN_FOLDED uint32_t *tn_staged_prepare(const struct tn_depthwise_staged *layer, int32_t form, const int8_t *weights,
+TN_FOLDED uint32_t *tn_staged_prepare(const struct tn_depthwise_staged *layer, int32_t form, TN_FLASH int8_t *weights,
                                       int32_t bias, int32_t multiplier, int32_t shift, struct tn_staged_row *row,
                                       uint32_t *to)
 {
@@ -354,8 +354,8 @@ TN_FOLDED void tn_staged_rows(const struct tn_depthwise_staged *layer, int32_t v
 
 /* scratch: four channels' weights as tn_staged_weights gives them, and the band's planes. */
 TN_FOLDED void tn_depthwise_staged(const struct tn_depthwise_staged *layer, int32_t variant, int32_t form,
-                                   const int8_t *input, int8_t *output, int8_t *scratch, const int8_t *weights,
-                                   const int32_t *bias, const int32_t *multipliers, const int8_t *shifts)
+                                   const int8_t *input, int8_t *output, int8_t *scratch, TN_FLASH int8_t *weights,
+                                   TN_FLASH int32_t *bias, TN_FLASH int32_t *multipliers, TN_FLASH int8_t *shifts)
 {
     const struct tn_planes *const planes = &layer->planes;
     const int32_t reach = (layer->height - 1) * layer->dilation_rows + 1, words = 4 * layer->pitch;
@@ -394,7 +394,7 @@ TN_FOLDED void tn_depthwise_staged(const struct tn_depthwise_staged *layer, int3
 /* One function for each form, shared by all layers that need it. */
 #define TN_DEPTHWISE_STAGED(name, variant, form)                                                                         \
     TN_APART void name(const struct tn_depthwise_staged *layer, const int8_t *input, int8_t *output, int8_t *scratch,    \
-                       const int8_t *weights, const int32_t *bias, const int32_t *multipliers, const int8_t *shifts)     \
+                       TN_FLASH int8_t *weights, TN_FLASH int32_t *bias, TN_FLASH int32_t *multipliers, TN_FLASH int8_t *shifts)     \
     {                                                                                                                    \
         tn_depthwise_staged(layer, variant, form, input, output, scratch, weights, bias, multipliers, shifts);           \
         TN_WRITTEN();                                                                                                    \

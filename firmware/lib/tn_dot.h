@@ -9,7 +9,7 @@
 #include "tn_compiler.h"
 
 /* Adds to sums[0..3] the products of `a`, to sums[4..7] those of `b`, with four weight vectors of `count` each. */
-TN_APART void tn_dot_4x2(const int8_t *a, const int8_t *b, const int8_t *weights, int32_t count, uint32_t *sums)
+TN_APART void tn_dot_4x2(const int8_t *a, const int8_t *b, TN_FLASH int8_t *weights, int32_t count, uint32_t *sums)
 {
     uint32_t a0 = sums[0], a1 = sums[1], a2 = sums[2], a3 = sums[3];
     uint32_t b0 = sums[4], b1 = sums[5], b2 = sums[6], b3 = sums[7];
@@ -33,7 +33,7 @@ TN_APART void tn_dot_4x2(const int8_t *a, const int8_t *b, const int8_t *weights
 }
 
 /* Adds to sums[0..3] the products of `a` with four weight vectors of `count` each. */
-TN_FOLDED void tn_dot_4x1(const int8_t *a, const int8_t *weights, int32_t count, uint32_t *sums)
+TN_FOLDED void tn_dot_4x1(const int8_t *a, TN_FLASH int8_t *weights, int32_t count, uint32_t *sums)
 {
     uint32_t a0 = sums[0], a1 = sums[1], a2 = sums[2], a3 = sums[3];
 
@@ -49,7 +49,7 @@ TN_FOLDED void tn_dot_4x1(const int8_t *a, const int8_t *weights, int32_t count,
 }
 
 /* The products of one vector with one weight vector, added to `sum`. */
-static inline uint32_t tn_dot_1x1(const int8_t *a, const int8_t *weights, int32_t count, uint32_t sum)
+static inline uint32_t tn_dot_1x1(const int8_t *a, TN_FLASH int8_t *weights, int32_t count, uint32_t sum)
 {
     for (const int8_t *end = a + count; a != end;) {
         sum += (uint32_t)(*a++ * *weights++);

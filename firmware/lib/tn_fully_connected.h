@@ -10,8 +10,8 @@ struct tn_fully_connected {
 };
 
 TN_FOLDED void tn_fully_connected(const struct tn_fully_connected *layer, int32_t plain, const int8_t *input,
-                                      int8_t *output, const int8_t *weights, const int32_t *bias,
-                                      const int32_t *multipliers, const int8_t *shifts)
+                                      int8_t *output, TN_FLASH int8_t *weights, TN_FLASH int32_t *bias,
+                                      TN_FLASH int32_t *multipliers, TN_FLASH int8_t *shifts)
 {
     for (int32_t row = 0; row < layer->rows; row++) {
         tn_matmul_1(&layer->matmul, plain, input, output, weights, bias, multipliers, shifts);

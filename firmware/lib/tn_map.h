@@ -9,7 +9,7 @@ struct tn_map {
 };
 
 /* table[0] is for the input -128. */
-TN_FOLDED void tn_map(const struct tn_map *layer, const int8_t *input, int8_t *output, const int8_t *table)
+TN_FOLDED void tn_map(const struct tn_map *layer, const int8_t *input, int8_t *output, TN_FLASH int8_t *table)
 {
     for (int32_t i = 0; i < layer->count; i++) {
         output[i] = table[input[i] + 128];

@@ -16,8 +16,8 @@ struct tn_matmul {
 };
 
 TN_FOLDED void tn_matmul_1(const struct tn_matmul *layer, int32_t plain, const int8_t *a, int8_t *restrict output,
-                               const int8_t *restrict weights, const int32_t *restrict bias,
-                               const int32_t *restrict multipliers, const int8_t *restrict shifts)
+                               TN_FLASH int8_t *restrict weights, TN_FLASH int32_t *restrict bias,
+                               TN_FLASH int32_t *restrict multipliers, TN_FLASH int8_t *restrict shifts)
 {
     const int32_t whole = layer->channels / 4 * 4, depth = layer->depth, step = layer->rescale.step;
 
@@ -43,8 +43,8 @@ TN_FOLDED void tn_matmul_1(const struct tn_matmul *layer, int32_t plain, const i
 
 /* Two vectors, their outputs one after the other. */
 TN_FOLDED void tn_matmul_2(const struct tn_matmul *layer, int32_t plain, const int8_t *a, const int8_t *b,
-                               int8_t *restrict output, const int8_t *restrict weights, const int32_t *restrict bias,
-                               const int32_t *restrict multipliers, const int8_t *restrict shifts)
+                               int8_t *restrict output, TN_FLASH int8_t *restrict weights, TN_FLASH int32_t *restrict bias,
+                               TN_FLASH int32_t *restrict multipliers, TN_FLASH int8_t *restrict shifts)
 {
     const int32_t whole = layer->channels / 4 * 4, depth = layer->depth, step = layer->rescale.step;
     int8_t *restrict second = output + layer->channels;

@@ -54,7 +54,7 @@ struct tn_pair_job_3 {
     int32_t pitch; /* from one pixel's outputs to the next one's */
     const struct tn_pair_record *last; /* behind the last pair of two channels */
     int32_t odd;                       /* 1 where a channel without a second one follows */
-    const int8_t *weights;
+    TN_FLASH int8_t *weights;
     const struct tn_pair_record *records;
 };
 
@@ -67,7 +67,7 @@ struct tn_pair_job_1 {
     int32_t high;
     int8_t *output;
     int32_t left; /* channels to go */
-    const int8_t *weights;
+    TN_FLASH int8_t *weights;
     const struct tn_pair_record *records;
 };
 
@@ -107,7 +107,7 @@ TN_FOLDED void tn_pair_3(const struct tn_pair_job_3 *job, int32_t variant)
 {
     const int32_t places[3] = {0, job->pitch, 2 * job->pitch};
     const struct tn_pair_limits limits = {job->low, job->high};
-    const int8_t *weights = job->weights;
+    TN_FLASH int8_t *weights = job->weights;
     int8_t *output = job->output;
 
     for (const struct tn_pair_record *record = job->records; record != job->last + job->odd; record++, output += 2) {
@@ -138,7 +138,7 @@ TN_FOLDED void tn_pair_1(const struct tn_pair_job_1 *job, int32_t variant)
 {
     const struct tn_pair_limits limits = {job->low, job->high};
     const struct tn_pair_record *record = job->records;
-    const int8_t *weights = job->weights;
+    TN_FLASH int8_t *weights = job->weights;
     int8_t *output = job->output;
 
     for (int32_t left = job->left; left > 0; left -= 4, record += 2, output += 4) {
@@ -195,7 +195,7 @@ TN_FOLDED int8_t *tn_stage_3(const int8_t *a, const int8_t *b, const int8_t *c, 
 #endif
 
 /* A job for three pixels. The loop, for all quads but the first, is written out several times, 68 bytes of code each. */
-TN_FOLDED struct tn_pair_job_3 tn_pair_job_3(const struct tn_pair *layer, const int8_t *staged, const int8_t *weights,
+TN_FOLDED struct tn_pair_job_3 tn_pair_job_3(const struct tn_pair *layer, const int8_t *staged, TN_FLASH int8_t *weights,
                                              const int32_t *records)
 {
     const struct tn_pair_record *const first = (const struct tn_pair_record *)records;
@@ -216,7 +216,7 @@ TN_FOLDED struct tn_pair_job_3 tn_pair_job_3(const struct tn_pair *layer, const 
 
 /* A job for one pixel. The loop is written out several times, 108 bytes of code for two quads. */
 TN_FOLDED struct tn_pair_job_1 tn_pair_job_1(const struct tn_pair *layer, const int8_t *staged, int8_t *output,
-                                             const int8_t *weights, const int32_t *records)
+                                             TN_FLASH int8_t *weights, const int32_t *records)
 {
     return (struct tn_pair_job_1){
         .staged = staged,

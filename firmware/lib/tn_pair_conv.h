@@ -131,7 +131,7 @@ static inline struct tn_spots tn_next_spots(const struct tn_window *w, struct tn
 TN_FOLDED void tn_pair_conv(const struct tn_pair_conv *layer, const struct tn_add_linear *addition,
                             void (*multiply)(const struct tn_pair_job_3 *), int32_t patches, const int8_t *input,
                             const int8_t *residual, int8_t *output, int8_t *scratch, int8_t *sums,
-                            const int8_t *weights, const int32_t *records)
+                            TN_FLASH int8_t *weights, const int32_t *records)
 {
     const int32_t saturated = addition && addition->low == -128 && addition->high == 127;
     const struct tn_window *const w = &layer->window;
@@ -177,7 +177,7 @@ TN_FOLDED void tn_pair_conv(const struct tn_pair_conv *layer, const struct tn_ad
 /* A function for each way and form, shared by all layers that need it. */
 #define TN_PAIR_CONV(how, patches, form)                                                                                 \
     TN_APART void tn_pair_conv_##how##_##form(const struct tn_pair_conv *layer, const int8_t *input, int8_t *output,     \
-                                              int8_t *scratch, const int8_t *weights, const int32_t *records)            \
+                                              int8_t *scratch, TN_FLASH int8_t *weights, const int32_t *records)            \
     {                                                                                                                    \
         tn_pair_conv(layer, NULL, tn_pair_3_##form, patches, input, NULL, output, scratch, NULL, weights, records);      \
         TN_WRITTEN();                                                                                                    \

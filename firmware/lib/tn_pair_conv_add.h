@@ -13,7 +13,7 @@ struct tn_pair_conv_add {
 #define TN_PAIR_CONV_ADD(how, patches, form)                                                                             \
     TN_APART void tn_pair_conv_add_##how##_##form(const struct tn_pair_conv_add *layer, const int8_t *input,             \
                                                   const int8_t *residual, int8_t *output, int8_t *scratch,               \
-                                                  const int8_t *weights, const int32_t *records)                         \
+                                                  TN_FLASH int8_t *weights, const int32_t *records)                         \
     {                                                                                                                    \
         tn_pair_conv(&layer->conv, &layer->addition, tn_pair_3_##form, patches, input, residual, output, scratch,        \
                      scratch + layer->sums, weights, records);                                                           \

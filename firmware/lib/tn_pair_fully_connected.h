@@ -23,7 +23,7 @@ TN_FOLDED void tn_stage_vector(const struct tn_pair_fully_connected *layer, cons
 /* scratch: the input, staged; it is read no more when the first output is written. */
 #define TN_PAIR_FULLY_CONNECTED(form)                                                                                    \
     static inline void tn_pair_fully_connected_##form(const struct tn_pair_fully_connected *layer, const int8_t *input,  \
-                                                      int8_t *output, int8_t *scratch, const int8_t *weights,            \
+                                                      int8_t *output, int8_t *scratch, TN_FLASH int8_t *weights,            \
                                                       const int32_t *records)                                            \
     {                                                                                                                    \
         const struct tn_pair_job_1 job = tn_pair_job_1(&layer->matmul, scratch, output, weights, records);               \

@@ -84,7 +84,7 @@ _Static_assert(offsetof(struct tn_strip_3x3, column_step) == 0 && offsetof(struc
 
 #define TN_3X3_ARGUMENTS                                                                                             \
     const struct tn_strip_3x3 *strip __attribute__((unused)), const uint32_t *plane __attribute__((unused)),         \
-        int8_t *output __attribute__((unused)), const int8_t *weights __attribute__((unused)),                       \
+        int8_t *output __attribute__((unused)), TN_FLASH int8_t *weights __attribute__((unused)),                       \
         int32_t bias __attribute__((unused)), int32_t multiplier __attribute__((unused)),                            \
         int32_t scale __attribute__((unused))
 
@@ -389,14 +389,14 @@ TN_3X3_STRIDE_2(tn_strip_8_stride_2_far, "128", "7", "17", "16711680")
 
 #define TN_3X3_TWIN(name, pitch, stride, shift)                                                                             \
     static inline void name(const struct tn_strip_3x3 *strip, const uint32_t *plane, int8_t *output,                 \
-                            const int8_t *weights, int32_t bias, int32_t multiplier, int32_t scale)                  \
+                            TN_FLASH int8_t *weights, int32_t bias, int32_t multiplier, int32_t scale)                  \
     {                                                                                                                \
         tn_strip_twin(strip, pitch, stride, shift, plane, output, weights, bias, multiplier, scale);                         \
     }
 
 /* scale: the shift left k. */
 TN_FOLDED void tn_strip_twin(const struct tn_strip_3x3 *strip, int32_t pitch, int32_t stride, int32_t shift,
-                            const uint32_t *plane, int8_t *output, const int8_t *weights, int32_t bias, int32_t multiplier, int32_t scale)
+                            const uint32_t *plane, int8_t *output, TN_FLASH int8_t *weights, int32_t bias, int32_t multiplier, int32_t scale)
 {
     const int32_t addend = (1 << scale >> 2) + (1 << (shift - 1)) - 128 * (1 << shift);
 
@@ -429,7 +429,7 @@ TN_3X3_TWIN(tn_strip_8_stride_2_far, 8, 2, 17)
 
 /* A channel whose factor no literal shift suits: rare, so small rather than fast. */
 TN_APART void tn_strip_exact(const struct tn_strip_3x3 *strip, int32_t pitch, int32_t stride,
-                                 const uint32_t *plane, int8_t *output, const int8_t *weights, int32_t bias,
+                                 const uint32_t *plane, int8_t *output, TN_FLASH int8_t *weights, int32_t bias,
                                  int32_t multiplier, int32_t shift)
 {
     static const struct tn_rescale rescale = {.zero_point = -128, .low = -128, .high = 127};

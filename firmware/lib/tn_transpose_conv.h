@@ -31,7 +31,7 @@ static inline int32_t tn_transposed(int32_t out, int32_t tap, int32_t pad, int32
 
 /* weights: (height, width, in_channels) of one output channel. */
 static inline uint32_t tn_transpose_conv_sum(const struct tn_transpose_conv *p, const int8_t *input, int32_t out_y,
-                                             int32_t out_x, const int8_t *weights, uint32_t sum)
+                                             int32_t out_x, TN_FLASH int8_t *weights, uint32_t sum)
 {
     for (int32_t i = 0; i < p->height; i++) {
         const int32_t y = tn_transposed(out_y, i, p->pad_top, p->stride_y, p->in_height);
@@ -53,8 +53,8 @@ static inline uint32_t tn_transpose_conv_sum(const struct tn_transpose_conv *p, 
 }
 
 TN_FOLDED void tn_transpose_conv(const struct tn_transpose_conv *p, const int8_t *input, int8_t *output,
-                                     const int8_t *weights, const int32_t *bias, const int32_t *multipliers,
-                                     const int8_t *shifts)
+                                     TN_FLASH int8_t *weights, TN_FLASH int32_t *bias, TN_FLASH int32_t *multipliers,
+                                     TN_FLASH int8_t *shifts)
 {
     const int32_t taps = p->height * p->width * p->in_channels, step = p->rescale.step;
 

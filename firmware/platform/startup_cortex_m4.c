@@ -6,7 +6,7 @@ extern uint32_t tn_stack_top[];
 extern uint8_t tn_data_load[], tn_data_start[], tn_data_end[], tn_bss_start[], tn_bss_end[];
 extern uint8_t tn_fast_load[], tn_fast_start[], tn_fast_end[];
 
-extern int main(void);
+extern _Noreturn void tn_serve(void);
 extern void tn_fault_handler(void);
 extern void tn_systick_handler(void);
 extern void tn_link_handler(void);
@@ -32,6 +32,5 @@ void tn_reset_handler(void)
     memcpy(tn_data_start, tn_data_load, (size_t)(tn_data_end - tn_data_start));
     memcpy(tn_fast_start, tn_fast_load, (size_t)(tn_fast_end - tn_fast_start));
     memset(tn_bss_start, 0, (size_t)(tn_bss_end - tn_bss_start));
-    main();
-    tn_fault_handler();
+    tn_serve();
 }

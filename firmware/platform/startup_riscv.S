@@ -24,8 +24,7 @@ tn_reset_handler:
     la a2, tn_bss_end
     sub a2, a2, a0
     call memset
-    call main
-    j tn_fault_handler
+    j tn_serve
 
 /* What a C function may change is kept; it keeps the rest itself. */
 .balign 4

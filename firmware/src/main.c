@@ -3,6 +3,9 @@
 #include "port.h"
 #include "requests.h"
 
+/* What the port's start-up calls: main() belongs to the Arduino core where there is one. */
+_Noreturn void tn_serve(void);
+
 /* Static, because a frame each way would be most of the stack. */
 static struct tn_decoder decoder;
 static struct tn_frame answer;
@@ -14,7 +17,7 @@ static bool is_repeated(const struct tn_frame *request)
     return answered && tn_sequence(request) == tn_sequence(&answer) && tn_run_id(request) == tn_run_id(&answer);
 }
 
-int main(void)
+void tn_serve(void)
 {
     const struct tn_boot boot = tn_port_init();
 

@@ -1,4 +1,4 @@
-/* What a CPU family supplies, in port_<family>.c. The rest of the firmware touches no register.
+/* What a CPU family supplies, in port_<family>.c or .cpp. The rest of the firmware touches no register.
  *
  * The port also places what its linker script names: sections .bss.tn_arena and .rodata.tn_constants apart, so that
  * sizes can be read off the image, and memory that a reset leaves alone, for the boot count.
@@ -28,6 +28,15 @@ struct tn_boot {
 
 /* Clocks, link, timer. Called once, first. */
 struct tn_boot tn_port_init(void);
+
+/* What the network leaves of the board's memory. */
+struct tn_memory {
+    uint32_t static_bytes; /* variables of the firmware and of the network; 0 where the port cannot tell */
+    uint32_t stack_bytes;  /* set aside for the stack */
+    uint8_t *spare_start;  /* RAM that nothing else uses, if there is any */
+    uint8_t *spare_end;
+};
+struct tn_memory tn_port_memory(void);
 
 /* The next byte from the host; the CPU sleeps until there is one. */
 uint8_t tn_port_read(void);

@@ -34,11 +34,8 @@ _Static_assert(TN_BOARD_NAME_BYTES <= TN_MAX_NAME, "a board's name has at most 3
 _Static_assert(1 + TN_BUILD_ID_BYTES + TN_SHA256_BYTES + 1 + 8 * 4 + 2 == TN_GREETING_BYTES, "see PROTOCOL.md");
 _Static_assert(TN_GREETING_BYTES + TN_MAX_NAME <= TN_MAX_PAYLOAD, "the greeting is the longest answer of fixed size");
 
-/* From the linker script. `tn_static_bytes` is an address that means a size. */
+/* From the linker script, or from tn_build_id.c where the linker is not ours. */
 extern const uint8_t tn_build_id[];
-extern const uint8_t tn_static_bytes[];
-extern uint8_t tn_spare_start[];
-extern uint8_t tn_spare_end[];
 
 static uint32_t times[TN_MAX_REPEATS];
 static uint16_t times_count;
@@ -48,12 +45,15 @@ static uint32_t last_ticks;
  * little of it, they go straight to the network and are good for one inference. */
 static bool has_staging(void)
 {
-    return (size_t)(tn_spare_end - tn_spare_start) >= TN_NETWORK_INPUTS_BYTES;
+    const struct tn_memory memory = tn_port_memory();
+
+    return (size_t)(memory.spare_end - memory.spare_start) >= TN_NETWORK_INPUTS_BYTES;
 }
 
 static enum tn_status greet(struct tn_frame *answer, const struct tn_boot *boot)
 {
     uint8_t *to = tn_payload(answer);
+    const struct tn_memory memory = tn_port_memory();
     const uint32_t fields[] = {
         boot->count,
         boot->ticks_hz,
@@ -61,8 +61,8 @@ static enum tn_status greet(struct tn_frame *answer, const struct tn_boot *boot)
         TN_NETWORK_INPUTS_BYTES,
         TN_NETWORK_OUTPUTS_BYTES,
         TN_NETWORK_ARENA_BYTES,
-        (uint32_t)(uintptr_t)tn_static_bytes,
-        (uint32_t)((uintptr_t)tn_stack_top - (uintptr_t)tn_stack_limit),
+        memory.static_bytes,
+        memory.stack_bytes,
     };
 
     *to++ = TN_PROTOCOL_VERSION;
@@ -92,7 +92,7 @@ static enum tn_status load(const uint8_t *payload, uint16_t size)
         return TN_BAD_REQUEST;
     }
     if (has_staging()) {
-        memcpy(tn_spare_start + offset, payload + 4, count);
+        memcpy(tn_port_memory().spare_start + offset, payload + 4, count);
     } else {
         tn_network_write_inputs(offset, payload + 4, count);
     }
@@ -138,7 +138,7 @@ static enum tn_status run(const uint8_t *payload, uint16_t size, struct tn_frame
     }
     for (times_count = 0; times_count < repeats; times_count++) {
         if (has_staging()) {
-            tn_network_write_inputs(0, tn_spare_start, TN_NETWORK_INPUTS_BYTES);
+            tn_network_write_inputs(0, tn_port_memory().spare_start, TN_NETWORK_INPUTS_BYTES);
         }
         const uint32_t used = tn_stack_used(invoke_timed);
 

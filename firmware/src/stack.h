@@ -5,9 +5,8 @@
 
 #include <stdint.h>
 
-/* From the linker script: the lowest word of the stack, and the word after its highest. */
-extern uint32_t tn_stack_limit[];
-extern uint32_t tn_stack_top[];
+/* The port's: the lowest word that the stack may use. */
+uint32_t *tn_port_stack_limit(void);
 
 /* Paints, runs `work`, and returns the bytes of stack that it used, its return address and interrupts included. */
 uint32_t tn_stack_used(void (*work)(void));

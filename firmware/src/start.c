@@ -2,6 +2,7 @@
 
 #include "frames.h"
 #include "port.h"
+#include "stack.h"
 
 /* More than the longest frame, so that a request may be sent again while the first one is being done. */
 enum { QUEUE_SIZE = 2 * TN_MAX_PAYLOAD };
@@ -14,6 +15,11 @@ static struct {
     uint32_t starts;
     uint32_t asked; /* MARK: this firmware asked for the reset */
 } persistent __attribute__((section(".noinit")));
+
+/* From the linker script. `tn_static_bytes` is an address that means a size. */
+extern const uint8_t tn_static_bytes[];
+extern uint8_t tn_spare_start[], tn_spare_end[];
+extern uint32_t tn_stack_limit[], tn_stack_top[];
 
 static volatile uint8_t queue[QUEUE_SIZE];
 static volatile uint32_t queue_in, queue_out;
@@ -35,6 +41,21 @@ struct tn_start tn_start_count(void)
     persistent.mark = MARK;
     persistent.asked = 0;
     return start;
+}
+
+struct tn_memory tn_port_memory(void)
+{
+    return (struct tn_memory){
+        .static_bytes = (uint32_t)(uintptr_t)tn_static_bytes,
+        .stack_bytes = (uint32_t)((uintptr_t)tn_stack_top - (uintptr_t)tn_stack_limit),
+        .spare_start = tn_spare_start,
+        .spare_end = tn_spare_end,
+    };
+}
+
+uint32_t *tn_port_stack_limit(void)
+{
+    return tn_stack_limit;
 }
 
 void tn_received(uint8_t byte)

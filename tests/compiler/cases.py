@@ -83,7 +83,8 @@ RISCV = Machine(
 )
 # Here `int` has 16 bits. Constants lie in its 16 KB of RAM.
 AVR = Machine(
-    compiler=("avr-gcc", "-mmcu=atmega1284", "-Os", "-mrelax"),
+    compiler=("avr-gcc", "-mmcu=atmega1284", "-Os", "-mrelax", "-fno-ivopts", "-DTN_CONSTANTS_IN_FLASH"),
+    libraries=("-std=gnu11",),  # the address space is no part of C11
     port="avr.c",
     runner=("simavr", "-m", "atmega1284", "-f", "20000000"),
     ram_bytes=12_000,

@@ -12,7 +12,7 @@ from tinynas.device.emulator import EmulatedBoard
 from tinynas.device.messages import ResetCause
 from tinynas.study.single import measure_file
 
-BOARDS = ("sifive_e",)
+BOARDS = ("sifive_e", "arduino_mega2560")
 
 
 @pytest.mark.parametrize("name", BOARDS)

@@ -18,12 +18,15 @@ from tinynas.compiler.target import Optimize
 _ALIGNMENT = 4
 
 _SECTIONS = """
-#ifdef __ELF__
+#if defined __ELF__ && !defined TN_CONSTANTS_IN_FLASH
 #define TN_SECTION(name) __attribute__((section(name)))
 #else
 #define TN_SECTION(name)
 #endif
 """
+
+# Constants that kernels take as such, and never from the arena.
+_IN_FLASH = frozenset({"weights", "bias", "multipliers", "shifts", "table"})
 
 
 def emit(
@@ -224,15 +227,18 @@ static int8_t tn_{name}_arena[TN_{name.upper()}_ARENA_BYTES] TN_SECTION(".bss.tn
 
 
 def _declare(symbol: str, constant: Constant) -> str:
-    return f"extern const {_c_type(constant)} {symbol}[{len(constant.values)}];\n"
+    return f"extern {_qualifier(constant)} {_c_type(constant)} {symbol}[{len(constant.values)}];\n"
 
 
 def _define(symbol: str, constant: Constant) -> str:
     attributes = f'TN_SECTION("{_section(constant)}") __attribute__((aligned({_ALIGNMENT})))'
     values = wrapped([str(value) for value in constant.values.tolist()])
-    return (
-        f"static const {_c_type(constant)} {symbol}[{len(constant.values)}]\n    {attributes} = {{\n{values}\n}};\n\n"
-    )
+    array = f"{_c_type(constant)} {symbol}[{len(constant.values)}]"
+    return f"static {_qualifier(constant)} {array}\n    {attributes} = {{\n{values}\n}};\n\n"
+
+
+def _qualifier(constant: Constant) -> str:
+    return "TN_FLASH" if constant.name in _IN_FLASH else "const"
 
 
 def _c_type(constant: Constant) -> str:

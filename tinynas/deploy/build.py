@@ -5,7 +5,7 @@ import hashlib
 import json
 import re
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -13,18 +13,25 @@ from tinynas import paths
 from tinynas.boards import Board
 from tinynas.compiler import Optimize, Program, write_ends
 from tinynas.deploy.platformio import Outcome, run_platformio
-from tinynas.deploy.sizes import Sizes, read_sizes
+from tinynas.deploy.sizes import Sizes, read_foreign_sizes, read_sizes, symbol
 from tinynas.deploy.stage import held_project, stage
 from tinynas.deploy.store import write_whole
 from tinynas.deploy.toolchains import toolchain_of
-from tinynas.errors import InfrastructureError, LimitError, ToolchainError
+from tinynas.errors import InfrastructureError, LimitError, ToolchainError, UnsupportedError
 
 # What the greeting of an image without a network has in the place of the network's SHA-256.
 NO_NETWORK = "00" * 32
 # And what that of the self-test has there.
 SELFTEST = b"tinynas self-test".ljust(32, b"\0").hex()
+# avr-libc's linker script puts what it calls constructors right behind the constants.
+_END_OF_CONSTANTS = "__ctors_start"
+_NEAR_BYTES = 65536
 _TIMEOUT_S = 120.0
-_OVERFLOW = re.compile(r"region `(FLASH|SRAM)' overflowed by (\d+) bytes")
+_OVERFLOW = re.compile(r"region `(\w+)' overflowed by (\d+) bytes")
+# The linker for AVR says so in another way.
+_OUTSIDE = re.compile(r"address 0x([0-9a-f]+) of \S+ section `\S+' is not within region `(\w+)'")
+# By the names of our linker script and of avr-libc's, whose RAM begins at an address of its own.
+_REGIONS = {"SRAM": "SRAM", "FLASH": "flash", "data": "SRAM", "text": "flash"}
 _baseline_lock = threading.Lock()
 
 
@@ -71,9 +78,9 @@ def build(board: Board, program: Program, workdir: Path, *, profile: bool = Fals
     empty = baseline(board, workdir, program.optimize)
     if profile:
         # A folder of its own: other flags would make PlatformIO compile everything anew, here and the next time.
-        built = _build(board, files, workdir / "profile", program.optimize, defines=("TN_PROFILE",))
+        built = _build(board, files, workdir / "profile", program.optimize, program, defines=("TN_PROFILE",))
     else:
-        built = _build(board, files, workdir, program.optimize)
+        built = _build(board, files, workdir, program.optimize, program)
     return _image(built, program.sha256, empty)
 
 
@@ -86,8 +93,14 @@ def build_empty(board: Board, workdir: Path) -> Image:
 def build_selftest(board: Board, known: Program, workdir: Path) -> Image:
     """Build the image with which a board tries itself; its kernels with `known`, a program of that name.
 
-    Raises as `build`.
+    Raises as `build`, and:
+        UnsupportedError: the board is linked by an Arduino core.
     """
+    if board.port == "arduino":
+        raise UnsupportedError(
+            f"the self-test needs the memory map of our own linker script, and {board.name} is linked by its Arduino "
+            "core: tinynas measure compares its outputs with tflite-micro's"
+        )
     files = {**_sources("selftest"), **known.files, "known_ends.h": write_ends(known, "known")}
     empty = baseline(board, workdir, known.optimize)
     return _image(_build(board, files, workdir / "selftest", known.optimize), SELFTEST, empty)
@@ -124,8 +137,18 @@ def baseline(board: Board, workdir: Path, optimize: Optimize = "speed") -> Basel
 
 
 def _build(
-    board: Board, files: dict[str, bytes], workdir: Path, optimize: Optimize, *, defines: Sequence[str] = ()
+    board: Board,
+    files: dict[str, bytes],
+    workdir: Path,
+    optimize: Optimize,
+    program: Program | None = None,
+    *,
+    defines: Sequence[str] = (),
 ) -> tuple[bytes, Sizes, str]:
+    identity = ""
+    if board.port == "arduino":
+        identity = _identity(board, files, (optimize, *defines))
+        files = {**files, "tn_build_id.c": _write_identity(identity)}
     with held_project(workdir) as project:
         stage(board, files, project, defines=defines, optimize=optimize)
         outcome = run_platformio(project, "--silent", timeout_s=_TIMEOUT_S)
@@ -136,17 +159,58 @@ def _build(
             binary = (folder / "firmware.bin").read_bytes()
         except OSError as error:
             raise ToolchainError(f"PlatformIO built no image in {folder}: {error}\n{outcome.tail()}") from error
-        sizes, build_id = read_sizes(folder / "firmware.elf", binary)
+        elf = folder / "firmware.elf"
+        if identity:
+            own = (1, 0) if program is None else (program.arena_bytes, program.constants_bytes)
+            sizes = read_foreign_sizes(elf, binary, *own)
+            _require_near_constants(board, elf)
+            return binary, sizes, identity
+        sizes, build_id = read_sizes(elf, binary)
     return binary, sizes, build_id
 
 
+def _require_near_constants(board: Board, elf: Path) -> None:
+    """Refuse constants beyond the 64 KiB of flash that AVR's __flash reaches: the linker cuts their addresses off."""
+    end = symbol(elf, _END_OF_CONSTANTS) if board.toolchain == "avr" else None
+    if end is not None and end > _NEAR_BYTES:
+        raise LimitError(
+            f"needs {end:,} B for vectors and constants, {board.name} reads {_NEAR_BYTES:,} of its flash: "
+            "choose a smaller network or a larger board"
+        )
+
+
+def _identity(board: Board, files: Mapping[str, bytes], options: Sequence[str]) -> str:
+    """What stands for the linker's build id where the linker script is not ours: a hash of what the image is built
+    from, 32 hexadecimal digits.
+    """
+    digest = hashlib.sha256(f"{toolchain_of(board)}\n{_firmware_hash(paths.FIRMWARE)}\n{options}\n".encode())
+    digest.update(board.path.read_bytes())
+    for name, content in sorted(files.items()):
+        digest.update(f"{name}\n{len(content)}\n".encode() + content)
+    return digest.hexdigest()[:32]
+
+
+def _write_identity(identity: str) -> bytes:
+    values = ", ".join(str(byte) for byte in bytes.fromhex(identity))
+    lines = ("#include <stdint.h>", "", "extern const uint8_t tn_build_id[16];")
+    return "\n".join((*lines, f"const uint8_t tn_build_id[16] = {{{values}}};\n")).encode()
+
+
 def _failure(outcome: Outcome, board: Board, project: Path) -> Exception:
-    overflows = {region: int(excess) for region, excess in _OVERFLOW.findall(outcome.said)}
-    has = {"SRAM": board.sram_bytes, "FLASH": board.flash_bytes}
-    if overflows:
+    has = {"SRAM": board.sram_bytes, "flash": board.flash_bytes}
+    needed = {
+        _REGIONS[name]: has[_REGIONS[name]] + int(excess)
+        for name, excess in _OVERFLOW.findall(outcome.said)
+        if name in _REGIONS
+    }
+    starts = {"SRAM": int(board.sram_start, 16) - board.stack_bytes, "flash": int(board.flash_start, 16)}
+    for end, name in _OUTSIDE.findall(outcome.said):
+        if name in _REGIONS:
+            region = _REGIONS[name]
+            needed[region] = max(needed.get(region, 0), int(end, 16) - starts[region])
+    if needed:
         needs = " and ".join(
-            f"{has[region] + excess:,} B of {region if region == 'SRAM' else 'flash'}, {board.name} has {has[region]:,}"
-            for region, excess in overflows.items()
+            f"{size:,} B of {region}, {board.name} has {has[region]:,}" for region, size in needed.items()
         )
         return LimitError(f"needs {needs}: choose a smaller network or a larger board")
     return ToolchainError(f"PlatformIO could not build {project} for board {board.name}:\n{outcome.tail()}")

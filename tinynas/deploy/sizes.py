@@ -5,6 +5,7 @@ from pathlib import Path
 
 from elftools.common.exceptions import ELFError
 from elftools.elf.elffile import ELFFile
+from elftools.elf.sections import SymbolTableSection
 
 from tinynas.errors import ToolchainError
 
@@ -40,14 +41,9 @@ def read_sizes(elf: Path, binary: bytes) -> tuple[Sizes, str]:
     Raises:
         ToolchainError: it is no linked file of this firmware.
     """
-    try:
-        with elf.open("rb") as stream:
-            file = ELFFile(stream)
-            sections = {section.name: section for section in file.iter_sections()}
-            build_id = sections[_BUILD_ID].data()[-_BUILD_ID_BYTES:].hex()
-            size = {name: int(section["sh_size"]) for name, section in sections.items()}
-    except (OSError, ELFError, KeyError) as error:
-        raise ToolchainError(f"linked file {elf} cannot be read: {error!r}") from error
+    size, build_id = _sections(elf)
+    if not build_id:
+        raise ToolchainError(f"linked file {elf} has no section {_BUILD_ID}")
     fast = size.get(_FAST, 0)
     constants = size.get(_CONSTANTS, 0) + fast
     sizes = Sizes(
@@ -59,3 +55,41 @@ def read_sizes(elf: Path, binary: bytes) -> tuple[Sizes, str]:
         fast=fast,
     )
     return sizes, build_id
+
+
+def read_foreign_sizes(elf: Path, binary: bytes, arena: int, constants: int) -> Sizes:
+    """The sizes of a file that another linker script than ours has laid out, where `arena` and `constants` [B] are the
+    network's own. Constants that the linker puts into RAM, too, count as static.
+
+    Raises:
+        ToolchainError: it is no linked file.
+    """
+    size, _ = _sections(elf)
+    static = sum(size.get(name, 0) for name in _STATIC) - arena
+    return Sizes(code=len(binary) - constants, constants=constants, static=static, arena=arena, image=len(binary))
+
+
+def _sections(elf: Path) -> tuple[dict[str, int], str]:
+    """The sections' sizes [B], and the build id, empty where the linker wrote none."""
+    try:
+        with elf.open("rb") as stream:
+            sections = {section.name: section for section in ELFFile(stream).iter_sections()}
+            build_id = sections[_BUILD_ID].data()[-_BUILD_ID_BYTES:].hex() if _BUILD_ID in sections else ""
+            return {name: int(section["sh_size"]) for name, section in sections.items()}, build_id
+    except (OSError, ELFError) as error:
+        raise ToolchainError(f"linked file {elf} cannot be read: {error!r}") from error
+
+
+def symbol(elf: Path, name: str) -> int | None:
+    """The value of a symbol of a linked file; None: it has none of that name.
+
+    Raises:
+        ToolchainError: it is no linked file.
+    """
+    try:
+        with elf.open("rb") as stream:
+            table = ELFFile(stream).get_section_by_name(".symtab")
+            found = table.get_symbol_by_name(name) if isinstance(table, SymbolTableSection) else None
+            return int(found[0]["st_value"]) if found else None
+    except (OSError, ELFError) as error:
+        raise ToolchainError(f"linked file {elf} cannot be read: {error!r}") from error

@@ -40,6 +40,12 @@ TOOLCHAINS: Mapping[str, Toolchain] = {
         flags=("--specs=picolibc.specs",),
         install="install it with `sudo apt-get install gcc-riscv64-unknown-elf picolibc-riscv64-unknown-elf` (Debian)",
     ),
+    "avr": Toolchain(
+        library="avr-libc",
+        header="avr/version.h",
+        macro="__AVR_LIBC_VERSION_STRING__",
+        install="install it with `sudo apt-get install gcc-avr avr-libc arduino-core-avr` (Debian)",
+    ),
 }
 
 

@@ -47,13 +47,17 @@ class Counter:
         self._path = path
         self._read_bytes = 0
 
+    def begin(self) -> str:
+        """The file to count into, which is empty now. What was not taken before is forgotten."""
+        self._path.unlink(missing_ok=True)
+        self._read_bytes = 0
+        return str(self._path)
+
     def arguments(self, library: Path, board: Board) -> list[str]:
         """What QEMU is started with. What was not taken before is forgotten."""
         if board.emulator is None:
             raise ValueError(f"{board.name} has no emulator")
-        self._path.unlink(missing_ok=True)
-        self._read_bytes = 0
-        settings = {"output": str(self._path), "sync": board.emulator.sync_address}
+        settings = {"output": self.begin(), "sync": board.emulator.sync_address}
         if board.flash_timing is not None:
             timing = board.flash_timing
             settings |= {

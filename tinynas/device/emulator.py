@@ -11,7 +11,7 @@ from pathlib import Path
 
 from tinynas.boards import Board
 from tinynas.device.counter import Counter
-from tinynas.device.plugin import plugin
+from tinynas.device.plugin import plugin, simulator
 from tinynas.device.qmp import Monitor
 from tinynas.errors import BenchError, ToolchainError
 
@@ -73,13 +73,13 @@ class EmulatedBoard:
             return
         if not self.flash.is_file():
             raise BenchError(f"emulated board {self.folder.name} has an empty flash memory: nothing to boot")
-        program, counting = qemu(self._machine.program), self.counter.arguments(plugin(), self._board)
+        program = self._program()
         ours, theirs = socket.socketpair()
         # QEMU inherits sockets that are open already: no port is guessed and no output is parsed for it.
         with theirs, socket.create_server(("127.0.0.1", 0), backlog=1) as listener:
             # QEMU sends byte by byte, which Nagle's algorithm would hold back; accepted sockets inherit the option.
             listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            command = [program, *self._arguments(listener.fileno(), theirs.fileno()), *counting]
+            command = [*program, *self._arguments(listener.fileno(), theirs.fileno())]
             self._monitor = Monitor(ours)
             self._url = f"socket://127.0.0.1:{listener.getsockname()[1]}"
             sockets = (listener.fileno(), theirs.fileno())
@@ -128,7 +128,20 @@ class EmulatedBoard:
         ending = "" if status is None else f" (exit status {status})"
         return BenchError(f"emulated board {self.folder.name}: {why}{ending}: {said or 'it said nothing'}")
 
+    def _program(self) -> list[str]:
+        if self._machine.program == "simavr":
+            return [
+                str(simulator()),
+                self._machine.machine,
+                str(self._board.clock_hz),
+                str(self._board.baud),
+                str(self.flash),
+            ]
+        return [qemu(self._machine.program), *self.counter.arguments(plugin(), self._board)]
+
     def _arguments(self, serial: int, monitor: int) -> list[str]:
+        if self._machine.program == "simavr":
+            return [str(serial), str(monitor), self._machine.sync_address, self.counter.begin()]
         return [
             *("-machine", self._machine.machine, "-nodefaults", "-display", "none"),
             *self._flash_arguments(),

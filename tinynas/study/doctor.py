@@ -34,6 +34,7 @@ def examine() -> list[Finding]:
         _tool("qemu-system-arm", "qemu-system-arm", "qemu"),
         _tool("riscv64-unknown-elf-gcc", "gcc-riscv64-unknown-elf picolibc-riscv64-unknown-elf", "riscv64-elf-gcc"),
         _tool("qemu-system-riscv32", "qemu-system-misc", "qemu"),
+        _tool("avr-gcc", "gcc-avr avr-libc arduino-core-avr", "avr-gcc"),
         _tool("cc", "gcc libc6-dev", "gcc"),
         _cycle_counter(),
         _package_store(),

@@ -94,7 +94,9 @@ def judge(lab: Lab, number: int, genome: Genome, notify: Callable[[str], None]) 
         with watch.stage("convert"):
             untrained = _in_child(lab, "converting", work.convert_untrained, candidate)
         with watch.stage("compile"):
-            program = compile_network(untrained, target=lab.board.target, **_options(lab).arguments)
+            program = compile_network(
+                untrained, target=lab.board.target, constants=lab.board.constants, **_options(lab).arguments
+            )
         trial = replace(trial, estimate=planned(estimate, program), layers=describe_layers(program))
         _require_within(lab, planned(estimate, program))
         measured = measure_program(lab, untrained, program, watch, genome.key)
@@ -220,7 +222,9 @@ def finish(lab: Lab, trial: Trial, notify: Callable[[str], None]) -> tuple[Final
         train, samples = lab.config.train, lab.config.board.samples
         trained = _in_child(lab, "final training", work.finish_candidate, candidate, train, lab.config.final, samples)
     with watch.stage("compile"):
-        program = compile_network(trained.tflite, target=lab.board.target, **_options(lab).arguments)
+        program = compile_network(
+            trained.tflite, target=lab.board.target, constants=lab.board.constants, **_options(lab).arguments
+        )
     measured = measure_program(lab, trained.tflite, program, watch, trial.genome)
     _require_within(lab, measured.cost)
     finalist = Finalist(

@@ -135,7 +135,7 @@ def profile_file(
     require_emulated(board)
     tflite = read_model(path)
     notify("compile")
-    program = compile_network(tflite, target=board.target, **options.arguments)
+    program = compile_network(tflite, target=board.target, constants=board.constants, **options.arguments)
     inputs = read_inputs(input_path, program, samples=1)[:1]
     notify("build")
     with held_desk() as desk:

@@ -128,7 +128,7 @@ def measure_file(
     board = load_board(board_name)
     instrument = None if meter is None else open_meter(read_meter(meter), board)
     tflite = read_model(path)
-    program = compile_network(tflite, target=board.target, **options.arguments)
+    program = compile_network(tflite, target=board.target, constants=board.constants, **options.arguments)
     inputs = read_inputs(input_path, program, samples=16)
     with held_desk() as desk:
         image = build(board, program, desk)

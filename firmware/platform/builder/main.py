@@ -21,6 +21,7 @@ flags = [
     "-Os" if env.GetProjectOption("custom_optimize", "speed") == "size" and flag.startswith("-O") else flag
     for flag in board.get("tinynas.flags")
 ]
+# What differs between CPUs: the names of the tools begin with the key.
 symbols = {
     "flash_start": board.get("tinynas.flash_start", "0x08000000"),
     "flash_bytes": board.get("tinynas.flash_bytes"),
@@ -32,21 +33,52 @@ fast = board.get("tinynas.fast_memory", None)
 if fast:
     symbols |= {"fast_start": fast["start"], "fast_bytes": fast["bytes"]}
 # What differs between CPUs: the names of the tools begin with the key.
+BARE_METAL = ["-nostartfiles", "-Wl,--build-id=md5", "-T", str(PLATFORM / "image.ld")]
 TOOLCHAINS = {
     "arm-none-eabi": {
-        "sources": ["+<cortex_m.c>"],
-        "startup": "startup_cortex_m4.c",
-        "link": ["--specs=nano.specs"],
-        "compile": [],
+        "sources": ["+<start.c>", "+<cortex_m.c>"],
+        "startup": ["+<startup_cortex_m4.c>"],
+        "link": [*BARE_METAL, "--specs=nano.specs"],
     },
     "riscv64-unknown-elf": {
-        "sources": [],
-        "startup": "startup_riscv.S",
-        "link": ["--specs=picolibc.specs"],
+        "sources": ["+<start.c>"],
+        "startup": ["+<startup_riscv.S>"],
+        "link": [*BARE_METAL, "--specs=picolibc.specs"],
         # Without a limit of 0, variables of a few bytes get sections of their own.
         "compile": ["--specs=picolibc.specs", "-msmall-data-limit=0"],
     },
+    # avr-libc starts the program, and its linker script knows these sizes by other names.
+    "avr": {
+        "sources": [],
+        "startup": [],
+        "link": [],
+        "compile": ["-DTN_CONSTANTS_IN_FLASH", "-fno-ivopts"],
+        "symbols": {
+            "__TEXT_REGION_LENGTH__": symbols["flash_bytes"],
+            "__DATA_REGION_LENGTH__": symbols["sram_bytes"] - stack_bytes,
+        },
+    },
 }
+# Debian's package arduino-core-avr.
+ARDUINO = Path("/usr/share/arduino/hardware/arduino/avr")
+
+
+def add_arduino():
+    """The Arduino core, with its own sources' warnings."""
+    core, variant = ARDUINO / "cores" / "arduino", ARDUINO / "variants" / board.get("build.variant")
+    if not core.is_dir():
+        env.Exit(f"Error: {core} is missing: apt-get install arduino-core-avr")
+    env.Append(
+        CPPDEFINES=[("ARDUINO", 10819), "ARDUINO_ARCH_AVR"],
+        CPPPATH=[str(core), str(variant)],
+        CXXFLAGS=["-std=gnu++11", "-fno-exceptions", "-fno-threadsafe-statics"],
+    )
+    arduino = env.Clone()
+    # Debian's avr-gcc 5.4 has DECIMAL_DIG only in C.
+    arduino.Append(CCFLAGS=["-w"], CPPDEFINES=[("DECIMAL_DIG", "__DECIMAL_DIG__")])
+    arduino.BuildSources("$BUILD_DIR/arduino", str(core), ["+<*>", "-<wiring_pulse.S>"])
+
+
 prefix = board.get("tinynas.toolchain", "arm-none-eabi")
 toolchain = TOOLCHAINS[prefix]
 
@@ -64,7 +96,7 @@ env.Replace(
     # A large frame is refused here, because a stack that overflows on the board takes the link along.
     CCFLAGS=[
         *flags,
-        *toolchain["compile"],
+        *toolchain.get("compile", []),
         *("-Wall", "-Wextra", "-Werror", f"-Wframe-larger-than={stack_bytes // 4}"),
         *("-ffunction-sections", "-fdata-sections"),
     ],
@@ -74,24 +106,25 @@ env.Replace(
     CPPDEFINES=[
         ("F_CPU", board.get("tinynas.clock_hz")),
         ("TN_PAYLOAD_BYTES", payload_bytes),
+        ("TN_STACK_BYTES", stack_bytes),
         ("TN_BAUD", board.get("tinynas.baud", 115200)),
         ("TN_BOARD_NAME", '\\"$BOARD\\"'),
     ],
     LINKFLAGS=[
         *flags,
-        "-nostartfiles",
-        *toolchain["link"],
         # The id is a hash of what is linked, so equal images have equal ids.
-        "-Wl,--gc-sections,--build-id=md5,--fatal-warnings",
-        *(f"-Wl,--defsym={name}={value}" for name, value in symbols.items()),
+        *toolchain["link"],
+        "-Wl,--gc-sections,--fatal-warnings",
+        *(f"-Wl,--defsym={name}={value}" for name, value in toolchain.get("symbols", symbols).items()),
         f"-L{PLATFORM / 'fast' / ('own' if fast else 'sram')}",
     ],
-    LDSCRIPT_PATH=str(PLATFORM / "image.ld"),
     LIBS=["c", "m", "gcc"],
 )
-sources = ["+<*.c>", "-<port_*.c>", "-<cortex_m.c>", *toolchain["sources"], f"+<port_{port}.c>"]
-env.BuildSources("$BUILD_DIR/firmware", str(FIRMWARE / "src"), sources)
-env.BuildSources("$BUILD_DIR/platform", str(PLATFORM), [f"+<{toolchain['startup']}>"])
+SHARED = ["+<*.c>", "-<port_*.c>", "-<cortex_m.c>", "-<start.c>"]
+if port == "arduino":
+    add_arduino()
+env.BuildSources("$BUILD_DIR/firmware", str(FIRMWARE / "src"), [*SHARED, *toolchain["sources"], f"+<port_{port}.c*>"])
+env.BuildSources("$BUILD_DIR/platform", str(PLATFORM), ["-<*>", *toolchain["startup"]])
 
 IMAGE = "$BUILD_DIR/${PROGNAME}.bin"
 
@@ -116,8 +149,10 @@ if "nobuild" in COMMAND_LINE_TARGETS:
     image = env.File(str(staged) if staged.is_file() else IMAGE)
 else:
     program = env.BuildProgram()
-    env.Depends(program, "$LDSCRIPT_PATH")
-    image = env.Command(IMAGE, program, env.VerboseAction("$OBJCOPY -O binary $SOURCE $TARGET", "Extracting $TARGET"))
+    env.Depends(program, str(PLATFORM / "image.ld"))
+    image = env.Command(
+        IMAGE, program, env.VerboseAction("$OBJCOPY -O binary -R .eeprom $SOURCE $TARGET", "Extracting $TARGET")
+    )
     Default(image)
 
 AlwaysBuild(env.Alias("nobuild", image))

@@ -1,0 +1,157 @@
+/* Any board that has an Arduino core: its Serial is the link, the pin of its LED the sync pin unless TN_SYNC_PIN names
+ * another one, micros() the timer. What only some cores tell is asked of those.
+ */
+#include <Arduino.h>
+#ifdef __AVR__
+#include <avr/sleep.h>
+#include <avr/wdt.h>
+#endif
+
+#define _Noreturn [[noreturn]]
+extern "C" {
+#include "port.h"
+#include "stack.h"
+
+void tn_serve(void);
+}
+
+#ifndef TN_SYNC_PIN
+#define TN_SYNC_PIN LED_BUILTIN
+#endif
+
+#ifdef ESP_PLATFORM
+#define KEPT RTC_NOINIT_ATTR
+#else
+#define KEPT __attribute__((section(".noinit")))
+#endif
+
+/* A reset leaves this alone where the core keeps .noinit, the power's coming on does not. */
+static const uint32_t MARK = 0x7A5C1E0F;
+static struct {
+    uint32_t mark, starts, asked;
+} persistent KEPT;
+
+static uint32_t timer_started;
+
+#ifdef __AVR__
+extern uint8_t __data_start[], __heap_start[];
+
+/* A watchdog that has reset the chip goes on, and soon does so again. */
+extern "C" __attribute__((naked, used, section(".init3"))) void tn_stop_watchdog(void);
+void tn_stop_watchdog(void)
+{
+    MCUSR = 0;
+    wdt_disable();
+}
+#endif
+
+struct tn_boot tn_port_init(void)
+{
+    const bool power_came_on = persistent.mark != MARK;
+    struct tn_boot boot;
+
+    if (power_came_on) {
+        persistent.starts = 0;
+        persistent.asked = 0;
+    }
+    boot.clock_hz = F_CPU;
+    boot.ticks_hz = 1000000;
+    boot.count = ++persistent.starts;
+    boot.cause = power_came_on ? TN_RESET_POWER_ON : persistent.asked == MARK ? TN_RESET_SOFTWARE : TN_RESET_PIN;
+    persistent.mark = MARK;
+    persistent.asked = 0;
+    pinMode(TN_SYNC_PIN, OUTPUT);
+    Serial.begin(TN_BAUD);
+    return boot;
+}
+
+struct tn_memory tn_port_memory(void)
+{
+    struct tn_memory memory = {};
+
+    memory.stack_bytes = TN_STACK_BYTES;
+#ifdef __AVR__
+    memory.static_bytes = (uint32_t)(__heap_start - __data_start);
+    memory.spare_start = __heap_start;
+    memory.spare_end = (uint8_t *)tn_port_stack_limit();
+#endif
+    return memory;
+}
+
+/* A core that runs this in a task of its own gives the task a stack with at least TN_STACK_BYTES left. */
+uint32_t *tn_port_stack_limit(void)
+{
+#ifdef __AVR__
+    return (uint32_t *)(RAMEND + 1 - TN_STACK_BYTES);
+#else
+    return (uint32_t *)(((uintptr_t)__builtin_frame_address(0) - TN_STACK_BYTES) & ~(uintptr_t)3);
+#endif
+}
+
+uint8_t tn_port_read(void)
+{
+    int byte;
+
+    while ((byte = Serial.read()) < 0) {
+#ifdef __AVR__
+        /* An interrupt that comes after the check still ends the sleep: SEI takes effect one instruction later. */
+        cli();
+        if (!Serial.available()) {
+            sleep_enable();
+            sei();
+            sleep_cpu();
+            sleep_disable();
+        }
+        sei();
+#else
+        yield();
+#endif
+    }
+    return (uint8_t)byte;
+}
+
+void tn_port_write(uint8_t byte)
+{
+    Serial.write(byte);
+}
+
+void tn_port_timer_start(void)
+{
+    timer_started = micros();
+}
+
+uint32_t tn_port_timer_stop(void)
+{
+    return micros() - timer_started;
+}
+
+void tn_port_sync(bool high)
+{
+    digitalWrite(TN_SYNC_PIN, high ? HIGH : LOW);
+}
+
+void tn_port_reset(void)
+{
+    Serial.flush();
+    persistent.asked = MARK;
+#if defined __AVR__
+    wdt_enable(WDTO_15MS);
+#elif defined ESP_PLATFORM
+    ESP.restart();
+#elif defined __arm__
+    *(volatile uint32_t *)0xE000ED0C = 0x05FA0004; /* SCB AIRCR: the key, and SYSRESETREQ (ARM DDI 0403) */
+#else
+#error "this port does not know how to reset this CPU"
+#endif
+    for (;;) {
+    }
+}
+
+void setup(void)
+{
+}
+
+void loop(void)
+{
+    tn_serve();
+}
