@@ -1,7 +1,8 @@
 /* ARM MPS2 with the AN386 FPGA image: a Cortex-M4F among peripherals of ARM's system design kit (CMSDK). Registers: ARM
  * DDI 0479, sections 4.3 (UART) and 4.1 (GPIO); addresses and interrupts: ARM application note 386.
  *
- * The link is UART0, the sync pin is pin 0 of GPIO0.
+ * The link is UART0, the sync pin is pin 0 of GPIO0, a power sensor is on the I2C of shield 1. Its controller has two
+ * wires that software sets (SBCon: ARM DUI 0225, two-wire serial bus interface), both open drain.
  */
 #include <stddef.h>
 
@@ -17,6 +18,11 @@ struct gpio {
 };
 _Static_assert(offsetof(struct gpio, outenset) == 0x10, "DDI 0479, GPIO register summary");
 
+struct sbcon {
+    volatile uint32_t control, clear; /* written: sets the bits, clears the bits; read: the wires as they are */
+};
+
+#define SHIELD1_I2C ((struct sbcon *)0x4002A000)
 #define UART0 ((struct uart *)0x40004000)
 #define GPIO0 ((struct gpio *)0x40010000)
 #define NVIC_ISER0 (*(volatile uint32_t *)0xE000E100)
@@ -28,6 +34,9 @@ enum {
     UART_INT_RX = 1 << 1,
     UART0_RX_IRQ = 0,
     SYNC_PIN = 0,
+    I2C_SCL = 1 << 0,
+    I2C_SDA = 1 << 1,
+    I2C_ROUNDS = F_CPU / 400000 / 2 / 4, /* half a bit at 400 kbit/s, four cycles a round */
 };
 
 struct tn_boot tn_port_init(void)
@@ -71,4 +80,86 @@ void tn_port_flush(void)
 void tn_port_sync(bool high)
 {
     GPIO0->dataout = high ? 1u << SYNC_PIN : 0;
+}
+
+static void set_wire(uint32_t wire, bool high)
+{
+    if (high) {
+        SHIELD1_I2C->control = wire;
+    } else {
+        SHIELD1_I2C->clear = wire;
+    }
+    for (uint32_t i = 0; i < I2C_ROUNDS; i++) {
+        __asm volatile("nop");
+    }
+}
+
+/* One bit each way; the receiver leaves the wire to the other side by sending a one. */
+static bool exchange_bit(bool bit)
+{
+    set_wire(I2C_SDA, bit);
+    set_wire(I2C_SCL, true);
+    const bool seen = SHIELD1_I2C->control & I2C_SDA;
+
+    set_wire(I2C_SCL, false);
+    return seen;
+}
+
+static void start_transfer(void)
+{
+    set_wire(I2C_SDA, true);
+    set_wire(I2C_SCL, true);
+    set_wire(I2C_SDA, false);
+    set_wire(I2C_SCL, false);
+}
+
+static void end_transfer(void)
+{
+    set_wire(I2C_SDA, false);
+    set_wire(I2C_SCL, true);
+    set_wire(I2C_SDA, true);
+}
+
+/* True if somebody acknowledged. */
+static bool put_byte(uint8_t byte)
+{
+    for (int bit = 7; bit >= 0; bit--) {
+        exchange_bit(byte >> bit & 1);
+    }
+    return !exchange_bit(true);
+}
+
+static uint8_t get_byte(bool more)
+{
+    uint8_t byte = 0;
+
+    for (int bit = 0; bit < 8; bit++) {
+        byte = (uint8_t)(byte << 1 | exchange_bit(true));
+    }
+    exchange_bit(!more);
+    return byte;
+}
+
+bool tn_port_i2c_write(uint8_t address, const uint8_t *bytes, size_t count)
+{
+    start_transfer();
+    bool acknowledged = put_byte((uint8_t)(address << 1));
+
+    for (size_t i = 0; i < count && acknowledged; i++) {
+        acknowledged = put_byte(bytes[i]);
+    }
+    end_transfer();
+    return acknowledged;
+}
+
+bool tn_port_i2c_read(uint8_t address, uint8_t *bytes, size_t count)
+{
+    start_transfer();
+    const bool acknowledged = put_byte((uint8_t)(address << 1 | 1));
+
+    for (size_t i = 0; i < count && acknowledged; i++) {
+        bytes[i] = get_byte(i + 1 < count);
+    }
+    end_transfer();
+    return acknowledged;
 }
