@@ -14,7 +14,7 @@
     │   ├── FlashError               the upload failed
     │   ├── WrongBoardError          the board is not the one that it should be
     │   ├── LeaseLostError           another process was given the board meanwhile
-    │   └── MeterError               an instrument: missing, overdriven, miswired; no board pays for it
+    │   └── MeterError               an instrument: missing, overdriven, miswired
     ├── InfrastructureError      toolchain, disk, store: stop, nothing is lost            exit 4
     │   ├── ToolchainError           a compiler, PlatformIO or QEMU is missing or broken
     │   └── StoreError               the study file cannot be read or written

@@ -150,6 +150,19 @@ def test_no_board_pays_for_its_instrument(fake_station, image, monkeypatch):
     assert station.history == ["flash", "off"]
 
 
+def test_a_board_whose_instrument_fails_is_set_aside_and_another_one_measures(fake_station, image, monkeypatch):
+    monkeypatch.setattr("tinynas.device.ladder.measure_energy", quickly)
+    stations = [fake_station("left"), fake_station("right")]
+    for station, spoilt in zip(stations, ({"clipped": 7}, {}), strict=True):
+        station.meter = ScriptedMeter(10.0, 14.0, 11.0, **spoilt)
+    with Bench(stations) as bench:
+        measurement = flash_and_measure(bench, image, INPUTS, repeats=1)
+        assert measurement.station == "right"
+        assert measurement.energy.energy_uj == 11.0
+        assert list(bench.quarantined) == ["left"]
+        assert "its meter: meter scripted was at an end of its range" in bench.quarantined["left"]
+
+
 def quickly(meter, station, inputs, *, greeting):
     return measure_energy(meter, station, inputs, rule=QUICK, greeting=greeting)
 

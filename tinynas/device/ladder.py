@@ -53,7 +53,8 @@ def flash_and_measure(
     Raises:
         CandidateError: boards run an older image and twice not this one.
         WrongOutputError: `accept` took neither of two measurements.
-        MeterError: the instrument on the board's supply gives no valid figures; neither board nor image pays.
+        MeterError: the instrument on the supply of the only board gives no valid figures. Where there are other boards
+            they go on, and this one is quarantined; the image never pays.
         NoBoardError: every board is quarantined.
         ToolchainError: QEMU or PlatformIO is missing.
     """
@@ -67,8 +68,11 @@ def flash_and_measure(
             try:
                 measurement, rung = _climb(bench, station, image, measured, afresh=bool(failures))
                 accept(measurement)
-            except MeterError:
-                raise
+            except MeterError as error:
+                # Without its instrument a board gives no figures; another one may.
+                if bench.size == 1:
+                    raise
+                bench.quarantine(station.name, f"its meter: {error}")
             except (BenchError, WrongOutputError) as error:
                 _blame(bench, station, error, failures)
             else:
