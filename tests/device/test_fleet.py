@@ -1,6 +1,7 @@
 """A weekend in a minute: many boards, two searches, and everything that goes wrong with either."""
 
 import json
+import os
 import subprocess
 import sys
 from collections import Counter
@@ -40,7 +41,9 @@ def make_fleet(tmp_path):
 def host(fleet, name, first, last, *, cuts=0.0):
     """One host process, which measures the candidates `first` to `last` - 1."""
     command = [sys.executable, host_script, *map(str, (fleet.folder, name, first, last, cuts))]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=540, check=False)
+    # Locks lie in the folder for temporary files, where all hosts of a machine meet.
+    environment = {**os.environ, "TMPDIR": str(fleet.folder)}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=540, check=False)
     assert done.returncode == 0, done.stderr
     return {int(key): value for key, value in json.loads((fleet.folder / f"{name}.json").read_text()).items()}
 

@@ -16,6 +16,7 @@ from tinynas.study import inspect
 def nucleo(monkeypatch, tmp_path):
     """A kind of physical board that a manifest knows by its USB id."""
     monkeypatch.setenv("TINYNAS_HOME", str(tmp_path / "home"))
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     kind = load_board("netduinoplus2").model_copy(
         update={"name": "nucleo", "link": "serial", "emulator": None, "usb": ("0483:374b",)}
     )
