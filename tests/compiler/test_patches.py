@@ -160,6 +160,15 @@ def test_a_number_limits_the_patches() -> None:
     assert many.arena_bytes < few.arena_bytes < in_patches(blocks(), "off").arena_bytes
 
 
+def test_a_hostile_network_is_not_tried_without_end() -> None:
+    tensors = [Tensor([1, 1 << 13, 1, 4]) for _ in range(301)]
+    model = write_model(tensors, [Operation("RELU", [number], [number + 1]) for number in range(300)])
+    drafts = list(find_drafts(read_graph(model)))
+    assert max(draft.stage.depth for draft in drafts) < 100
+    assert max(draft.stage.patches for draft in drafts) < 1000
+    compile_network(model, patches="auto")
+
+
 @pytest.mark.parametrize("patches", ["on", 1, 0, -3, 2.5])
 def test_what_is_no_number_of_patches_is_refused(patches: Patches) -> None:
     with pytest.raises(ConfigError, match="is no number of patches: give off, auto"):

@@ -18,6 +18,9 @@ from tinynas.compiler.target import Target
 
 # Rows of the last output in a patch that are tried.
 _ROWS = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64)
+# Beyond what makes sense on a microcontroller, and few enough that a hostile network takes no time.
+_MOST_LAYERS = 48
+_MOST_PATCHES = 128
 # Lowering a stage and planning its memory takes a while.
 _MOST_TRIED = 60
 
@@ -66,7 +69,7 @@ def find_drafts(graph: Graph, most: int | None = None) -> Iterator["Draft"]:
         operators = graph.operators[:depth]
         reaches = tuple(reach for operator in operators if (reach := reach_of(operator)) is not None)
         height = operators[-1].output.shape[1]
-        least = 1 if most is None else -(-height // most)
+        least = -(-height // min(most or _MOST_PATCHES, _MOST_PATCHES))
         for rows in (least, *(each for each in _ROWS if each > least)):
             spans = plan_rows(operators, reaches, rows)
             if spans is not None and len(spans[operators[-1].output.index]) > 1:
@@ -77,7 +80,7 @@ def _depths(graph: Graph) -> Iterator[int]:
     """How many of the first operators may form a stage: they read one activation, and one comes out of them."""
     first, ends = graph.operators[0].activations[:1], {tensor.index for tensor in graph.outputs}
     inside: set[int] = set()
-    for depth, operator in enumerate(graph.operators, 1):
+    for depth, operator in enumerate(graph.operators[:_MOST_LAYERS], 1):
         known = {*inside, *(tensor.index for tensor in first)}
         if reach_of(operator) is None or any(tensor.index not in known for tensor in operator.activations):
             return
