@@ -99,3 +99,29 @@ def test_what_is_no_clamp_or_is_read_before_it_stays(check_equal: Callable[..., 
 def test_the_reader_is_told() -> None:
     layer = compile_network(followed("CONV_2D")).layers[0]
     assert layer.comment.endswith("with the RELU of operator 1")
+
+
+def test_its_readers_keep_the_scale_when_channels_are_left_out(check_equal: Callable[..., None]) -> None:
+    """Every input of the RELU gives its highest value, so it is a clamp although it has a scale of its own."""
+    rng = np.random.default_rng(4)
+    tensors = [
+        Tensor(SHAPE, 0.05, 3),
+        Tensor([8, 1, 1, 4], 0.02, data=rng.integers(-127, 128, (8, 1, 1, 4))),
+        Tensor([1, 6, 6, 8], 0.12, 0),
+        Tensor([1, 6, 6, 8], 0.2, 127),
+        Tensor([4, 2], None, dtype="int32", data=np.array([[0, 0], [1, 0], [0, 1], [0, 0]])),
+        Tensor([1, 7, 7, 8], 0.2, 127),
+        Tensor([4, 3, 3, 8], 0.02, data=rng.integers(-127, 128, (4, 3, 3, 8))),
+        Tensor([4], 0.004, dtype="int32", data=np.array([900, -4000, 30, 7000])),
+        Tensor([1, 5, 5, 4], 0.3, -20),
+    ]
+    convolution = {"padding": 0, "strideH": 1, "strideW": 1}
+    operations = [
+        Operation("CONV_2D", [0, 1], [2], "Conv2D", convolution),
+        Operation("RELU", [2], [3]),
+        Operation("PAD", [3, 4], [5], "Pad"),
+        Operation("CONV_2D", [5, 6, 7], [8], "Conv2D", convolution | {"padding": 1}),
+    ]
+    model = write_model(tensors, operations)
+    assert compile_network(model).channels_left_out > 0
+    check_equal([model])

@@ -36,8 +36,7 @@ def drop_constant_channels(graph: Graph) -> Graph:
     kept = _agree(graph, facts, {index: mask | (index in facts.edges) for index, mask in needed.items()})
     if kept is None or all(mask.all() for mask in kept.values()):
         return graph
-    tensors = _shrink(graph, kept)
-    operators = [_rewrite(operator, facts, needed, kept, tensors) for operator in graph.operators]
+    operators = [_rewrite(operator, facts, needed, kept) for operator in graph.operators]
     left_out = sum(int((~mask).sum()) for mask in kept.values())
     return replace(graph, operators=tuple(operators), channels_left_out=graph.channels_left_out + left_out)
 
@@ -82,14 +81,14 @@ def _couple(source: Mask, output: Mask, origin: np.ndarray) -> None:
     output |= linked & source[origin]
 
 
-def _shrink(graph: Graph, kept: Mapping[int, Mask]) -> dict[int, Tensor]:
-    """The activations with the channels that they keep, by index."""
-    written = [*graph.inputs, *(tensor for operator in graph.operators for tensor in operator.outputs)]
-    return {
-        tensor.index: replace(tensor, shape=(*tensor.shape[:-1], int(kept[tensor.index].sum())))
-        for tensor in written
-        if not kept[tensor.index].all()
-    }
+def _shrink(tensor: Tensor, kept: Mapping[int, Mask]) -> Tensor:
+    """An activation with the channels that it keeps.
+
+    Its scale stays: a folded activation has left another one with the operator that computes it than with its readers.
+    """
+    if tensor.data is not None or kept[tensor.index].all():
+        return tensor
+    return replace(tensor, shape=(*tensor.shape[:-1], int(kept[tensor.index].sum())))
 
 
 def _rewrite(
@@ -97,11 +96,10 @@ def _rewrite(
     facts: Facts,
     needed: Mapping[int, Mask],
     kept: Mapping[int, Mask],
-    tensors: Mapping[int, Tensor],
 ) -> Operator:
     """The operator on the smaller activations."""
-    inputs = tuple(tensor and tensors.get(tensor.index, tensor) for tensor in operator.inputs)
-    outputs = tuple(tensors.get(tensor.index, tensor) for tensor in operator.outputs)
+    inputs = tuple(tensor and _shrink(tensor, kept) for tensor in operator.inputs)
+    outputs = tuple(_shrink(tensor, kept) for tensor in operator.outputs)
     output = kept[operator.outputs[0].index]
     if operator.index in facts.linears:
         inputs = (inputs[0], *_constants(operator, facts, needed, kept))
