@@ -13,7 +13,7 @@ from tinynas.compiler.graph import Graph, Operator, Tensor
 from tinynas.compiler.memory import ALIGNMENT, Plan
 from tinynas.compiler.ops import lower
 from tinynas.compiler.rows import Reach, Spans, plan_rows, reach_of
-from tinynas.compiler.step import Call, Constant, Part, Scratch, Stage, Step, Trail
+from tinynas.compiler.step import Argument, Call, Constant, Part, Scratch, Stage, Step, Trail
 from tinynas.compiler.target import Target
 
 # Rows of the last output in a patch that are tried.
@@ -269,10 +269,7 @@ def _joined(calls: Sequence[tuple[Call, ...]]) -> Call | None:
     return replace(first, arguments=tuple(arguments))
 
 
-_Argument = Tensor | Constant | Scratch | int
-
-
-def _agree(one: _Argument, other: _Argument) -> bool:
+def _agree(one: Argument, other: Argument) -> bool:
     if isinstance(one, Tensor) and isinstance(other, Tensor):
         return one.index == other.index
     if isinstance(one, Constant) and isinstance(other, Constant):
