@@ -74,7 +74,13 @@ def test_an_unknown_board_gets_the_nearest_name(tmp_path):
 def test_a_board_names_a_target_of_the_compiler():
     assert get_args(Board.model_fields["target"].annotation) == TARGETS
     targets = {load_board(name).flags[0]: load_board(name).target for name in board_names()}
-    assert targets == {"-mcpu=cortex-m4": "cortex-m4", "-march=rv32imac": "portable", "-mmcu=atmega2560": "portable"}
+    assert targets == {
+        "-mcpu=cortex-m3": "cortex-m0",
+        "-mcpu=cortex-m4": "cortex-m4",
+        "-mcpu=cortex-m7": "cortex-m4",
+        "-march=rv32imac": "portable",
+        "-mmcu=atmega2560": "portable",
+    }
 
 
 def test_every_board_that_travels_with_tinynas_loads():

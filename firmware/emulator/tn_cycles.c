@@ -243,6 +243,11 @@ static bool read_argument(const char *argument)
         has_output = tn_open_counts(value + 1);
         return has_output;
     }
+    if (!strncmp(argument, "core=", 5)) {
+        /* A Cortex-M7 counts as a Cortex-M4: what two pipelines and caches gain is published nowhere. */
+        tn_thumb_init(!strcmp(value + 1, "cortex-m3") ? TN_CORTEX_M3 : TN_CORTEX_M4);
+        return true;
+    }
     if (!strncmp(argument, "prefetch=", 9)) {
         flash.prefetch = !strcmp(value + 1, "on");
         return flash.prefetch || !strcmp(value + 1, "off");

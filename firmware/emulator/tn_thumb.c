@@ -6,6 +6,17 @@
  */
 #include "tn_thumb.h"
 
+static enum tn_core core;
+
+void tn_thumb_init(enum tn_core chosen)
+{
+    core = chosen;
+}
+
+/* A Cortex-M3 differs in its multiplier (ARM DDI 0337E, table 18-1): two cycles with a sum, and with results of 64 bits 3
+ * to 5, or 4 to 7 with a sum, signed ones one more than unsigned. It ends early with small operands; this takes the most. */
+enum { M3_SUM_CYCLES = 2, M3_UMULL_CYCLES = 4, M3_UMLAL_CYCLES = 6 };
+
 enum { SP = 13, PC = 15, DIVIDE_CYCLES = 12, FP_DIVIDE_CYCLES = 14, FP_MAC_CYCLES = 3 };
 
 static uint32_t bits(uint32_t value, unsigned from, unsigned count)
@@ -255,7 +266,11 @@ static struct tn_insn wide_multiply(uint16_t low, uint16_t high)
     struct tn_insn insn;
 
     if (!bits(low, 7, 1)) {
-        return computes(op == 0 ? TN_MULTIPLY : TN_DSP, bits(high, 8, 4));
+        insn = computes(op == 0 ? TN_MULTIPLY : TN_DSP, bits(high, 8, 4));
+        if (core == TN_CORTEX_M3 && (bits(high, 12, 4) != PC || bits(high, 4, 4))) { /* not MUL */
+            insn.cycles = M3_SUM_CYCLES;
+        }
+        return insn;
     }
     if (op == 1 || op == 3) {
         insn = computes(TN_DIVIDE, bits(high, 8, 4));
@@ -264,6 +279,9 @@ static struct tn_insn wide_multiply(uint16_t low, uint16_t high)
     }
     insn = computes(op == 5 || bits(high, 4, 4) ? TN_DSP : TN_MULTIPLY, bits(high, 8, 4));
     insn.computed |= reg(bits(high, 12, 4));
+    if (core == TN_CORTEX_M3) { /* 0 SMULL, 2 UMULL, 4 SMLAL, 6 UMLAL */
+        insn.cycles = (uint8_t)((op & 4 ? M3_UMLAL_CYCLES : M3_UMULL_CYCLES) + (op & 2 ? 0 : 1));
+    }
     return insn;
 }
 

@@ -47,6 +47,13 @@ struct tn_insn {
     uint32_t fp_computed;
 };
 
+/* The core whose multiplier counts. */
+enum tn_core {
+    TN_CORTEX_M4,
+    TN_CORTEX_M3,
+};
+void tn_thumb_init(enum tn_core core);
+
 /* The instruction whose first halfword is `low`; `high` is the second one where `bytes` comes out as 4. */
 struct tn_insn tn_decode(uint16_t low, uint16_t high);
 

@@ -146,9 +146,10 @@ SNIPPETS = {
 }
 
 
-def assembled(snippets: list[str], folder: Path) -> Path:
-    """A flash image that runs each snippet between two writes to the sync pin."""
-    bodies = [SET_UP + snippet.replace(";", "\n") + TEAR_DOWN for snippet in snippets]
+def assembled(snippets: list[str], folder: Path, *, fpu: bool = True) -> Path:
+    """A flash image that runs each snippet between two writes to the sync pin; fpu: the CPU has one."""
+    set_up = SET_UP if fpu else "\n".join(line for line in SET_UP.splitlines() if "vmov" not in line)
+    bodies = [set_up + "\n" + snippet.replace(";", "\n") + TEAR_DOWN for snippet in snippets]
     (folder / "snippets.s").write_text(PROLOGUE + "".join(bodies) + EPILOGUE)
     (folder / "snippets.ld").write_text(SCRIPT)
     compiler = [
@@ -166,9 +167,10 @@ def assembled(snippets: list[str], folder: Path) -> Path:
 
 def counted(snippets: list[str], board: Board, folder: Path) -> dict[str, Interval]:
     """What each snippet takes, with the store that ends it."""
+    fpu = board.emulator.core != "cortex-m3"
     counter = Counter(folder / "a folder, with a comma.txt")
     command = [qemu(), "-machine", board.emulator.machine, "-nodefaults", "-display", "none", "-semihosting"]
-    command += ["-icount", "shift=0,align=off,sleep=off", "-kernel", str(assembled(snippets, folder))]
+    command += ["-icount", "shift=0,align=off,sleep=off", "-kernel", str(assembled(snippets, folder, fpu=fpu))]
     subprocess.run([*command, *counter.arguments(plugin(), board)], check=True, timeout=60)
     intervals = counter.take()
     assert len(intervals) == 2 * len(snippets)
@@ -178,6 +180,24 @@ def counted(snippets: list[str], board: Board, folder: Path) -> dict[str, Interv
 @pytest.fixture(scope="module")
 def found(tmp_path_factory) -> Mapping[str, Interval]:
     return counted(list(SNIPPETS), load_board("mps2_an386"), tmp_path_factory.mktemp("snippets"))
+
+
+# ARM DDI 0337E, table 18-1: the most where operands decide.
+ON_CORTEX_M3 = {
+    **{snippet: cycles for snippet, cycles in SNIPPETS.items() if snippet[:3] in ("add", "ldr", "str", "cmp", "b 1")},
+    "mul r0, r1, r2; muls r0, r1, r0": 2,
+    "mla r0, r1, r2, r3; mls r0, r1, r2, r3": 4,
+    "smull r0, r1, r2, r3": 5,
+    "umull r0, r1, r2, r3": 4,
+    "smlal r0, r1, r2, r3": 7,
+    "umlal r0, r1, r2, r3": 6,
+    "sdiv r0, r1, r2": 12,
+}
+
+
+def test_a_cortex_m3_takes_longer_to_multiply(tmp_path):
+    found = counted(list(ON_CORTEX_M3), load_board("mps2_an385"), tmp_path)
+    assert {snippet: interval.cycles - 1 for snippet, interval in found.items()} == ON_CORTEX_M3
 
 
 @pytest.mark.parametrize("snippet", SNIPPETS)

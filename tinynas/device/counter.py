@@ -57,7 +57,7 @@ class Counter:
         """What QEMU is started with. What was not taken before is forgotten."""
         if board.emulator is None:
             raise ValueError(f"{board.name} has no emulator")
-        settings = {"output": self.begin(), "sync": board.emulator.sync_address}
+        settings = {"output": self.begin(), "sync": board.emulator.sync_address, "core": board.emulator.core}
         if board.flash_timing is not None:
             timing = board.flash_timing
             settings |= {
