@@ -1,10 +1,8 @@
 #include <setjmp.h>
 #include <string.h>
 
-/* main() runs until it has read all bytes, and goes on where it was: what it remembers is static. */
-#define main tn_main
+/* tn_serve() runs until it has read all bytes, and goes on where it was: what it remembers is static. */
 #include "main.c"
-#undef main
 
 #include "board.h"
 #include "network.h"
@@ -12,18 +10,10 @@
 #include "sensors.h"
 #include "stack.h"
 
-enum { TN_SPARE_BYTES = 64 };
-
 const uint8_t tn_network_sha256[32] = {1, 2, 3};
 const uint8_t tn_build_id[16] = {4, 5, 6};
-uint32_t tn_stack_limit[16];
-uint8_t tn_spare_start[TN_SPARE_BYTES];
-/* What a linker script says on a board. */
-__asm__(".globl tn_spare_end\n.set tn_spare_end, tn_spare_start + 64\n"
-        ".globl tn_static_bytes\n.set tn_static_bytes, 5000\n"
-        ".globl tn_stack_top\n.set tn_stack_top, tn_stack_limit + 64\n");
-_Static_assert(TN_SPARE_BYTES == 64 && sizeof tn_stack_limit == 64, "see above");
 
+static uint8_t spare[64];
 static int8_t arena[TN_NETWORK_ARENA_BYTES];
 static uint32_t starts;
 static uint32_t inference_us; /* 0: an inference's time tells its output */
@@ -68,6 +58,16 @@ uint32_t tn_stack_used(void (*work)(void))
 struct tn_boot tn_port_init(void)
 {
     return (struct tn_boot){.clock_hz = 1000000, .ticks_hz = 1000000, .count = starts, .cause = TN_RESET_POWER_ON};
+}
+
+struct tn_memory tn_port_memory(void)
+{
+    return (struct tn_memory){
+        .static_bytes = 5000,
+        .stack_bytes = 1024,
+        .spare_start = spare,
+        .spare_end = spare + sizeof spare,
+    };
 }
 
 uint8_t tn_port_read(void)
@@ -121,7 +121,7 @@ void tn_board_power_on(void)
     memset(&decoder, 0, sizeof decoder);
     memset(&answer, 0, sizeof answer);
     memset(arena, 0, sizeof arena);
-    memset(tn_spare_start, 0, sizeof tn_spare_start);
+    memset(spare, 0, sizeof spare);
     tn_sensor_set_probe(NULL, 0);
     answered = false;
     starts = 1;
@@ -134,10 +134,10 @@ size_t tn_board_feed(const uint8_t *bytes, size_t size, uint8_t *out, size_t roo
     port.out = out;
     port.room = room;
     port.written = 0;
-    /* A reset ends main() early, with bytes left. */
+    /* A reset ends tn_serve() early, with bytes left. */
     while (port.next < port.end) {
         if (!setjmp(port.starved)) {
-            tn_main();
+            tn_serve();
         }
     }
     return port.written;
