@@ -90,6 +90,13 @@ def measure(
             help="Raw file of one or more inputs; several of one inference one after the other. [default: 16 random]",
         ),
     ] = None,
+    accuracy: Annotated[
+        str | None,
+        typer.Option(metavar="TASK", help="Run test samples of a builtin task, a study, or a TOML file with [task]."),
+    ] = None,
+    samples: Annotated[
+        int | None, typer.Option(min=1, help="How many of them. [default: 100, or all of fewer]")
+    ] = None,
     port: PortOption = None,
     bench: BenchOption = None,
     meter: Annotated[
@@ -102,25 +109,34 @@ def measure(
     fast_memory: FastOption = "off",
     as_json: JsonOption = False,
 ) -> None:
-    """Measure an int8 .tflite file on a board; its outputs must equal tflite-micro's byte for byte."""
+    """Measure an int8 .tflite file on a board; its outputs must equal tflite-micro's byte for byte.
+
+    With --accuracy, the inputs are labelled samples, and what the board makes of them is scored, too.
+    """
+    from tinynas.live import stages_shown
     from tinynas.study.single import measure_file
 
-    found = measure_file(
-        model,
-        board,
-        input_,
-        port=port,
-        bench=bench,
-        meter=meter,
-        repeats=repeats,
-        options=_options(
-            keep_constant_channels=keep_constant_channels,
-            patches=patches,
-            optimize=optimize,
-            fast_memory=fast_memory,
-            board=board,
-        ),
+    options = _options(
+        keep_constant_channels=keep_constant_channels,
+        patches=patches,
+        optimize=optimize,
+        fast_memory=fast_memory,
+        board=board,
     )
+    with stages_shown() as notify:
+        found = measure_file(
+            model,
+            board,
+            input_,
+            task=accuracy,
+            samples=samples,
+            port=port,
+            bench=bench,
+            meter=meter,
+            repeats=repeats,
+            options=options,
+            notify=notify,
+        )
     if not as_json:
         found["outputs"] = f"{len(found['outputs'])} equal to tflite-micro's, byte for byte (--json prints them)"
     print_found(found, as_json=as_json)

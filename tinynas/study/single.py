@@ -1,6 +1,6 @@
 """One network without a search: what `tinynas compile` and `tinynas measure` do."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import asdict
 from pathlib import Path
@@ -20,6 +20,7 @@ from tinynas.device.meters import open_meter, read_meter
 from tinynas.errors import ConfigError, InfrastructureError, MalformedModelError
 from tinynas.model.score import arena_bytes, run_reference
 from tinynas.settings import quantity
+from tinynas.study.accuracy import read_labelled_inputs
 from tinynas.study.desks import held_desk
 from tinynas.study.evaluate import require_equal
 
@@ -107,32 +108,49 @@ def measure_file(
     board_name: str,
     input_path: Path | None = None,
     *,
+    task: str | None = None,
+    samples: int | None = None,
     port: str | None = None,
     bench: Path | None = None,
     meter: str | None = None,
     repeats: int = 3,
     options: Options = DEFAULTS,
+    notify: Callable[[str], None] = lambda stage: None,
 ) -> dict[str, Any]:
-    """Measure a .tflite file on a board and compare its outputs with tflite-micro's, byte for byte. `meter` is what
-    `--meter` takes: a kind of instrument, or a TOML file that describes one.
+    """Measure a .tflite file on a board and compare its outputs with tflite-micro's, byte for byte.
+
+    Args:
+        task: what `--accuracy` takes: a task of whose test split `samples` are the inputs.
+        meter: what `--meter` takes: a kind of instrument, or a TOML file that describes one.
+        notify: told which stage comes next.
 
     Returns:
         The object that `tinynas measure --json` prints: `board`, the cost's fields, and `outputs`, one list of values
-        for each inference, or of such lists where the network has several outputs.
+        for each inference, or of such lists where the network has several outputs. With a task, `accuracy`.
 
     Raises:
-        ConfigError: unknown board or meter, unreadable file, input of the wrong size.
+        ConfigError: unknown board, meter or task, unreadable file, input of the wrong size.
         CandidateError: the network is refused, does not fit, or computes something else than tflite-micro.
         BenchError, InfrastructureError: no board or no toolchain.
     """
+    if task is not None and input_path is not None:
+        raise ConfigError("inputs come from --accuracy or from --input: leave one out")
+    if task is None and samples is not None:
+        raise ConfigError(f"--samples {samples:,} of which task? Name it with --accuracy")
     board = load_board(board_name)
     instrument = None if meter is None else open_meter(read_meter(meter), board)
     tflite = read_model(path)
     program = compile_network(tflite, target=board.target, constants=board.constants, **options.arguments)
-    inputs = read_inputs(input_path, program, samples=16)
+    notify("inputs")
+    test = None if task is None else read_labelled_inputs(task, samples, tflite, program)
+    inputs = read_inputs(input_path, program, samples=16) if test is None else test.inputs
+    judge = require_equal if test is None else test.require_equal
+    notify("build")
     with held_desk() as desk:
         image = build(board, program, desk)
+    notify("reference")
     expected = reference(tflite, inputs)
+    notify(f"{len(inputs):,} inputs on {board.name}")
     with (
         instrument or nullcontext(),
         open_bench(board, port=port, directory=paths.home() / "bench", file=bench, meter=instrument) as boards,
@@ -142,7 +160,7 @@ def measure_file(
             image,
             inputs,
             repeats=repeats,
-            accept=lambda found: require_equal(found.outputs, expected, board.name),
+            accept=lambda found: judge(found.outputs, expected, board.name),
         )
     return {
         "board": board.name,
@@ -152,9 +170,17 @@ def measure_file(
         "patched": patched_object(program),
         "optimize": program.optimize,
         "fast_bytes": program.fast_bytes,
-        "inputs": "file" if input_path is not None else "random, seed 0",
+        **({} if test is None else {"accuracy": test.to_json(measurement.outputs, expected)}),
+        "inputs": _origin(task, input_path),
         "outputs": [_values(program, row) for row in measurement.outputs.reshape(len(inputs), -1)],
     }
+
+
+def _origin(task: str | None, input_path: Path | None) -> str:
+    """Where the inputs are from."""
+    if task is not None:
+        return f"test split of {task}"
+    return "file" if input_path is not None else "random, seed 0"
 
 
 def fast_bytes(board: Board, wanted: str) -> int:

@@ -109,6 +109,16 @@ def reference_vectors(section: TaskSection, seed: int, tflite: bytes, samples: i
     return Vectors(inputs=inputs, outputs=run_reference(tflite, inputs))
 
 
+def labelled_inputs(
+    section: TaskSection, seed: int, tflite: bytes, count: int
+) -> tuple[TaskFacts, np.ndarray, np.ndarray]:
+    """The first `count` samples of the test split: inputs, int8 as the network takes them, and labels, int64 (n,)."""
+    from tinynas.model.quantize import quantize_for
+
+    test = _task(section, seed).test
+    return describe_task(section, seed), quantize_for(tflite, test.x[:count]), test.y[:count]
+
+
 def train_candidate(candidate: Candidate, settings: TrainSection, samples: int) -> Trained:
     """Train, quantize and score one candidate as int8 on (part of) the validation split, with `samples` vectors."""
     return _fit(candidate, settings, settings.val_samples, samples)[1]
