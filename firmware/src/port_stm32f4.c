@@ -1,4 +1,4 @@
-/* STM32F405/407/415/417. Registers and bits: ST reference manual RM0090.
+/* STM32F405/407/415/417, and STM32F205/207/215/217. Registers and bits: ST reference manuals RM0090 and RM0033.
  *
  * The link is USART1 on PA9 (TX) and PA10 (RX), the sync pin is PB8. The same image runs on the chip and on QEMU, which
  * has no RCC: its clocks run at their final speed from the start.
@@ -8,7 +8,7 @@
 #include "port.h"
 #include "start.h"
 
-_Static_assert(F_CPU == 168000000, "the PLL is set for 168 MHz");
+_Static_assert(F_CPU == 168000000 || F_CPU == 120000000, "the PLL is set for an STM32F4 or an STM32F2 at full speed");
 _Static_assert(TN_HSE_HZ % 1000000 == 0, "the PLL's input is the crystal divided down to 1 MHz");
 
 struct rcc {
@@ -56,7 +56,8 @@ enum {
     RCC_CSR_POWER_ON = 1 << 27,
     RCC_CSR_SOFTWARE = 1 << 28,
     RCC_CSR_WATCHDOGS = 3 << 29,
-    FLASH_ACR_5_WAITS_CACHED = 5 | 7 << 8,
+    FLASH_ACR_CACHED = 7 << 8,
+    FLASH_WAITS = F_CPU == 168000000 ? 5 : 3, /* RM0090, table 10; RM0033, table 3; at 2.7 V to 3.6 V */
     USART_SR_RXNE = 1 << 5,
     USART_SR_TC = 1 << 6,
     USART_SR_TXE = 1 << 7,
@@ -76,7 +77,8 @@ static bool wait_for(const volatile uint32_t *reg, uint32_t mask, uint32_t value
     return false;
 }
 
-/* The PLL at 168 MHz from the crystal (RM0090, 7.3.2: 1 MHz x 336 / 2). Returns the CPU's clock as it is then. */
+/* The PLL from the crystal (RM0090, 7.3.2, and RM0033, 5.3.2: 1 MHz times its factor / 2). Returns the CPU's clock as it
+ * is then. */
 static uint32_t start_clock(void)
 {
     /* The chip cannot run without its internal oscillator here; only an emulator reads as zero. */
@@ -87,12 +89,12 @@ static uint32_t start_clock(void)
     if (!wait_for(&RCC->cr, RCC_CR_HSERDY, RCC_CR_HSERDY)) {
         return HSI_HZ;
     }
-    RCC->pllcfgr = TN_HSE_HZ / 1000000 | 336 << 6 | 0 << 16 | RCC_PLLCFGR_HSE | 7 << 24;
+    RCC->pllcfgr = TN_HSE_HZ / 1000000 | F_CPU / 500000 << 6 | 0 << 16 | RCC_PLLCFGR_HSE | 7 << 24;
     RCC->cr |= RCC_CR_PLLON;
     if (!wait_for(&RCC->cr, RCC_CR_PLLRDY, RCC_CR_PLLRDY)) {
         return HSI_HZ;
     }
-    FLASH_ACR = FLASH_ACR_5_WAITS_CACHED;
+    FLASH_ACR = FLASH_ACR_CACHED | FLASH_WAITS;
     RCC->cfgr = RCC_CFGR_PPRE1_DIV4 | RCC_CFGR_PPRE2_DIV2 | RCC_CFGR_SW_PLL;
     if (!wait_for(&RCC->cfgr, RCC_CFGR_SWS_MASK, RCC_CFGR_SWS_PLL)) {
         return HSI_HZ;
