@@ -5,7 +5,7 @@ from typing import get_args
 
 import pytest
 
-from tinynas.boards import Board, board_names, load_board
+from tinynas.boards import Board, board_names, load_board, new_board
 from tinynas.compiler import TARGETS
 from tinynas.deploy.toolchains import TOOLCHAINS
 from tinynas.errors import ConfigError
@@ -73,7 +73,8 @@ def test_an_unknown_board_gets_the_nearest_name(tmp_path):
 
 def test_a_board_names_a_target_of_the_compiler():
     assert get_args(Board.model_fields["target"].annotation) == TARGETS
-    targets = {load_board(name).flags[0]: load_board(name).target for name in board_names()}
+    emulated = [board for board in map(load_board, board_names()) if board.emulated]
+    targets = {board.flags[0]: board.target for board in emulated}
     assert targets == {
         "-mcpu=cortex-m3": "cortex-m0",
         "-mcpu=cortex-m4": "cortex-m4",
@@ -88,4 +89,31 @@ def test_every_board_that_travels_with_tinynas_loads():
 
 
 def test_a_toolchain_of_a_board_is_known():
-    assert set(get_args(Board.model_fields["toolchain"].annotation)) == set(TOOLCHAINS)
+    assert set(get_args(Board.model_fields["toolchain"].annotation)) == {*TOOLCHAINS, "vendor"}
+
+
+def test_a_vendors_board_says_where_its_figures_are_from_and_that_nobody_ran_it():
+    vendors = [board for board in map(load_board, board_names()) if board.vendor]
+    assert len(vendors) == 14
+    assert all(board.vendor.source and board.verified == "no" and not board.emulated for board in vendors)
+
+
+def test_a_new_boards_skeleton_asks_for_what_is_missing(tmp_path):
+    path = new_board("my_board", tmp_path)
+    with pytest.raises(ConfigError, match=r"tinynas\."):
+        load_board("my_board", tmp_path)
+    manifest = json.loads(path.read_text())
+    manifest["tinynas"]["vendor"]["platform"] = "ststm32"
+    manifest["tinynas"] |= {"sram_bytes": 20480, "flash_bytes": 65536, "clock_hz": 72_000_000}
+    path.write_text(json.dumps(manifest))
+    assert load_board("my_board", tmp_path).vendor.board == "my_board"
+    with pytest.raises(ConfigError, match="is there already"):
+        new_board("my_board", tmp_path)
+    with pytest.raises(ConfigError, match="small letters"):
+        new_board("../evil", tmp_path)
+
+
+def test_a_vendors_toolchain_needs_its_platform(tmp_path):
+    write(tmp_path, toolchain="vendor")
+    with pytest.raises(ConfigError, match=r"go together"):
+        load_board("aboard", tmp_path)

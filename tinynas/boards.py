@@ -1,6 +1,7 @@
 """What `boards/*.json` says of a board. Data only: nothing here touches a port."""
 
 import json
+import re
 from collections.abc import Sequence
 from difflib import get_close_matches
 from pathlib import Path
@@ -83,6 +84,19 @@ class Power(_Record):
         return self.run_ma * self.supply_v
 
 
+class Vendor(_Record):
+    """PlatformIO's platform for a physical board, whose Arduino core is the port and whose uploader flashes it.
+
+    platform, board: as in platformio.ini; core: of several Arduino cores. source: where the memories and the clock are
+    from.
+    """
+
+    platform: str = Field(min_length=1, pattern=r"^\S+$")
+    board: str = Field(pattern=r"^[A-Za-z0-9_.-]+$")
+    core: str | None = Field(default=None, pattern=r"^[A-Za-z0-9_-]+$")
+    source: str
+
+
 class _Manifest(_Record):
     """The key that tinynas adds to PlatformIO's board format."""
 
@@ -96,7 +110,8 @@ class _Manifest(_Record):
     clock_hz: int = Field(gt=0)
     flash_timing: FlashTiming | None = None
     fast_memory: FastMemory | None = None
-    toolchain: Literal["arm-none-eabi", "riscv64-unknown-elf", "avr"] = "arm-none-eabi"
+    toolchain: Literal["arm-none-eabi", "riscv64-unknown-elf", "avr", "vendor"] = "arm-none-eabi"
+    vendor: Vendor | None = None
     flags: tuple[str, ...] = ()
     stack_bytes: int = Field(default=4096, ge=512)
     payload_bytes: int = Field(default=1024, ge=128, le=1024)
@@ -162,6 +177,51 @@ def load_board(name: str, folder: Path = BOARDS) -> Board:
     return _checked(name, path, manifest)
 
 
+def new_board(name: str, folder: Path = BOARDS) -> Path:
+    """Write the skeleton of a physical board's manifest, whose zeros and empty texts are to be filled in.
+
+    Raises:
+        ConfigError: the name is none for a file and a macro, a manifest of that name is there, or it cannot be written.
+    """
+    path = folder / f"{name}.json"
+    if not re.fullmatch(r"[a-z][a-z0-9_]{0,30}", name):
+        raise ConfigError(f"board name {name!r}: give up to 31 small letters, digits and underscores, a letter first")
+    try:
+        with path.open("x", encoding="utf-8") as stream:
+            stream.write(json.dumps(_skeleton(name), indent=2) + "\n")
+    except FileExistsError as error:
+        raise ConfigError(f"board manifest {path} is there already") from error
+    except OSError as error:
+        raise ConfigError(f"board manifest {path} cannot be written: {error.strerror}") from error
+    return path
+
+
+def _skeleton(name: str) -> dict[str, Any]:
+    vendor = {"platform": "", "board": name, "source": ""}
+    return {
+        "build": {"core": "arduino", "f_cpu": "0L", "mcu": ""},
+        "connectivity": [],
+        "debug": {},
+        "frameworks": ["arduino"],
+        "name": name,
+        "upload": {"maximum_ram_size": 0, "maximum_size": 0, "protocol": "vendor"},
+        "url": "",
+        "vendor": "",
+        "tinynas": {
+            "verified": "no",
+            "port": "arduino",
+            "target": "portable",
+            "toolchain": "vendor",
+            "vendor": vendor,
+            "link": "serial",
+            "sram_bytes": 0,
+            "flash_bytes": 0,
+            "stack_bytes": 2048,
+            "clock_hz": 0,
+        },
+    }
+
+
 def _checked(name: str, path: Path, manifest: Any) -> Board:
     added = manifest.get("tinynas") if isinstance(manifest, dict) else None
     if not isinstance(added, dict):
@@ -174,4 +234,6 @@ def _checked(name: str, path: Path, manifest: Any) -> Board:
         raise ConfigError(f"board manifest {path}, tinynas.{where}: {first['msg']}") from error
     if fields.link == "emulator" and fields.emulator is None:
         raise ConfigError(f'board manifest {path}: link is "emulator", but there is no object tinynas.emulator')
+    if (fields.vendor is not None) != (fields.toolchain == "vendor"):
+        raise ConfigError(f'board manifest {path}: toolchain "vendor" and the object tinynas.vendor go together')
     return Board(**dict(fields), name=name, title=str(manifest.get("name", name)), path=path)

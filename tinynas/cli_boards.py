@@ -10,7 +10,7 @@ from tinynas.errors import BenchError
 
 app = typer.Typer(
     name="boards",
-    help="List the boards, or try one.",
+    help="List the boards, try one, or begin a manifest.",
     invoke_without_command=True,
     rich_markup_mode=None,
 )
@@ -21,7 +21,7 @@ _FINDING = {True: "ok     ", False: "FAILED ", None: "-      "}
 
 @app.callback()
 def list_(context: typer.Context, as_json: JsonOption = False) -> None:
-    """List the boards, or try one."""
+    """List the boards, try one, or begin a manifest."""
     if context.invoked_subcommand is not None:
         return
     from tinynas.boards import board_names, load_board
@@ -58,3 +58,13 @@ def check(
             typer.echo(f"  {_FINDING[finding['passed']]}{finding['what']}: {finding['said']}")
     if not found["passed"]:
         raise typer.Exit(BenchError.exit_code)
+
+
+@app.command(epilog="Example: tinynas boards new my_board")
+def new(name: Annotated[str, typer.Argument(help="Small letters, digits and underscores.")]) -> None:
+    """Write the skeleton of a physical board's manifest, to be filled in from its datasheet."""
+    from tinynas.boards import new_board
+
+    path = new_board(name)
+    typer.echo(f"{path}: fill in what is 0 or empty; boards/README.md has the fields", err=True)
+    typer.echo(path)

@@ -6,7 +6,7 @@ import json
 import re
 import threading
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 from tinynas import paths
@@ -26,7 +26,11 @@ SELFTEST = b"tinynas self-test".ljust(32, b"\0").hex()
 # avr-libc's linker script puts what it calls constructors right behind the constants.
 _END_OF_CONSTANTS = "__ctors_start"
 _NEAR_BYTES = 65536
+_IDENTITY = "tn_build_id.c"
 _TIMEOUT_S = 120.0
+# The first build for a vendor's platform fetches its compiler, hundreds of megabytes.
+FETCH_S = 1800.0
+_UNREACHED = re.compile(r"UnknownPackageError|HTTPClientError|InternetConnectionError|Could not find (?:the|a) package")
 _OVERFLOW = re.compile(r"region `(\w+)' overflowed by (\d+) bytes")
 # The linker for AVR says so in another way.
 _OUTSIDE = re.compile(r"address 0x([0-9a-f]+) of \S+ section `\S+' is not within region `(\w+)'")
@@ -52,6 +56,8 @@ class Image:
     binary: the flash's content, from its start; the build folder may be used again at once.
     sha256: of the network's .tflite; build_id: of the linked image; both in hexadecimal, both in the board's greeting.
     sizes, baseline: with the network and without one [B].
+    sources: from which a vendor's platform builds the image once more where it uploads it, with the same `optimize`;
+    empty for other boards.
     """
 
     binary: bytes
@@ -62,6 +68,8 @@ class Image:
     toolchain: str
     flags: str
     firmware_hash: str
+    optimize: Optimize = "speed"
+    sources: Mapping[str, bytes] = field(default_factory=dict)
 
 
 def build(board: Board, program: Program, workdir: Path, *, profile: bool = False) -> Image:
@@ -81,13 +89,16 @@ def build(board: Board, program: Program, workdir: Path, *, profile: bool = Fals
         built = _build(board, files, workdir / "profile", program.optimize, program, defines=("TN_PROFILE",))
     else:
         built = _build(board, files, workdir, program.optimize, program)
-    return _image(built, program.sha256, empty)
+    return replace(
+        _image(built, program.sha256, empty), optimize=program.optimize, sources=_sources_of(board, files, program)
+    )
 
 
 def build_empty(board: Board, workdir: Path) -> Image:
     """Build the firmware without a network: it greets and resets, which is enough to try a board. Raises as `build`."""
     empty = baseline(board, workdir)
-    return _image(_build(board, _sources("empty"), workdir / "empty", "speed"), NO_NETWORK, empty)
+    image = _image(_build(board, _sources("empty"), workdir / "empty", "speed"), NO_NETWORK, empty)
+    return replace(image, sources=_sources_of(board, _sources("empty"), None))
 
 
 def build_selftest(board: Board, known: Program, workdir: Path) -> Image:
@@ -148,15 +159,17 @@ def _build(
     identity = ""
     if board.port == "arduino":
         identity = _identity(board, files, (optimize, *defines))
-        files = {**files, "tn_build_id.c": _write_identity(identity)}
+        files = {**files, _IDENTITY: _write_identity(identity)}
     with held_project(workdir) as project:
         stage(board, files, project, defines=defines, optimize=optimize)
-        outcome = run_platformio(project, "--silent", timeout_s=_TIMEOUT_S)
+        outcome = run_platformio(project, "--silent", timeout_s=FETCH_S if board.vendor else _TIMEOUT_S)
         if not outcome.succeeded:
             raise _failure(outcome, board, workdir)
         folder = workdir / ".pio" / "build" / board.name
         try:
-            binary = (folder / "firmware.bin").read_bytes()
+            # Vendors' platforms write different files; the linked one is always there.
+            found = (folder / name for name in ("firmware.bin", "firmware.hex", "firmware.elf"))
+            binary = next((path for path in found if path.is_file()), folder / "firmware.bin").read_bytes()
         except OSError as error:
             raise ToolchainError(f"PlatformIO built no image in {folder}: {error}\n{outcome.tail()}") from error
         elf = folder / "firmware.elf"
@@ -167,6 +180,14 @@ def _build(
             return binary, sizes, identity
         sizes, build_id = read_sizes(elf, binary)
     return binary, sizes, build_id
+
+
+def _sources_of(board: Board, files: Mapping[str, bytes], program: Program | None) -> Mapping[str, bytes]:
+    """What a vendor's platform is given where it uploads."""
+    if board.vendor is None:
+        return {}
+    identity = _identity(board, files, ("speed" if program is None else program.optimize,))
+    return {**files, _IDENTITY: _write_identity(identity)}
 
 
 def _require_near_constants(board: Board, elf: Path) -> None:
@@ -213,6 +234,12 @@ def _failure(outcome: Outcome, board: Board, project: Path) -> Exception:
             f"{size:,} B of {region}, {board.name} has {has[region]:,}" for region, size in needed.items()
         )
         return LimitError(f"needs {needs}: choose a smaller network or a larger board")
+    if board.vendor is not None and _UNREACHED.search(outcome.said):
+        return ToolchainError(
+            f"PlatformIO could not fetch its platform {board.vendor.platform} for board {board.name}: this machine "
+            "needs the network the first time, or the folder platformio in TINYNAS_HOME of one that has it\n"
+            f"{outcome.tail()}"
+        )
     return ToolchainError(f"PlatformIO could not build {project} for board {board.name}:\n{outcome.tail()}")
 
 

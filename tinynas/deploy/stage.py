@@ -11,6 +11,9 @@ from tinynas.boards import Board
 from tinynas.errors import InfrastructureError
 from tinynas.lock import FileLock
 
+_MACROS = "tn_macros.h"
+# What an Arduino core has instead.
+_BARE_METAL = ("start", "cortex_m")
 _WAIT_S = 120.0
 _POLL_S = 0.02
 
@@ -64,7 +67,9 @@ def stage(
     sources = project.folder / "src"
     try:
         sources.mkdir(exist_ok=True)
-        write_changed(project.folder / "platformio.ini", _settings(board, defines, optimize).encode())
+        if board.vendor is not None:
+            files = {**files, **_arduino_sources(board)}
+        write_changed(project.folder / "platformio.ini", settings(board, defines, optimize).encode())
         for path in sources.iterdir():
             if path.name not in files:
                 path.unlink()
@@ -80,7 +85,40 @@ def write_changed(path: Path, content: bytes) -> None:
         path.write_bytes(content)
 
 
-def _settings(board: Board, defines: Sequence[str], optimize: str) -> str:
+def _arduino_sources(board: Board) -> dict[str, bytes]:
+    """The firmware for a board whose vendor's platform builds it, with what our own platform passes as macros."""
+    folder = paths.FIRMWARE / "src"
+    shared = [path for path in sorted(folder.glob("*.c")) if path.stem not in _BARE_METAL and "port_" not in path.stem]
+    constants = {
+        "TN_BOARD_NAME": f'"{board.name}"',
+        "TN_BAUD": board.baud,
+        "TN_STACK_BYTES": board.stack_bytes,
+        "TN_PAYLOAD_BYTES": board.payload_bytes,
+    }
+    lines = "".join(f"#define {name} {value}\n" for name, value in constants.items())
+    sources = {path.name: path.read_bytes() for path in (*shared, folder / "port_arduino.cpp")}
+    return {**sources, _MACROS: lines.encode()}
+
+
+def settings(board: Board, defines: Sequence[str] = (), optimize: str = "speed") -> str:
+    """The project's platformio.ini."""
+    macros = " ".join(f"-D{each}" for each in defines)
+    if board.vendor is not None:
+        level = "-Os" if optimize == "size" else "-O2"
+        core = f"board_build.core = {board.vendor.core}\n" if board.vendor.core else ""
+        folders = " ".join(f'"-I{paths.FIRMWARE / each}"' for each in ("lib", "src"))
+        return f"""\
+[platformio]
+default_envs = {board.name}
+
+[env:{board.name}]
+platform = {board.vendor.platform}
+board = {board.vendor.board}
+{core}framework = arduino
+monitor_speed = {board.baud}
+build_unflags = -Os
+build_flags = {level} {folders} -include "$PROJECT_SRC_DIR/{_MACROS}" {macros}
+"""
     # The link to the development platform lies in the project, because a shared one would be rewritten by every
     # installation of tinynas that uses the same store.
     return f"""\
@@ -94,6 +132,6 @@ platform = symlink://{paths.FIRMWARE / "platform"}
 board = {board.name}
 board_tinynas.baud = {board.baud}
 lib_ldf_mode = off
-build_flags = {" ".join(f"-D{each}" for each in defines)}
+build_flags = {macros}
 custom_optimize = {optimize}
 """

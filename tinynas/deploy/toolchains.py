@@ -55,6 +55,8 @@ def toolchain_of(board: Board) -> str:
     Raises:
         ToolchainError: the compiler is not on PATH, or has no C library for the board's CPU.
     """
+    if board.vendor is not None:
+        return f"of PlatformIO's platform {board.vendor.platform}"
     compiler, toolchain = f"{board.toolchain}-gcc", TOOLCHAINS[board.toolchain]
     found = shutil.which(compiler)
     if found is None:

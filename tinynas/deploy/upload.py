@@ -4,7 +4,7 @@ import time
 from pathlib import Path
 
 from tinynas.boards import Board
-from tinynas.deploy.build import Image
+from tinynas.deploy.build import FETCH_S, Image
 from tinynas.deploy.platformio import run_platformio
 from tinynas.deploy.stage import held_project, stage, write_changed
 from tinynas.errors import FlashError, InfrastructureError
@@ -26,7 +26,8 @@ def upload(
     attempts: int = ATTEMPTS,
     timeout_s: float = TIMEOUT_S,
 ) -> None:
-    """Write `image` to the board on `port`: for an emulated board, the file that its emulator boots from.
+    """Write `image` to the board on `port`: for an emulated board, the file that its emulator boots from. A vendor's
+    platform builds the image in a folder of its own before its uploader flashes it.
 
     `workdir` belongs to this board alone; `lease` is the descriptor that keeps the board ours, for the flasher to hold.
     An attempt may take `timeout_s`.
@@ -36,13 +37,18 @@ def upload(
         ToolchainError: PlatformIO's SCons is missing.
         InfrastructureError: the folder cannot be written.
     """
-    arguments = ["--silent", "-t", "nobuild", "-t", "upload", "--upload-port", port]
+    targets = ("-t", "upload") if board.vendor else ("-t", "nobuild", "-t", "upload")
+    arguments = ("--silent", *targets, "--upload-port", port)
     with held_project(workdir / "upload", lease) as project:
-        stage(board, {}, project)
-        try:
-            write_changed(project.folder / "firmware.bin", image.binary)
-        except OSError as error:
-            raise InfrastructureError(f"folder {project.folder} cannot be written: {error.strerror}") from error
+        if board.vendor is not None:
+            # The vendor's uploader takes what its own platform has built, in the same folder.
+            stage(board, image.sources, project, optimize=image.optimize)
+            built = run_platformio(project, "--silent", timeout_s=FETCH_S)
+            if not built.succeeded:
+                raise FlashError(f"board {board.name}: PlatformIO could not build the image again: {built.tail()}")
+        else:
+            stage(board, {}, project)
+            _place(image.binary, project.folder)
         for attempt in range(attempts):
             if attempt:
                 time.sleep(_PAUSE_S * _PAUSE_GROWTH ** (attempt - 1))
@@ -50,3 +56,10 @@ def upload(
             if outcome.succeeded:
                 return
     raise FlashError(f"board {board.name} on {port} could not be flashed in {attempts} attempts: {outcome.tail()}")
+
+
+def _place(binary: bytes, folder: Path) -> None:
+    try:
+        write_changed(folder / "firmware.bin", binary)
+    except OSError as error:
+        raise InfrastructureError(f"folder {folder} cannot be written: {error.strerror}") from error
