@@ -48,5 +48,7 @@ def test_a_board_counts_its_starts(name: str, tmp_path: Path) -> None:
             assert (greeting.boot_count, greeting.reset_cause) == (2, ResetCause.SOFTWARE)
             emulated.reset()
             greeting = client.hello()
-            assert (greeting.boot_count, greeting.reset_cause) == (3, ResetCause.PIN)
+            # A register of the chip says so, where the emulator has one.
+            assert greeting.boot_count == 3
+            assert greeting.reset_cause in (ResetCause.PIN, ResetCause.UNKNOWN)
         emulated.power_off()
