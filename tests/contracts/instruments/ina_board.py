@@ -27,8 +27,9 @@ _TIMED = ("link", "client", "energy", "meters.ina", "meters.ina2xx")
 
 @cache
 def _board() -> ctypes.CDLL:
-    folder = tempfile.mkdtemp(prefix="tinynas-board-")
-    return wire.build_board(Path(folder))
+    # What is loaded needs its file no more.
+    with tempfile.TemporaryDirectory() as folder:
+        return wire.build_board(Path(folder))
 
 
 class SensedLoad:
