@@ -78,8 +78,13 @@ def measure(
     *,
     board: str = "netduinoplus2",
     inputs: str | Path | None = None,
+    task: str | Path | None = None,
+    samples: int | None = None,
     options: Options = DEFAULTS,
 ) -> dict[str, Any]:
-    """Measure a .tflite file; `inputs` is a raw file. Raises as `study.single.measure_file`."""
+    """Measure a .tflite file; `inputs` is a raw file. Instead, `task` (a builtin one, a study, or a TOML file) takes
+    `samples` of its test split and adds their accuracy. Raises as `study.single.measure_file`.
+    """
     source = None if inputs is None else Path(inputs)
-    return single.measure_file(Path(model), board, source, options=options)
+    labelled = None if task is None else str(task)
+    return single.measure_file(Path(model), board, source, task=labelled, samples=samples, options=options)

@@ -7,6 +7,7 @@ import sys
 import numpy as np
 import pytest
 
+from tinynas.api import measure
 from tinynas.children import Children
 from tinynas.compiler import compile_network
 from tinynas.config import TaskSection, load_config
@@ -27,7 +28,7 @@ def _network(seed: int) -> bytes:
     """A small network for digits, trained on the split of `seed`."""
     build = Builder((8, 8, 1), 10)
     architecture = build.finish(build.global_avg_pool(build.conv(0, 16, 3)))
-    config = load_config(None, {"task": {"name": "digits"}, "train": {"epochs": 6}})
+    config = load_config(None, {"task": {"name": "digits"}, "train": {"epochs": 16, "patience": 16}})
     candidate = work.Candidate(task=config.task, study_seed=seed, architecture=architecture, key="a test")
     with Children(1, memory_bytes=8 << 30, prepare=work.configure) as children:
         return children.call("training", 300, work.train_candidate, candidate, config.train, 4).tflite
@@ -71,6 +72,12 @@ def test_a_person_reads_the_accuracy_and_not_the_outputs(digits_model):
     assert result.returncode == 0, result.stderr
     assert "accuracy: task digits" in result.stdout
     assert "5 equal to tflite-micro's" in result.stdout
+
+
+def test_a_notebook_asks_for_the_accuracy_too(digits_model):
+    found = measure(digits_model, task="digits", samples=5)
+    assert found["accuracy"]["samples"] == len(found["outputs"]) == 5
+    assert found["inputs"] == "test split of digits"
 
 
 def test_a_study_stands_for_the_split_that_it_left_for_the_test(digits_model, tmp_path):
