@@ -11,6 +11,7 @@ import pytest
 
 from tinynas.boards import load_board
 from tinynas.deploy.store import core_folder, environment, prepare_core
+from tinynas.errors import UnsupportedError
 
 
 @pytest.fixture(scope="module")
@@ -82,3 +83,10 @@ def test_the_platformio_project_refers_to_nothing_outside_itself(built):
             assert str(Path(__file__).parents[2]).encode() not in path.read_bytes(), path
     folders = re.findall(r"(?:boards_dir|platforms_dir) = (.*)", (built / "platformio.ini").read_text())
     assert folders == ["boards", ".pio/platforms"]
+
+
+@pytest.mark.parametrize("name", ["arduino_mega2560", "nucleo_f446re"])
+def test_a_board_with_an_arduino_core_gets_no_project(name, digits_network, tmp_path, exported):
+    with pytest.raises(UnsupportedError, match=f"Arduino core, which {name} has: export --to c"):
+        exported(digits_network, tmp_path / "out", "platformio", board=load_board(name))
+    assert not (tmp_path / "out").exists()

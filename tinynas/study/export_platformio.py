@@ -7,19 +7,25 @@ from pathlib import Path
 
 from tinynas import paths
 from tinynas.boards import Board
-from tinynas.errors import InfrastructureError
+from tinynas.errors import InfrastructureError, UnsupportedError
 from tinynas.study.delivery import Delivery, kernels_for, licence, rendered
 
 # What the ports share; cortex_m.c is for that family alone, and goes unused elsewhere.
-_PORT_FILES = ("port.h", "start.h", "start.c", "frames.h", "cortex_m.c")
+_PORT_FILES = ("port.h", "stack.h", "start.h", "start.c", "frames.h", "cortex_m.c")
 
 
 def platformio_project(delivery: Delivery, board: Board) -> dict[str, bytes]:
     """All files of the export: path in the folder -> content.
 
     Raises:
+        UnsupportedError: the board is built with an Arduino core.
         InfrastructureError: a file of the firmware is missing from this installation.
     """
+    if board.port == "arduino":
+        raise UnsupportedError(
+            f"a PlatformIO project is for boards without an Arduino core, which {board.name} has: export --to c, and "
+            "add the files to a project of your own"
+        )
     sources = delivery.sources
     firmware = [f"src/{name}" for name in (*_PORT_FILES, *_port(board))] + _platform_files()
     return {
