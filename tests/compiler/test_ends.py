@@ -3,10 +3,11 @@
 from collections.abc import Callable
 
 import numpy as np
+import pytest
 from mixed_ends import mixed_ends
 from tflite_writer import Operation, Tensor, write_model
 
-from tinynas.compiler import compile_network
+from tinynas.compiler import Patches, compile_network
 
 
 def two_branches(channels: int = 8) -> bytes:
@@ -72,3 +73,9 @@ def test_the_header_numbers_inputs_and_outputs_in_the_models_order() -> None:
     ):
         assert line in header.splitlines()
     assert "tn_network_input(" not in header
+
+
+@pytest.mark.parametrize("patches", ["off", "auto"])
+def test_a_network_without_operators_gives_its_input(patches: Patches) -> None:
+    program = compile_network(write_model([Tensor([1, 4], 0.1, 3)], [], outputs=[0]), patches=patches)
+    assert (program.layers, program.arena_bytes) == ((), 4)

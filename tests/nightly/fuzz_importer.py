@@ -29,13 +29,15 @@ from pebble import ProcessExpired, ProcessPool
 from random_models import MODELS, NETWORK, draw_models
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from tinynas.compiler import TARGETS, Program, compile_network
+from tinynas.compiler import DEFAULTS, TARGETS, Options, Program, compile_network
 from tinynas.errors import CandidateError
 
 REFERENCES = Path(__file__).parents[3] / "shared" / "models"
 CASE_S, MEMORY_BYTES, CHUNK = 2.0, 2 << 30, 250
 # One in this many cases damages a reference network: they are a hundred times larger than the others.
 LARGE_EVERY = 25
+# One in four is compiled with all that can be asked for.
+EVERY_OPTION = Options(patches="auto", optimize="size", fast_bytes=4096)
 # Of what is executed: beyond this, the sanitizers take too long.
 MOST_MACS, MOST_ARENA_BYTES, MOST_SOURCE_BYTES = 1 << 22, 1 << 20, 1 << 17
 
@@ -77,8 +79,9 @@ def make_case(number: int) -> bytes:
 
 def compile_case(number: int) -> Program | CandidateError:
     model, target = make_case(number), TARGETS[number % len(TARGETS)]
+    options = EVERY_OPTION if number % 4 == 0 else DEFAULTS
     try:
-        return compile_network(model, name=f"n{number}", constants="arrays", target=target)
+        return compile_network(model, name=f"n{number}", constants="arrays", target=target, **options.arguments)
     except CandidateError as error:
         assert str(error)
         return error

@@ -71,7 +71,7 @@ def plan_memory(graph: Graph, steps: Sequence[Step], stage: Stage | None = None)
     everything = [block for block in (*blocks, *scratch) if block.size]
     lags = _find_lags(steps, blocks, stage)
     before, *needs = (_least(everything, lags, step) for step in range(-1, len(steps)))
-    lower_bound_bytes = max(before, *needs)
+    lower_bound_bytes = max([before, *needs])
     offsets = _search(everything, lags, lower_bound_bytes)
     by_block = {id(block): offset for block, offset in zip(everything, offsets, strict=True)}
     return Plan(

@@ -78,6 +78,8 @@ def find_drafts(graph: Graph, most: int | None = None) -> Iterator["Draft"]:
 
 def _depths(graph: Graph) -> Iterator[int]:
     """How many of the first operators may form a stage: they read one activation, and one comes out of them."""
+    if not graph.operators:
+        return
     first, ends = graph.operators[0].activations[:1], {tensor.index for tensor in graph.outputs}
     inside: set[int] = set()
     for depth, operator in enumerate(graph.operators[:_MOST_LAYERS], 1):
