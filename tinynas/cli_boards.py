@@ -47,9 +47,11 @@ def check(
     as_json: JsonOption = False,
 ) -> None:
     """Flash a self-test: memory sizes, stack painting, clock, sync pin, kernels, and the link at several speeds."""
+    from tinynas.live import stages_shown
     from tinynas.study.selftest import check_kind
 
-    found = check_kind(board, port=port, bench=bench, meter=meter)
+    with stages_shown() as notify:
+        found = check_kind(board, port=port, bench=bench, meter=meter, notify=notify)
     if as_json:
         typer.echo(json.dumps(found, indent=2))
     else:

@@ -131,7 +131,9 @@ def findings_of(physical, image, clock):
         station = FakeStation("fake", physical, board)
         station.flash_failures = flash_failures
         others = {baud: replace(whole, build_id=f"{baud:032x}") for baud in speeds}
-        findings = self_test(station, whole, INVERTED, others)
+        told: list[str] = []
+        findings = self_test(station, whole, INVERTED, others, told.append)
+        assert told == [each.what for each in findings]
         assert station.history.count("flash") == 1 + len(speeds) + bool(speeds)
         return {each.what: each.passed for each in findings}, {each.what: each.said for each in findings}
 

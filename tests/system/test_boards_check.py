@@ -6,7 +6,9 @@ import subprocess
 import sys
 
 import pytest
+from typer.testing import CliRunner
 
+from tinynas import cli_boards
 from tinynas.boards import board_names, load_board
 
 EMULATED = [name for name in board_names() if load_board(name).emulated]
@@ -59,3 +61,19 @@ def test_what_is_unknown_or_not_here_is_named(tinynas, tmp_path):
 def test_boards_without_a_subcommand_lists_them(tinynas):
     assert [row["name"] for row in json.loads(tinynas("boards", "--json").stdout)] == board_names()
     assert all(name in tinynas("boards").stdout for name in board_names())
+
+
+@pytest.mark.parametrize("flags", [[], ["--json"]])
+def test_a_failure_is_shown_and_ends_with_exit_code_4(monkeypatch, flags):
+    findings = [
+        {"what": "stack", "passed": False, "said": "painting does not find what is used", "seconds": 0.1},
+        {"what": "sync pin", "passed": None, "said": "no instrument looks at it", "seconds": 0.0},
+    ]
+    found = {"board": "netduinoplus2", "name": "left", "passed": False, "findings": findings}
+    monkeypatch.setattr("tinynas.study.selftest.check_kind", lambda *given, **options: found)
+    result = CliRunner().invoke(cli_boards.app, ["check", "netduinoplus2", *flags])
+    assert result.exit_code == 4
+    if flags:
+        assert json.loads(result.stdout) == found
+    else:
+        assert "  FAILED stack: painting does not find what is used\n  -      sync pin: no inst" in result.stdout

@@ -4,10 +4,11 @@ import functools
 import struct
 import time
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import IntEnum
+from typing import Any
 
 import numpy as np
 
@@ -67,32 +68,43 @@ class Answer:
     stack_bytes: int
 
 
-def self_test(station: Station, image: Image, known: Known, other_speeds: Mapping[int, Image]) -> list[Finding]:
+def self_test(
+    station: Station,
+    image: Image,
+    known: Known,
+    other_speeds: Mapping[int, Image],
+    notify: Callable[[str], None] = lambda what: None,
+) -> list[Finding]:
     """Flash the self-test to a board that this process has claimed, and have it try everything.
 
     Args:
         image: the self-test with the network of known answers.
         other_speeds: the same, built for a link of so many baud. The board holds `image` again afterwards.
+        notify: told what is tried next.
 
     A board that cannot be flashed is tried no further; otherwise one failure does not hide the next.
     """
-    findings = [tried("flashing", lambda: _flashed(station, image))]
+    findings: list[Finding] = []
+
+    def attempt(what: str, trial: Callable[..., str | None], *arguments: Any, lacks: str = "") -> None:
+        notify(what)
+        findings.append(tried(what, functools.partial(trial, station, *arguments), lacks=lacks))
+
+    attempt("flashing", _flashed, image)
     if not findings[0].passed:
         return findings
-    findings += [
-        tried("flash", lambda: _try_flash(station, image)),
-        tried("SRAM", lambda: _try_sram(station)),
-        tried("fast memory", lambda: _try_fast_memory(station), lacks="the manifest names none"),
-        tried("stack", lambda: _try_stack(station)),
-        tried("clock", lambda: _try_clock(station)),
-        tried("sync pin", lambda: _try_sync_pin(station), lacks="no instrument looks at it: name one with --meter"),
-        tried("kernels", lambda: _try_kernels(station, known)),
-        tried("link", lambda: _try_link(station, image, station.board.baud)),
-    ]
+    attempt("flash", _try_flash, image)
+    attempt("SRAM", _try_sram)
+    attempt("fast memory", _try_fast_memory, lacks="the manifest names none")
+    attempt("stack", _try_stack)
+    attempt("clock", _try_clock)
+    attempt("sync pin", _try_sync_pin, lacks="no instrument looks at it: name one with --meter")
+    attempt("kernels", _try_kernels, known)
+    attempt("link", _try_link, image, station.board.baud)
     for baud, other in other_speeds.items():
-        findings.append(tried(f"link at {baud:,} Bd", functools.partial(_try_speed, station, other, baud)))
+        attempt(f"link at {baud:,} Bd", _try_speed, other, baud)
     if other_speeds:
-        findings.append(tried("flashing again", lambda: _flashed(station, image)))
+        attempt("flashing again", _flashed, image)
     return findings
 
 

@@ -1,5 +1,6 @@
 """What `tinynas boards check` does: build the self-test for a board, and have the board run it."""
 
+from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import asdict
 from pathlib import Path
@@ -28,8 +29,11 @@ def check_kind(
     port: str | None = None,
     bench: Path | None = None,
     meter: str | None = None,
+    notify: Callable[[str], None] = lambda stage: None,
 ) -> dict[str, Any]:
     """Have a board try its memories, stack, clock, sync pin, kernels and link. Arguments as those of `measure_file`.
+
+    notify: told each stage when it begins.
 
     Returns:
         The object that `tinynas boards check --json` prints: `board`, `name` of the one that was tried, `passed`, and
@@ -45,8 +49,10 @@ def check_kind(
     tflite = (paths.FIRMWARE / "selftest" / "known.tflite").read_bytes()
     program = compile_network(tflite, name="known", target=board.target)
     inputs = np.random.default_rng(0).integers(-128, 128, (_SAMPLES, program.inputs_bytes)).astype(np.int8)
+    notify("reference")
     known = Known(inputs=inputs, outputs=reference(tflite, inputs))
     speeds = [baud for baud in _OTHER_SPEEDS if baud != board.baud]
+    notify("build")
     with held_desk() as desk:
         image = build_selftest(board, program, desk)
         others = {baud: build_selftest(board.model_copy(update={"baud": baud}), program, desk) for baud in speeds}
@@ -55,7 +61,7 @@ def check_kind(
         open_bench(board, port=port, directory=paths.home() / "bench", file=bench, meter=instrument) as boards,
         boards.lease() as station,
     ):
-        findings = self_test(station, image, known, others)
+        findings = self_test(station, image, known, others, notify)
         boards.note(station.name, "flash", seconds=findings[0].seconds, detail=image.build_id)
         name = station.name
     return {
