@@ -145,6 +145,11 @@ class Board(_Manifest):
         return "arrays" if self.port == "arduino" else "incbin"
 
     @property
+    def own_memory_map(self) -> bool:
+        """Whether the linker script is that of tinynas, not of an Arduino core."""
+        return self.port != "arduino"
+
+    @property
     def emulated(self) -> bool:
         return self.link == "emulator"
 

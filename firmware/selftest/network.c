@@ -4,6 +4,7 @@
 
 #include "frames.h"
 #include "known_ends.h"
+#include "port.h"
 
 /* What the input may ask for. A task that is none of these leaves the output zero. */
 enum {
@@ -19,13 +20,13 @@ enum {
 _Static_assert(TN_KNOWN_INPUTS_BYTES <= TN_SELFTEST_BYTES, "the network of known answers reads its input from bytes");
 _Static_assert(TN_KNOWN_OUTPUTS_BYTES <= TN_SELFTEST_BYTES, "and writes its output there");
 
-/* From the linker script and its command line: addresses, and one that means a size. */
+#ifdef TN_OWN_MEMORY_MAP
+/* From our linker script and its command line: addresses, and one that means a size. */
 extern const uint8_t flash_start[];
 extern const uint8_t flash_bytes[];
-extern uint8_t tn_spare_start[];
-extern uint8_t tn_spare_end[];
 extern uint8_t tn_fast_end[];
 extern uint8_t tn_fast_limit[];
+#endif
 
 /* Any but that of an image without a network: zeros. */
 const uint8_t tn_network_sha256[32] = {'t', 'i', 'n', 'y', 'n', 'a', 's', ' ', 's', 'e', 'l', 'f', '-', 't', 'e', 's', 't'};
@@ -66,8 +67,10 @@ static uint32_t pattern(uintptr_t address, uint32_t flip)
 }
 
 /* RAM that holds nothing of this image: written as a whole, then read as a whole, each bit as 0 and as 1. */
-static void try_ram(uintptr_t start, uintptr_t end)
+static void try_ram(const uint8_t *spare_start, const uint8_t *spare_end)
 {
+    const uintptr_t start = ((uintptr_t)spare_start + 3) & ~(uintptr_t)3;
+    const uintptr_t end = (uintptr_t)spare_end & ~(uintptr_t)3;
     uint32_t failed = 0;
     uintptr_t first = 0;
 
@@ -89,12 +92,14 @@ static void try_ram(uintptr_t start, uintptr_t end)
     output.values[3] = (uint32_t)first;
 }
 
+#ifdef TN_OWN_MEMORY_MAP
 /* Flash that is not there faults, or shows what lies elsewhere. */
 static void read_flash(uint32_t bytes)
 {
     output.values[0] = tn_crc32(flash_start, bytes);
     output.values[1] = *(const volatile uint32_t *)((uintptr_t)flash_start + (uintptr_t)flash_bytes - 4);
 }
+#endif
 
 static void run_kernels(void)
 {
@@ -116,18 +121,23 @@ void tn_network_invoke(void)
     case TN_STACK:
         use_stack(input.amount);
         break;
-    case TN_SRAM:
-        try_ram((uintptr_t)tn_spare_start, (uintptr_t)tn_spare_end & ~(uintptr_t)3);
+    case TN_SRAM: {
+        const struct tn_memory memory = tn_port_memory();
+
+        try_ram(memory.spare_start, memory.spare_end);
         break;
-    case TN_FAST:
-        try_ram((uintptr_t)tn_fast_end, (uintptr_t)tn_fast_limit & ~(uintptr_t)3);
-        break;
-    case TN_FLASH:
-        read_flash(input.amount);
-        break;
+    }
     case TN_KERNELS:
         run_kernels();
         break;
+#ifdef TN_OWN_MEMORY_MAP
+    case TN_FLASH:
+        read_flash(input.amount);
+        break;
+    case TN_FAST:
+        try_ram(tn_fast_end, tn_fast_limit);
+        break;
+#endif
     default:
         break;
     }

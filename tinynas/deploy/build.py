@@ -17,7 +17,7 @@ from tinynas.deploy.sizes import Sizes, read_foreign_sizes, read_sizes, symbol
 from tinynas.deploy.stage import held_project, stage
 from tinynas.deploy.store import write_whole
 from tinynas.deploy.toolchains import toolchain_of
-from tinynas.errors import InfrastructureError, LimitError, ToolchainError, UnsupportedError
+from tinynas.errors import InfrastructureError, LimitError, ToolchainError
 
 # What the greeting of an image without a network has in the place of the network's SHA-256.
 NO_NETWORK = "00" * 32
@@ -104,17 +104,13 @@ def build_empty(board: Board, workdir: Path) -> Image:
 def build_selftest(board: Board, known: Program, workdir: Path) -> Image:
     """Build the image with which a board tries itself; its kernels with `known`, a program of that name.
 
-    Raises as `build`, and:
-        UnsupportedError: the board is linked by an Arduino core.
+    Raises as `build`.
     """
-    if board.port == "arduino":
-        raise UnsupportedError(
-            f"the self-test needs the memory map of our own linker script, and {board.name} is linked by its Arduino "
-            "core: tinynas measure compares its outputs with tflite-micro's"
-        )
     files = {**_sources("selftest"), **known.files, "known_ends.h": write_ends(known, "known")}
+    defines = ("TN_OWN_MEMORY_MAP",) if board.own_memory_map else ()
     empty = baseline(board, workdir, known.optimize)
-    return _image(_build(board, files, workdir / "selftest", known.optimize), SELFTEST, empty)
+    built = _build(board, files, workdir / "selftest", known.optimize, known, defines=defines)
+    return _image(built, SELFTEST, empty)
 
 
 def _image(built: tuple[bytes, Sizes, str], sha256: str, empty: Baseline) -> Image:
