@@ -52,3 +52,13 @@ def test_a_board_counts_its_starts(name: str, tmp_path: Path) -> None:
             assert greeting.boot_count == 3
             assert greeting.reset_cause in (ResetCause.PIN, ResetCause.UNKNOWN)
         emulated.power_off()
+
+
+def test_a_program_may_be_larger_than_ram(tmp_path: Path) -> None:
+    board = load_board("sifive_e")
+    emulated = EmulatedBoard(board, tmp_path)
+    emulated.flash.write_bytes(build_empty(board, tmp_path / "desk").binary.ljust(2 * board.sram_bytes, b"\xff"))
+    emulated.power_on()
+    with Client(emulated.url, baud=board.baud) as client:
+        assert client.hello().board == "sifive_e"
+    emulated.power_off()
