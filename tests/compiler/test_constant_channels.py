@@ -16,6 +16,7 @@ from tinynas.compiler import compile_network
 from tinynas.compiler.graph import read_graph
 from tinynas.compiler.passes import drop_constant_channels, facts
 from tinynas.compiler.passes.facts import find_facts
+from tinynas.errors import UnsupportedError
 
 MODELS = Path(__file__).parents[3] / "shared" / "models"
 needs_references = pytest.mark.skipif(not MODELS.is_dir(), reason="the reference networks are not beside the checkout")
@@ -62,8 +63,13 @@ NEVER, ALWAYS = -(1 << 24), 1 << 24
 SAME, VALID = 0, 1
 
 
-def two_convolutions(bias: list[int], padding: int, weights: np.ndarray | None = None, last_bias: int = 0) -> bytes:
-    """1x1 to as many channels as biases, with a RELU, then 3x3 to 4 channels. weights: of the second."""
+def two_convolutions(
+    bias: list[int], padding: int, weights: np.ndarray | None = None, last_bias: int = 0, *, beside: bool = False
+) -> bytes:
+    """1x1 to as many channels as biases, with a RELU, then 3x3 to 4 channels. weights: of the second.
+
+    beside: a function of constants is computed, too.
+    """
     rng, count = np.random.default_rng(5), len(bias)
     first = rng.integers(-127, 128, (count, 1, 1, 3))
     second = rng.integers(-127, 128, (4, 3, 3, count)) if weights is None else weights
@@ -82,7 +88,10 @@ def two_convolutions(bias: list[int], padding: int, weights: np.ndarray | None =
         Operation("CONV_2D", [0, 1, 2], [3], "Conv2D", relu),
         Operation("CONV_2D", [3, 4, 5], [6], "Conv2D", {"strideH": 1, "strideW": 1, "padding": padding}),
     ]
-    return write_model(tensors, operations)
+    if beside:
+        tensors += [Tensor([1, 4], 0.1, data=np.arange(4)), Tensor([1, 4], 1 / 256, -128)]
+        operations.append(Operation("SOFTMAX", [7], [8], "Softmax", {"beta": 1.0}))
+    return write_model(tensors, operations, outputs=[6])
 
 
 def middle_channels(tflite: bytes) -> int:
@@ -100,6 +109,13 @@ def test_a_constant_goes_unless_its_convolution_finds_another_value_beyond_the_e
     tflite = two_convolutions([0, constant, 0, constant, 0, constant, constant, 0], padding)
     assert middle_channels(tflite) == left
     check_equal([tflite])
+
+
+def test_a_function_of_constants_is_refused_where_channels_are_left_out() -> None:
+    biases = [0, NEVER, 0, NEVER, 0, NEVER, NEVER, 0]
+    assert middle_channels(two_convolutions(biases, VALID)) == 4
+    with pytest.raises(UnsupportedError, match=r"operator 2 \(SOFTMAX\): input 0 is a constant"):
+        compile_network(two_convolutions(biases, VALID, beside=True))
 
 
 def test_a_channel_that_only_zeros_read_goes(check_equal: Callable[..., None]) -> None:

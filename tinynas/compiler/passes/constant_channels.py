@@ -162,7 +162,9 @@ def _along(tensor: Tensor, axis: int, mask: Mask) -> Tensor:
 
 
 def _remark(operator: Operator, kept: Mapping[int, Mask]) -> str:
-    """What the reader of the generated code is told."""
+    """What the reader of the generated code is told. An operator of constants alone is refused later."""
+    if not operator.activations:
+        return ""
     source, output = (kept[tensor.index] for tensor in (operator.activations[0], operator.output))
     parts = [
         f"{int((~mask).sum())} of {len(mask)}{what} channels"
