@@ -58,7 +58,7 @@ def test_the_emulated_meter_is_asked_about_the_sync_pin(tinynas):
 
 
 def test_what_is_unknown_or_not_here_is_named(tinynas, tmp_path):
-    assert "did you mean netduinoplus2?" in tinynas("boards", "check", "netduino", code=2).stderr
+    assert "did you mean netduinoplus2?" in tinynas("boards", "check", "netduinoplus", code=2).stderr
     assert "takes no port" in tinynas("boards", "check", "netduinoplus2", "--port", "COM1", code=2).stderr
 
 
