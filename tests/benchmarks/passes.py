@@ -1,7 +1,7 @@
 """What each of the compiler's passes buys on an emulated board: `python tests/benchmarks/passes.py [--board B]`.
 
 Each pass has a network to show itself on, which is built and measured with it and without; both times the outputs must
-be tflite-micro's. Two networks are made by hand, the others are MLPerf Tiny's.
+be tflite-micro's. Two networks are made by hand, the others are MLPerf Tiny's. patches.py shows what patches buy.
 """
 
 import argparse
@@ -14,15 +14,13 @@ from pathlib import Path
 from typing import Any
 from unittest import mock
 
+from measured import measured_cost
+
 from tinynas import compiler
 from tinynas.boards import Board, load_board
 from tinynas.compiler import Program, compile_network
-from tinynas.deploy.build import build
-from tinynas.device.bench import Bench, open_bench
-from tinynas.device.ladder import flash_and_measure
-from tinynas.device.measure import to_cost
-from tinynas.study.evaluate import require_equal
-from tinynas.study.single import read_inputs, reference
+from tinynas.cost import Cost
+from tinynas.device.bench import open_bench
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "compiler"))
 from test_activation import followed
@@ -58,8 +56,6 @@ PASSES = (
     ),
     Pass(title="ADD into CONV_2D, ic", model=shared("ic"), options=KEEP, without=KEEP, function="fold_additions"),
     Pass(title="constant channels, vww", model=shared("vww"), options={}, without=KEEP),
-    Pass(title="patches, vww", model=shared("vww"), options={**KEEP, "patches": "auto"}, without=KEEP),
-    Pass(title="patches, ic", model=shared("ic"), options={**KEEP, "patches": "auto"}, without=KEEP),
     Pass(title="16 KB of fast memory, vww", model=shared("vww"), options={**KEEP, "fast_bytes": 16384}, without=KEEP),
     Pass(title="32 KB of fast memory, kws", model=shared("kws"), options={**KEEP, "fast_bytes": 32768}, without=KEEP),
 )
@@ -75,12 +71,7 @@ def compiled(each: Pass, board: Board) -> tuple[bytes, Program, Program]:
         return tflite, program, compile_network(tflite, target=board.target, **each.without)
 
 
-def measured(tflite: bytes, program: Program, board: Board, desk: Path, bench: Bench) -> str:
-    inputs = read_inputs(None, program, samples=1)
-    image = build(board, program, desk)
-    measurement = flash_and_measure(bench, image, inputs, repeats=1)
-    require_equal(measurement.outputs, reference(tflite, inputs), board.name)
-    cost = to_cost(measurement, image, board)
+def figures(cost: Cost) -> str:
     assert cost.instructions is not None
     assert cost.latency_us is not None
     assert cost.sram is not None
@@ -107,7 +98,8 @@ def main() -> None:
             for each in PASSES:
                 tflite, *programs = compiled(each, board)
                 for what, program in zip(("with", "without"), programs, strict=True):
-                    print(f"{each.title:<28} {what:<7} {measured(tflite, program, board, Path(home) / 'desk', bench)}")
+                    cost = measured_cost(tflite, program, board, Path(home) / "desk", bench)
+                    print(f"{each.title:<28} {what:<7} {figures(cost)}")
 
 
 if __name__ == "__main__":

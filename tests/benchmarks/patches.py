@@ -13,18 +13,15 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
+from measured import measured_cost
 
-from tinynas.boards import Board, load_board
+from tinynas.boards import load_board
 from tinynas.compiler import Patches, Program, compile_network
 from tinynas.compiler.graph import read_graph
 from tinynas.compiler.passes import fold_activations, fold_padding
 from tinynas.compiler.rows import plan_rows, reach_of
-from tinynas.deploy.build import build
-from tinynas.device.bench import Bench, open_bench
-from tinynas.device.ladder import flash_and_measure
-from tinynas.device.measure import to_cost
-from tinynas.study.evaluate import require_equal
-from tinynas.study.single import read_inputs, reference
+from tinynas.cost import Cost
+from tinynas.device.bench import open_bench
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "compiler"))
 from tflite_writer import Operation, Tensor, write_model
@@ -120,12 +117,7 @@ def recomputed_macs(tflite: bytes, program: Program) -> int:
     return again
 
 
-def measured(tflite: bytes, program: Program, board: Board, desk: Path, bench: Bench) -> str:
-    inputs = read_inputs(None, program, samples=1)
-    image = build(board, program, desk)
-    measurement = flash_and_measure(bench, image, inputs, repeats=1)
-    require_equal(measurement.outputs, reference(tflite, inputs), board.name)
-    cost = to_cost(measurement, image, board)
+def figures(program: Program, cost: Cost) -> str:
     assert cost.instructions is not None
     assert cost.cycles is not None
     assert cost.flash is not None
@@ -158,8 +150,8 @@ def main() -> None:
                 tflite = read()
                 for choice in CHOICES:
                     program = compile_network(tflite, target=board.target, patches=choice, keep_constant_channels=True)
-                    figures = measured(tflite, program, board, Path(home) / "desk", bench)
-                    print(f"{name:<16} {choice:>7} {figures} {described(tflite, program)}", flush=True)
+                    cost = measured_cost(tflite, program, board, Path(home) / "desk", bench)
+                    print(f"{name:<16} {choice:>7} {figures(program, cost)} {described(tflite, program)}", flush=True)
 
 
 if __name__ == "__main__":

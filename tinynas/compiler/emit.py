@@ -12,10 +12,8 @@ from tinynas.compiler.header import C_TYPES, shape_text, write_header
 from tinynas.compiler.memory import Plan
 from tinynas.compiler.program import ArenaBlock, LayerInfo, PatchInfo, Program, TensorInfo
 from tinynas.compiler.sharing import Shared, share_kernels
-from tinynas.compiler.step import Constant, Stage, Step
+from tinynas.compiler.step import CONSTANT_ALIGNMENT, Constant, Stage, Step
 from tinynas.compiler.target import Optimize
-
-_ALIGNMENT = 4
 
 _SECTIONS = """
 #if defined __ELF__ && !defined TN_CONSTANTS_IN_FLASH
@@ -45,7 +43,7 @@ def emit(
     steps = shared.steps
     layers = tuple(_describe(step, stage) for step in steps)
     tables = _name_tables(steps, name)
-    total = sum(_padded(constant) for constant in tables.values())
+    total = sum(constant.padded_bytes for constant in tables.values())
     kernels = {f"{call.record}.h" for step in steps for call in step.calls} | ({"tn_patch.h"} if stage else set())
     program = Program(
         files={},
@@ -61,7 +59,7 @@ def emit(
         channels_left_out=graph.channels_left_out,
         patched=None if stage is None else _describe_patches(steps, stage, arena_bytes_without),
         optimize=optimize,
-        fast_bytes=sum(_padded(constant) for constant in tables.values() if constant.fast),
+        fast_bytes=sum(constant.padded_bytes for constant in tables.values() if constant.fast),
     )
     symbols = {id(constant): symbol for symbol, constant in tables.items()}
     body = [
@@ -99,7 +97,7 @@ def _describe(step: Step, stage: Stage | None) -> LayerInfo:
         name=_plain(operator.output.name),
         output_shape=operator.output.shape,
         macs=step.macs,
-        constants_bytes=sum(_padded(constant) for constant in step.constants),
+        constants_bytes=sum(constant.padded_bytes for constant in step.constants),
         output_bytes=held.get(operator.output.index, operator.output.bytes),
         comment="; ".join([f"{sources} -> {result}", step.detail, *operator.remarks, *patches]),
     )
@@ -157,10 +155,6 @@ def _plain(text: str) -> str:
     return "".join(each if each.isascii() and (each.isalnum() or each in "_/.:;-") else "_" for each in text)[:100]
 
 
-def _padded(constant: Constant) -> int:
-    return -(-constant.values.nbytes // _ALIGNMENT) * _ALIGNMENT
-
-
 def _name_tables(steps: Sequence[Step], name: str) -> dict[str, Constant]:
     return {
         f"tn_{name}_layer_{step.operator.index}_{constant.name}": constant
@@ -179,7 +173,7 @@ def _write_blob(tables: dict[str, Constant], name: str) -> tuple[bytes, str]:
             section = _section(constant)
             lines += [
                 f'    .section {section}, "{"aw" if constant.fast else "a"}", %progbits',
-                f"    .balign {_ALIGNMENT}",
+                f"    .balign {CONSTANT_ALIGNMENT}",
             ]
         content = constant.values.astype(constant.values.dtype.newbyteorder("<")).tobytes()
         lines += [
@@ -187,9 +181,9 @@ def _write_blob(tables: dict[str, Constant], name: str) -> tuple[bytes, str]:
             f"    .type {symbol}, %object",
             f"    .size {symbol}, {len(content)}",
             f"{symbol}:",
-            f'    .incbin "{name}_constants.bin", {len(blob)}, {_padded(constant)}',
+            f'    .incbin "{name}_constants.bin", {len(blob)}, {constant.padded_bytes}',
         ]
-        blob += content.ljust(_padded(constant), b"\0")
+        blob += content.ljust(constant.padded_bytes, b"\0")
     digest = hashlib.sha256(blob).hexdigest()
     head = [
         "/* The constants of the network, taken in as they are. Compiled by tinynas: do not edit.",
@@ -231,7 +225,7 @@ def _declare(symbol: str, constant: Constant) -> str:
 
 
 def _define(symbol: str, constant: Constant) -> str:
-    attributes = f'TN_SECTION("{_section(constant)}") __attribute__((aligned({_ALIGNMENT})))'
+    attributes = f'TN_SECTION("{_section(constant)}") __attribute__((aligned({CONSTANT_ALIGNMENT})))'
     values = wrapped([str(value) for value in constant.values.tolist()])
     array = f"{_c_type(constant)} {symbol}[{len(constant.values)}]"
     return f"static {_qualifier(constant)} {array}\n    {attributes} = {{\n{values}\n}};\n\n"

@@ -5,8 +5,6 @@ from dataclasses import replace
 
 from tinynas.compiler.step import Call, Constant, Step
 
-_ALIGNMENT = 4
-
 
 def place_fast(steps: Sequence[Step], budget_bytes: int) -> tuple[Step, ...]:
     """The steps with the constants of some of them marked as fast, `budget_bytes` in all at most.
@@ -17,7 +15,7 @@ def place_fast(steps: Sequence[Step], budget_bytes: int) -> tuple[Step, ...]:
     chosen: set[int] = set()
     left = budget_bytes
     for number in sorted(range(len(steps)), key=lambda each: -_reads(steps[each])):
-        size = sum(-(-constant.values.nbytes // _ALIGNMENT) * _ALIGNMENT for constant in steps[number].constants)
+        size = sum(constant.padded_bytes for constant in steps[number].constants)
         if 0 < size <= left:
             chosen.add(number)
             left -= size

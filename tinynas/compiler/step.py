@@ -8,6 +8,9 @@ import numpy.typing as npt
 
 from tinynas.compiler.graph import Operator, Tensor
 
+# Constants start at multiples of this [B], so that kernels may read words.
+CONSTANT_ALIGNMENT = 4
+
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Constant:
@@ -16,6 +19,11 @@ class Constant:
     name: str
     values: npt.NDArray[np.int8] | npt.NDArray[np.int32]
     fast: bool = False
+
+    @property
+    def padded_bytes(self) -> int:
+        """What it takes, so that the next one starts at a word's address as well."""
+        return -(-self.values.nbytes // CONSTANT_ALIGNMENT) * CONSTANT_ALIGNMENT
 
 
 @dataclass(frozen=True, kw_only=True)
