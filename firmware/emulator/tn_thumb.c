@@ -6,6 +6,8 @@
  */
 #include "tn_thumb.h"
 
+#include "tn_mve.h"
+
 static enum tn_core core;
 
 void tn_thumb_init(enum tn_core chosen)
@@ -431,8 +433,13 @@ static struct tn_insn wide(uint16_t low, uint16_t high)
 struct tn_insn tn_decode(uint16_t low, uint16_t high)
 {
     const bool is_wide = bits(low, 11, 5) >= 0x1D;
-    struct tn_insn insn = is_wide ? wide(low, high) : narrow(low);
+    struct tn_insn insn;
 
+    if (!is_wide) {
+        insn = narrow(low);
+    } else if (core != TN_CORTEX_M55 || !tn_mve_decode(low, high, &insn)) {
+        insn = wide(low, high);
+    }
     insn.bytes = is_wide ? 4 : 2;
     return insn;
 }

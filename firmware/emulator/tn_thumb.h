@@ -17,8 +17,16 @@ enum tn_class {
     TN_BRANCH,
     TN_DIVIDE,
     TN_FPU, /* floating-point arithmetic and moves; VLDR and VSTR are loads and stores */
+    TN_VECTOR, /* of MVE, except loads and stores */
     TN_OTHER,
     TN_CLASSES,
+};
+
+/* What of a vector instruction may run beside its neighbour. */
+enum tn_vector {
+    TN_NO_VECTOR,
+    TN_VECTOR_ACCESS,
+    TN_VECTOR_ARITHMETIC,
 };
 
 /* How the program counter goes on. */
@@ -32,6 +40,7 @@ enum tn_flow {
 struct tn_insn {
     enum tn_class class;
     enum tn_flow flow;
+    enum tn_vector vector;
     uint8_t bytes;     /* 2 or 4 */
     uint8_t cycles;    /* alone, without wait states, as a branch that is not taken */
     uint8_t words;     /* that are loaded or stored */
@@ -47,10 +56,11 @@ struct tn_insn {
     uint32_t fp_computed;
 };
 
-/* The core whose multiplier counts. */
+/* The core whose multiplier counts, and whether there are vectors. */
 enum tn_core {
     TN_CORTEX_M4,
     TN_CORTEX_M3,
+    TN_CORTEX_M55,
 };
 void tn_thumb_init(enum tn_core core);
 

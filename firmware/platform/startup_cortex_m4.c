@@ -27,7 +27,7 @@ __attribute__((section(".vectors"), used)) static const void *const vectors[VECT
 
 void tn_reset_handler(void)
 {
-    CPACR |= 0xFu << 20; /* full access to the FPU */
+    CPACR |= 0xFu << 20; /* full access to the FPU, and to the vectors of a Cortex-M55 */
     __asm volatile("dsb\n\tisb");
     memcpy(tn_data_start, tn_data_load, (size_t)(tn_data_end - tn_data_start));
     memcpy(tn_fast_start, tn_fast_load, (size_t)(tn_fast_end - tn_fast_start));

@@ -1,5 +1,5 @@
-/* ARM MPS2 with the AN386 FPGA image: a Cortex-M4F among peripherals of ARM's system design kit (CMSDK). Registers: ARM
- * DDI 0479, sections 4.3 (UART) and 4.1 (GPIO); addresses and interrupts: ARM application note 386.
+/* ARM MPS2 and MPS3 with FPGA images of a Cortex-M among peripherals of ARM's system design kit (CMSDK). Registers: ARM
+ * DDI 0479, sections 4.3 (UART) and 4.1 (GPIO); addresses and interrupts: ARM application notes 386 and 547.
  *
  * The link is UART0, the sync pin is pin 0 of GPIO0, a power sensor is on the I2C of shield 1. Its controller has two
  * wires that software sets (SBCon: ARM DUI 0225, two-wire serial bus interface), both open drain.
@@ -22,17 +22,25 @@ struct sbcon {
     volatile uint32_t control, clear; /* written: sets the bits, clears the bits; read: the wires as they are */
 };
 
-#define SHIELD1_I2C ((struct sbcon *)0x4002A000)
+/* Where there is TrustZone, the CPU starts in its secure state and stays there: these are the secure addresses. */
+#ifdef TN_AN547
+#define SHIELD_I2C ((struct sbcon *)0x59206000)
+#define UART0 ((struct uart *)0x59303000)
+#define GPIO0 ((struct gpio *)0x51100000)
+enum { UART0_RX_IRQ = 33 };
+#else
+#define SHIELD_I2C ((struct sbcon *)0x4002A000)
 #define UART0 ((struct uart *)0x40004000)
 #define GPIO0 ((struct gpio *)0x40010000)
-#define NVIC_ISER0 (*(volatile uint32_t *)0xE000E100)
+enum { UART0_RX_IRQ = 0 };
+#endif
+#define NVIC_ISER ((volatile uint32_t *)0xE000E100)
 
 enum {
     UART_STATE_TXFULL = 1 << 0,
     UART_STATE_RXFULL = 1 << 1,
     UART_CTRL_ON = 1 << 0 | 1 << 1 | 1 << 3, /* transmit, receive, interrupt on receive */
     UART_INT_RX = 1 << 1,
-    UART0_RX_IRQ = 0,
     SYNC_PIN = 0,
     I2C_SCL = 1 << 0,
     I2C_SDA = 1 << 1,
@@ -45,7 +53,7 @@ struct tn_boot tn_port_init(void)
 
     UART0->bauddiv = (F_CPU + TN_BAUD / 2) / TN_BAUD;
     UART0->ctrl = UART_CTRL_ON;
-    NVIC_ISER0 = 1u << UART0_RX_IRQ;
+    NVIC_ISER[UART0_RX_IRQ / 32] = 1u << UART0_RX_IRQ % 32;
     GPIO0->outenset = 1u << SYNC_PIN;
     /* The board does not tell why it started. */
     return (struct tn_boot){
@@ -85,9 +93,9 @@ void tn_port_sync(bool high)
 static void set_wire(uint32_t wire, bool high)
 {
     if (high) {
-        SHIELD1_I2C->control = wire;
+        SHIELD_I2C->control = wire;
     } else {
-        SHIELD1_I2C->clear = wire;
+        SHIELD_I2C->clear = wire;
     }
     for (uint32_t i = 0; i < I2C_ROUNDS; i++) {
         __asm volatile("nop");
@@ -99,7 +107,7 @@ static bool exchange_bit(bool bit)
 {
     set_wire(I2C_SDA, bit);
     set_wire(I2C_SCL, true);
-    const bool seen = SHIELD1_I2C->control & I2C_SDA;
+    const bool seen = SHIELD_I2C->control & I2C_SDA;
 
     set_wire(I2C_SCL, false);
     return seen;

@@ -3,14 +3,14 @@ import pytest
 from tinynas.device.counter import CLASSES, Counter, Interval, total
 from tinynas.errors import BenchError
 
-LINE = "6 9 5 2 1 1 0 2 1 1 1 0 0 0\n"
+LINE = "6 9 5 2 1 1 0 2 1 1 1 0 0 0 0\n"
 INTERVAL = Interval(
     instructions=6,
     cycles=9,
     wait_cycles=5,
     loads=2,
     stores=1,
-    by_class=dict(zip(CLASSES, (1, 0, 2, 1, 1, 1, 0, 0, 0), strict=True)),
+    by_class=dict(zip(CLASSES, (1, 0, 2, 1, 1, 1, 0, 0, 0, 0), strict=True)),
 )
 
 

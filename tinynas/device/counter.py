@@ -8,7 +8,7 @@ from tinynas.boards import Board
 from tinynas.errors import BenchError
 
 # The columns of firmware/emulator/tn_cycles.c after the first five, which are the fields of Interval.
-CLASSES = ("alu", "multiply", "dsp", "load", "store", "branch", "divide", "fpu", "other")
+CLASSES = ("alu", "multiply", "dsp", "load", "store", "branch", "divide", "fpu", "vector", "other")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -17,7 +17,7 @@ class Interval:
 
     cycles: of the core, modelled, with memory that never makes it wait; wait_cycles: what the board's flash adds.
     loads, stores: in words. by_class: instructions of each of CLASSES; "dsp" is the DSP extension (SMLAD, SXTB16 ...),
-    "fpu" is floating-point arithmetic.
+    "fpu" is floating-point arithmetic, "vector" that of MVE.
     """
 
     instructions: int

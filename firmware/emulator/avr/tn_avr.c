@@ -28,7 +28,7 @@
 #include <unistd.h>
 
 /* As in tn_thumb.h, whose columns these are. */
-enum tn_class { TN_ALU, TN_MULTIPLY, TN_DSP, TN_LOAD, TN_STORE, TN_BRANCH, TN_DIVIDE, TN_FPU, TN_OTHER, TN_CLASSES };
+enum tn_class { TN_ALU, TN_MULTIPLY, TN_DSP, TN_LOAD, TN_STORE, TN_BRANCH, TN_DIVIDE, TN_FPU, TN_VECTOR, TN_OTHER, TN_CLASSES };
 
 enum {
     POLL_INSTRUCTIONS = 50000,
