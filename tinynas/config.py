@@ -60,6 +60,8 @@ class SpaceSection(Section):
 class BoardSection(Section):
     """The board to measure on: those of that name in the file `bench`, or the one on `port`, or those that are found by
     their USB ids; `count` emulated boards work in parallel. `optimize`: whether images are compiled for speed or size.
+    `batch`: how many candidates that wait for a board are flashed together at most; None: 8, but 1 on an emulated
+    board, which is flashed sooner than such an image is linked.
     """
 
     name: str = "netduinoplus2"
@@ -69,6 +71,7 @@ class BoardSection(Section):
     repeats: Annotated[int, Field(ge=1, le=1000)] = 3
     samples: Annotated[int, Field(ge=1, le=1000)] = 16
     optimize: Literal["speed", "size"] = "speed"
+    batch: Annotated[int, Field(ge=1, le=32)] | None = None
 
     @model_validator(mode="after")
     def _one_way_to_the_board(self) -> Self:

@@ -27,6 +27,7 @@ enum tn_status {
     TN_BAD_REQUEST = 1,
     TN_NO_MEMORY = 2,
     TN_NO_SENSOR = 3,
+    TN_NO_NETWORK = 4,
 };
 
 /* A frame between its zero bytes, unstuffed: header, `payload_size` bytes of payload, CRC. */

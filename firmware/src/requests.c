@@ -1,6 +1,6 @@
 #include <string.h>
 
-#include "network_ends.h"
+#include "networks.h"
 #include "requests.h"
 #include "sensor.h"
 #include "stack.h"
@@ -16,6 +16,7 @@ enum {
     TN_I2C = 0x07,
     TN_PROBE = 0x08,
     TN_PROBED = 0x09,
+    TN_SELECT = 0x0A,
     TN_ERROR = 0x7F,
     TN_ANSWER = 0x80,
 };
@@ -23,7 +24,7 @@ enum {
 enum {
     TN_BUILD_ID_BYTES = 16,
     TN_SHA256_BYTES = 32,
-    TN_GREETING_BYTES = 84,
+    TN_GREETING_BYTES = 85,
     TN_MAX_NAME = 32,
     TN_TIMES_PER_FRAME = TN_MAX_PAYLOAD / 4,
     TN_MAX_REPEATS = TN_TIMES_PER_FRAME,
@@ -31,11 +32,14 @@ enum {
 
 #define TN_BOARD_NAME_BYTES (sizeof TN_BOARD_NAME)
 _Static_assert(TN_BOARD_NAME_BYTES <= TN_MAX_NAME, "a board's name has at most 31 characters");
-_Static_assert(1 + TN_BUILD_ID_BYTES + TN_SHA256_BYTES + 1 + 8 * 4 + 2 == TN_GREETING_BYTES, "see PROTOCOL.md");
+_Static_assert(1 + TN_BUILD_ID_BYTES + TN_SHA256_BYTES + 1 + 8 * 4 + 2 + 1 == TN_GREETING_BYTES, "see PROTOCOL.md");
 _Static_assert(TN_GREETING_BYTES + TN_MAX_NAME <= TN_MAX_PAYLOAD, "the greeting is the longest answer of fixed size");
 
 /* From the linker script, or from tn_build_id.c where the linker is not ours. */
 extern const uint8_t tn_build_id[];
+
+/* Which one requests are about. */
+static const struct tn_network *network = tn_networks;
 
 static uint32_t times[TN_MAX_REPEATS];
 static uint16_t times_count;
@@ -47,7 +51,7 @@ static bool has_staging(void)
 {
     const struct tn_memory memory = tn_port_memory();
 
-    return (size_t)(memory.spare_end - memory.spare_start) >= TN_NETWORK_INPUTS_BYTES;
+    return (size_t)(memory.spare_end - memory.spare_start) >= network->inputs_bytes;
 }
 
 static enum tn_status greet(struct tn_frame *answer, const struct tn_boot *boot)
@@ -58,9 +62,9 @@ static enum tn_status greet(struct tn_frame *answer, const struct tn_boot *boot)
         boot->count,
         boot->ticks_hz,
         boot->clock_hz,
-        TN_NETWORK_INPUTS_BYTES,
-        TN_NETWORK_OUTPUTS_BYTES,
-        TN_NETWORK_ARENA_BYTES,
+        network->inputs_bytes,
+        network->outputs_bytes,
+        network->arena_bytes,
         memory.static_bytes,
         memory.stack_bytes,
     };
@@ -68,16 +72,33 @@ static enum tn_status greet(struct tn_frame *answer, const struct tn_boot *boot)
     *to++ = TN_PROTOCOL_VERSION;
     memcpy(to, tn_build_id, TN_BUILD_ID_BYTES);
     to += TN_BUILD_ID_BYTES;
-    memcpy(to, tn_network_sha256, TN_SHA256_BYTES);
+    memcpy(to, network->sha256, TN_SHA256_BYTES);
     to += TN_SHA256_BYTES;
     *to++ = (uint8_t)boot->cause;
     for (size_t i = 0; i < sizeof fields / sizeof *fields; i++) {
         to = tn_put_u32(to, fields[i]);
     }
     to = tn_put_u16(to, TN_MAX_PAYLOAD);
+    *to++ = tn_networks_count;
     memcpy(to, TN_BOARD_NAME, TN_BOARD_NAME_BYTES);
     answer->payload_size = (uint16_t)(to + TN_BOARD_NAME_BYTES - tn_payload(answer));
     return TN_OK;
+}
+
+/* Nothing of another network's run is left to ask for. */
+static enum tn_status choose(const uint8_t *payload, uint16_t size, struct tn_frame *answer, const struct tn_boot *boot)
+{
+    if (size != TN_SHA256_BYTES) {
+        return TN_BAD_REQUEST;
+    }
+    for (const struct tn_network *each = tn_networks; each < tn_networks + tn_networks_count; each++) {
+        if (!memcmp(payload, each->sha256, TN_SHA256_BYTES)) {
+            network = each;
+            times_count = 0;
+            return greet(answer, boot);
+        }
+    }
+    return TN_NO_NETWORK;
 }
 
 static enum tn_status load(const uint8_t *payload, uint16_t size)
@@ -88,13 +109,13 @@ static enum tn_status load(const uint8_t *payload, uint16_t size)
     const uint32_t offset = tn_get_u32(payload);
     const uint32_t count = size - 4u;
 
-    if (offset > TN_NETWORK_INPUTS_BYTES || count > TN_NETWORK_INPUTS_BYTES - offset) {
+    if (offset > network->inputs_bytes || count > network->inputs_bytes - offset) {
         return TN_BAD_REQUEST;
     }
     if (has_staging()) {
         memcpy(tn_port_memory().spare_start + offset, payload + 4, count);
     } else {
-        tn_network_write_inputs(offset, payload + 4, count);
+        network->write_inputs(offset, payload + 4, count);
     }
     return TN_OK;
 }
@@ -112,12 +133,14 @@ void tn_mark(void)
 
 static void invoke_timed(void)
 {
+    void (*const invoke)(void) = network->invoke;
+
     tn_sensor_before();
     tn_port_timer_start();
     tn_port_sync(true);
     TN_MARK();
     TN_MARK(); /* between these two lies what a mark costs */
-    tn_network_invoke();
+    invoke();
     tn_port_sync(false);
     last_ticks = tn_port_timer_stop();
     tn_sensor_after();
@@ -138,7 +161,7 @@ static enum tn_status run(const uint8_t *payload, uint16_t size, struct tn_frame
     }
     for (times_count = 0; times_count < repeats; times_count++) {
         if (has_staging()) {
-            tn_network_write_inputs(0, tn_port_memory().spare_start, TN_NETWORK_INPUTS_BYTES);
+            network->write_inputs(0, tn_port_memory().spare_start, network->inputs_bytes);
         }
         const uint32_t used = tn_stack_used(invoke_timed);
 
@@ -174,10 +197,10 @@ static enum tn_status report_output(const uint8_t *payload, uint16_t size, struc
     const uint32_t offset = tn_get_u32(payload);
     const uint16_t length = tn_get_u16(payload + 4);
 
-    if (length > TN_MAX_PAYLOAD || offset > TN_NETWORK_OUTPUTS_BYTES || length > TN_NETWORK_OUTPUTS_BYTES - offset) {
+    if (length > TN_MAX_PAYLOAD || offset > network->outputs_bytes || length > network->outputs_bytes - offset) {
         return TN_BAD_REQUEST;
     }
-    tn_network_read_outputs(offset, tn_payload(answer), length);
+    network->read_outputs(offset, tn_payload(answer), length);
     answer->payload_size = length;
     return TN_OK;
 }
@@ -207,6 +230,8 @@ static enum tn_status perform(struct tn_frame *request, struct tn_frame *answer,
         return tn_sensor_set_probe(payload, size);
     case TN_PROBED:
         return size ? TN_BAD_REQUEST : tn_sensor_report(answer);
+    case TN_SELECT:
+        return choose(payload, size, answer, boot);
     case TN_RESET:
         return size ? TN_BAD_REQUEST : TN_OK;
     default:

@@ -23,6 +23,7 @@ GREETING = Greeting(
     static_bytes=6000,
     stack_bytes=8192,
     max_payload=1024,
+    networks=1,
     board="fake",
 )
 
@@ -102,6 +103,20 @@ def test_more_repeats_than_the_board_has_room_for_are_refused(spare, repeats):
     board.close()
 
 
+def test_a_network_of_several_is_selected_until_the_board_starts_again(client, board):
+    board.networks = (GREETING.network_sha256, b"\7" * 32)
+    assert client.select(b"\7" * 32) == client.hello() == replace(GREETING, network_sha256=b"\7" * 32)
+    client.reset()
+    assert client.hello().network_sha256 == GREETING.network_sha256
+
+
+@pytest.mark.parametrize(("sha256", "status"), [(b"\7" * 32, Status.NO_NETWORK), (b"\7" * 31, Status.BAD_REQUEST)])
+def test_a_network_that_the_image_lacks_is_refused(client, sha256, status):
+    with pytest.raises(RefusedError, match="refused SELECT") as caught:
+        client.select(sha256)
+    assert caught.value.status == status
+
+
 def test_a_reset_raises_the_boot_count(client):
     client.reset()
     greeting = client.hello()
@@ -123,6 +138,7 @@ def test_a_greeting_is_read_as_it_was_written():
         ({"arena_bytes": 2**32 - 1}, "memory sizes"),
         ({"max_payload": 4}, "largest payload"),
         ({"max_payload": 1025}, "largest payload"),
+        ({"networks": 0}, "number of networks"),
         ({"board": "a\x1bb"}, "name"),
     ],
 )

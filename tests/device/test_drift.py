@@ -31,7 +31,7 @@ def measure_on(image):
     """Measures a candidate of this number; returns the ticks that it was credited with."""
 
     def measure(bench, number):
-        candidate = dataclasses.replace(image, sha256=f"{number:064x}")
+        candidate = dataclasses.replace(image, sha256=f"{number:064x}", build_id=f"{number:032x}")
         found = flash_and_measure(bench, candidate, INPUTS, repeats=2, label=f"candidate {number}")
         return found.station, sorted(set(found.ticks.flat))
 

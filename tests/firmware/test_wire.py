@@ -7,6 +7,8 @@ import wire
 from cobs import cobs
 
 from tinynas.device import frames
+from tinynas.device.client import RefusedError
+from tinynas.errors import LinkError
 
 
 @pytest.fixture(scope="module")
@@ -25,6 +27,26 @@ def test_every_figure_arrives_and_none_is_wrong(board, rate):
     assert faults["log text"] > 1000
     assert faults["garbage"] > 1000
     assert (delivery.resends[1] > 0) == (faults["bit flipped"] > 0) == (rate > 0)
+
+
+def test_the_board_runs_the_network_that_is_selected_and_knows_its_sizes(board):
+    board.tn_board_power_on()
+    with wire.connected(wire.NoisyPort(board, wire.Noise(0.0, seed=1))) as client:
+        first = client.hello()
+        assert (first.networks, first.input_bytes, first.output_bytes) == (2, 16, 16)
+        other = client.select(bytes([9, 9]).ljust(32, b"\0"))
+        assert (other.networks, other.input_bytes, other.output_bytes, other.arena_bytes) == (2, 5, 3, 8)
+        with pytest.raises(LinkError):
+            client.ticks(1)
+        with pytest.raises(RefusedError):
+            client.load(bytes(6))
+        client.load(b"abcde")
+        client.run(2, answer_s=1)
+        assert client.output(3) == b"cba"
+        with pytest.raises(RefusedError, match="no_network"):
+            client.select(bytes(32))
+        assert client.hello() == other
+        assert client.select(first.network_sha256) == first
 
 
 def test_without_the_checksum_wrong_figures_would_be_accepted(board, monkeypatch):

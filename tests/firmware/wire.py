@@ -28,6 +28,7 @@ SOURCES = [
     HOST / "board.c",
     HOST / "sensors.c",
     FIRMWARE / "src" / "frames.c",
+    FIRMWARE / "src" / "networks.c",
     FIRMWARE / "src" / "requests.c",
     FIRMWARE / "src" / "sensor.c",
 ]

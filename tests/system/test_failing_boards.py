@@ -1,7 +1,8 @@
-"""A search whose boards fail ends with the front of an undisturbed one."""
+"""A search whose boards fail, or are slow to flash, ends with the front of an undisturbed one."""
 
 import os
 import signal
+import time
 from collections import Counter
 
 import pytest
@@ -24,18 +25,23 @@ SETTINGS = {
 }
 
 
-def found(path):
+def found(path, **board):
     """Everything that must not depend on boards: verdicts, figures, accuracies; not wall times."""
-    search(load_config(None, SETTINGS), path, lambda event: None)
+    settings = {**SETTINGS, "board": {**SETTINGS["board"], **board}}
+    search(load_config(None, settings), path, lambda event: None)
     with Store.open_to_read(path) as store:
         trials = [{**trial.to_json(), "seconds": None, "finished_at": None} for trial in store.trials()]
         finalists = [{**finalist.to_json(), "seconds": None} for finalist in store.finalists()]
         return trials, finalists, summary(store)["front"]
 
 
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory):
+    return found(tmp_path_factory.mktemp("study") / "undisturbed.db")
+
+
 @pytest.mark.slow
-def test_of_four_boards_one_dies_and_one_is_flaky_and_the_front_is_the_same(tmp_path, monkeypatch):
-    undisturbed = found(tmp_path / "undisturbed.db")
+def test_of_four_boards_one_dies_and_one_is_flaky_and_the_front_is_the_same(undisturbed, tmp_path, monkeypatch):
     real = EmulatedStation.flash
     names, flashes, failures = [], Counter(), Counter()
 
@@ -57,3 +63,21 @@ def test_of_four_boards_one_dies_and_one_is_flaky_and_the_front_is_the_same(tmp_
     assert len(undisturbed[0]) == 12
     assert failures["dead"] >= 2
     assert failures["flaky"] >= 2
+
+
+@pytest.mark.slow
+def test_candidates_share_the_images_of_a_board_that_is_slow_to_flash(undisturbed, tmp_path, monkeypatch):
+    real = EmulatedStation.flash
+    networks = []
+
+    def flash(station, image):
+        networks.append(len(image.networks) or 1)
+        # Long enough for the others of a generation to be built meanwhile.
+        time.sleep(5)
+        real(station, image)
+
+    monkeypatch.setattr(EmulatedStation, "flash", flash)
+    assert found(tmp_path / "slow.db", count=1, batch=8) == undisturbed
+    measured = sum(trial["cost"] is not None for trial in undisturbed[0]) + len(undisturbed[1])
+    assert sum(networks) == measured
+    assert max(networks) > 1

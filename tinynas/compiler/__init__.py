@@ -27,6 +27,7 @@ from tinynas.compiler.placement import place_fast
 from tinynas.compiler.program import ArenaBlock, LayerInfo, PatchInfo, Program, TensorInfo
 from tinynas.compiler.step import Stage, Step
 from tinynas.compiler.target import OPTIMIZATIONS, TARGETS, Optimize, Target
+from tinynas.compiler.together import write_image, write_list
 from tinynas.errors import ConfigError, UnsupportedError
 
 __all__ = [
@@ -46,6 +47,8 @@ __all__ = [
     "compile_network",
     "numbered",
     "write_ends",
+    "write_image",
+    "write_list",
 ]
 
 # Beyond the largest microcontrollers; operators that share one large constant would otherwise write it again and again.

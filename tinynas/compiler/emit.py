@@ -46,6 +46,7 @@ def emit(
     total = sum(constant.padded_bytes for constant in tables.values())
     kernels = {f"{call.record}.h" for step in steps for call in step.calls} | ({"tn_patch.h"} if stage else set())
     program = Program(
+        name=name,
         files={},
         sha256=graph.sha256,
         arena_bytes=plan.arena_bytes,
@@ -215,7 +216,13 @@ const uint8_t tn_{name}_sha256[32] = {{
 {wrapped(digest)}
 }};
 
+/* Networks that run in turn may share one: TN_ARENA is then the name of an array as large as the largest of theirs. */
+#ifdef TN_ARENA
+extern int8_t TN_ARENA[TN_{name.upper()}_ARENA_BYTES] __attribute__((aligned(16)));
+#define tn_{name}_arena TN_ARENA
+#else
 static int8_t tn_{name}_arena[TN_{name.upper()}_ARENA_BYTES] TN_SECTION(".bss.tn_arena") __attribute__((aligned(16)));
+#endif
 
 {"".join(declare(symbol, constant) for symbol, constant in tables.items())}"""
 

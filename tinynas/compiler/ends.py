@@ -15,8 +15,9 @@ def numbered(what: str, tensors: Sequence[_End]) -> list[tuple[str, _End]]:
     return [(f"{what}_{number}", tensor) for number, tensor in enumerate(tensors)]
 
 
-def write_ends(program: Program, name: str) -> bytes:
+def write_ends(program: Program) -> bytes:
     """`<name>_ends.h`: functions that write all inputs and read all outputs, in the model's order."""
+    name = program.name
     guard = f"TN_{name.upper()}"
     return f"""/* {name}: all inputs as one string of bytes, and all outputs. Compiled by tinynas: do not edit. */
 #ifndef {guard}_ENDS_H

@@ -74,13 +74,14 @@ class PatchInfo:
 class Program:
     """A compiled network.
 
-    files: content by name, sources and constants; sha256: of the model's bytes, hexadecimal; arena_bytes: RAM for
-    activations, inputs and outputs included; arena_lower_bound_bytes: below which no plan for these steps can go;
-    arena: what lies where and when, by offset; constants_bytes: weights and tables in flash; inputs, outputs: at
-    least one each, in the model's order; layers: one per operator, in order; kernels: the headers of firmware/lib that
-    the sources include, those they include themselves not among them; channels_left_out: over all activations, those
-    that are constant or that nothing reads; patched: what runs in patches, None where nothing does;
-    optimize: what the code was written for; fast_bytes: of the constants, what is copied to fast memory at the start.
+    name: prefix of its files and symbols; files: content by name, sources and constants; sha256: of the model's bytes,
+    hexadecimal; arena_bytes: RAM for activations, inputs and outputs included; arena_lower_bound_bytes: below which no
+    plan for these steps can go; arena: what lies where and when, by offset; constants_bytes: weights and tables in
+    flash; inputs, outputs: at least one each, in the model's order; layers: one per operator, in order; kernels: the
+    headers of firmware/lib that the sources include, those they include themselves not among them; channels_left_out:
+    over all activations, those that are constant or that nothing reads; patched: what runs in patches, None where
+    nothing does; optimize: what the code was written for; fast_bytes: of the constants, what is copied to fast memory
+    at the start.
     """
 
     files: dict[str, bytes]
@@ -97,6 +98,7 @@ class Program:
     patched: PatchInfo | None = None
     optimize: Optimize = "speed"
     fast_bytes: int = 0
+    name: str = "network"
 
     @property
     def turns(self) -> tuple[int, ...]:

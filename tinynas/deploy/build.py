@@ -11,7 +11,7 @@ from pathlib import Path
 
 from tinynas import paths
 from tinynas.boards import Board
-from tinynas.compiler import Optimize, Program, write_ends
+from tinynas.compiler import Optimize, Program, write_ends, write_image, write_list
 from tinynas.deploy.platformio import Outcome, run_platformio
 from tinynas.deploy.sizes import Sizes, read_foreign_sizes, read_sizes, symbol
 from tinynas.deploy.stage import held_project, stage
@@ -58,6 +58,8 @@ class Image:
     sizes, baseline: with the network and without one [B].
     sources: from which a vendor's platform builds the image once more where it uploads it, with the same `optimize`;
     empty for other boards.
+    program: the network, None in an image without one.
+    networks: SHA-256 of all networks in the image if there are several; the sizes are those of this one's own image.
     """
 
     binary: bytes
@@ -70,6 +72,8 @@ class Image:
     firmware_hash: str
     optimize: Optimize = "speed"
     sources: Mapping[str, bytes] = field(default_factory=dict)
+    program: Program | None = None
+    networks: tuple[str, ...] = ()
 
 
 def build(board: Board, program: Program, workdir: Path, *, profile: bool = False) -> Image:
@@ -82,7 +86,7 @@ def build(board: Board, program: Program, workdir: Path, *, profile: bool = Fals
         ToolchainError: the compiler or PlatformIO is missing or fails.
         InfrastructureError: a folder cannot be written.
     """
-    files = {**program.files, "network_ends.h": write_ends(program, "network")}
+    files = write_image([program])
     empty = baseline(board, workdir, program.optimize)
     if profile:
         # A folder of its own: other flags would make PlatformIO compile everything anew, here and the next time.
@@ -90,7 +94,26 @@ def build(board: Board, program: Program, workdir: Path, *, profile: bool = Fals
     else:
         built = _build(board, files, workdir, program.optimize, program)
     return replace(
-        _image(built, program.sha256, empty), optimize=program.optimize, sources=_sources_of(board, files, program)
+        _image(built, program.sha256, empty),
+        optimize=program.optimize,
+        sources=_sources_of(board, files, program.optimize),
+        program=program,
+    )
+
+
+def build_together(board: Board, images: Sequence[Image], workdir: Path) -> tuple[Image, ...]:
+    """One image of the networks of all `images`, so that it is flashed once for them all: each of them as it was, but
+    for what it is on a board. The networks have different names and models, and all are to be fast or all small.
+
+    Raises as `build`.
+    """
+    programs = [image.program for image in images if image.program is not None]
+    files, optimize = write_image(programs), images[0].optimize
+    binary, _, build_id = _build(board, files, workdir / "together", optimize)
+    sources = _sources_of(board, files, optimize)
+    networks = tuple(image.sha256 for image in images)
+    return tuple(
+        replace(image, binary=binary, build_id=build_id, sources=sources, networks=networks) for image in images
     )
 
 
@@ -98,7 +121,7 @@ def build_empty(board: Board, workdir: Path) -> Image:
     """Build the firmware without a network: it greets and resets, which is enough to try a board. Raises as `build`."""
     empty = baseline(board, workdir)
     image = _image(_build(board, _sources("empty"), workdir / "empty", "speed"), NO_NETWORK, empty)
-    return replace(image, sources=_sources_of(board, _sources("empty"), None))
+    return replace(image, sources=_sources_of(board, _sources("empty"), "speed"))
 
 
 def build_selftest(board: Board, known: Program, workdir: Path) -> Image:
@@ -106,7 +129,7 @@ def build_selftest(board: Board, known: Program, workdir: Path) -> Image:
 
     Raises as `build`.
     """
-    files = {**_sources("selftest"), **known.files, "known_ends.h": write_ends(known, "known")}
+    files = {**_sources("selftest"), **known.files, "known_ends.h": write_ends(known)}
     defines = ("TN_OWN_MEMORY_MAP",) if board.own_memory_map else ()
     empty = baseline(board, workdir, known.optimize)
     built = _build(board, files, workdir / "selftest", known.optimize, known, defines=defines)
@@ -178,11 +201,11 @@ def _build(
     return binary, sizes, build_id
 
 
-def _sources_of(board: Board, files: Mapping[str, bytes], program: Program | None) -> Mapping[str, bytes]:
+def _sources_of(board: Board, files: Mapping[str, bytes], optimize: Optimize) -> Mapping[str, bytes]:
     """What a vendor's platform is given where it uploads."""
     if board.vendor is None:
         return {}
-    identity = _identity(board, files, ("speed" if program is None else program.optimize,))
+    identity = _identity(board, files, (optimize,))
     return {**files, _IDENTITY: _write_identity(identity)}
 
 
@@ -252,7 +275,7 @@ def _firmware_hash(folder: Path) -> str:
 
 def _sources(folder: str) -> dict[str, bytes]:
     files = (path for path in sorted((paths.FIRMWARE / folder).iterdir()) if path.suffix in {".c", ".h"})
-    return {path.name: path.read_bytes() for path in files}
+    return {**{path.name: path.read_bytes() for path in files}, **write_list(["network"])}
 
 
 def _recorded(record: Path) -> Sizes | None:

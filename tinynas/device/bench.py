@@ -62,6 +62,7 @@ class Bench:
         self._faults: Counter[str] = Counter()
         self._closed = False
         self._quarantined: dict[str, str] = {}
+        self._flashed: dict[str, str] = {}
         self._journal = journal
         self.spread_limit = spread_limit
         self.drift = drift
@@ -98,16 +99,19 @@ class Bench:
         return {name: f"{hold.kind}, {hold.reason}" for name, hold in holds.items() if name in names}
 
     @contextmanager
-    def lease(self, *, avoid: Collection[str] = (), only: str | None = None) -> Iterator[Station]:
+    def lease(
+        self, *, avoid: Collection[str] = (), only: str | None = None, build_id: str | None = None
+    ) -> Iterator[Station]:
         """A board for this thread alone, for as long as the block lasts. Waits until one is free; turns it off after.
 
-        avoid: names of boards that are taken only if there are no others; only: the name of the one that is wanted.
+        avoid: names of boards that are taken only if there are no others; only: the name of the one that is wanted;
+        build_id: of those that are free the one that was flashed with this image last is taken.
 
         Raises:
             NoBoardError: every board is quarantined, and nobody can release one; the message says why.
             NoBoardError: the only one that is wanted is held.
         """
-        station = self._take(avoid, only)
+        station = self._take(avoid, only, build_id)
         started = time.monotonic()
         try:
             yield station
@@ -122,6 +126,16 @@ class Bench:
         """Record what happened on the board `name`, if there is a journal."""
         if self._journal is not None:
             self._journal.note(name, kind, seconds=seconds, detail=detail)
+
+    def flashed(self, name: str, build_id: str) -> None:
+        """Record which image the board `name` holds now."""
+        with self._changed:
+            self._flashed[name] = build_id
+
+    def holds(self, name: str, build_id: str) -> bool:
+        """Whether this process flashed the board `name` with that image last; another one may have been there since."""
+        with self._changed:
+            return self._flashed.get(name) == build_id
 
     def quarantine(self, name: str, reason: str) -> None:
         """Lease the board `name` no more."""
@@ -140,7 +154,7 @@ class Bench:
         if faults >= _MAX_FAULTS:
             self.quarantine(name, f"failed {faults} times where another board did not, last: {reason}")
 
-    def _take(self, avoid: Collection[str], only: str | None) -> Station:
+    def _take(self, avoid: Collection[str], only: str | None, build_id: str | None) -> Station:
         told = ""
         with self._changed:
             while not self._closed:
@@ -151,6 +165,7 @@ class Bench:
                     break
                 left = self._left(held, avoid, only)
                 free = [station for station in self._free if station in left]
+                free.sort(key=lambda station: self._flashed.get(station.name) != build_id)
                 for station in free:
                     if station.claim():
                         self._free.remove(station)

@@ -68,6 +68,10 @@ class Client:
                 self._max_payload = greeting.max_payload
                 return greeting
 
+    def select(self, sha256: bytes) -> Greeting:
+        """Ask for that network of the image, by the SHA-256 of its .tflite; returns the greeting with its sizes."""
+        return Greeting.unpack(self._ask(Request.SELECT, sha256))
+
     def load(self, tensor: bytes) -> None:
         """Write the network's input."""
         chunk = self._max_payload - 4

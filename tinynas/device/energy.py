@@ -81,7 +81,7 @@ def measure_energy(
     """
     with Client(station.port, baud=station.board.baud) as client:
         before = client.hello()
-        if greeting is not None and (before.build_id, before.boot_count) != (greeting.build_id, greeting.boot_count):
+        if greeting is not None and before != greeting:
             raise MeterError(f"board {station.name} started again before its energy was measured")
         runner = _Runner(client, before, inputs)
         subject = Subject(

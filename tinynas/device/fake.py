@@ -76,6 +76,7 @@ def greeting_of(board: Board, *, input_bytes: int, output_bytes: int) -> Greetin
         static_bytes=5000,
         stack_bytes=4096,
         max_payload=MAX_PAYLOAD,
+        networks=1,
         board=board.name,
     )
 
@@ -98,6 +99,7 @@ class FakeBoard:
         self.mishaps: list[Mishap] = []
         self.runs = 0
         self.intervals: list[Interval] = []
+        self.networks: tuple[bytes, ...] = ()
         self._network = network
         self.ticks = ticks
         self._spare = spare
@@ -121,7 +123,8 @@ class FakeBoard:
     def restart(self, cause: ResetCause) -> None:
         """Lose everything but the boot count, which power takes along too."""
         count = 1 if cause is ResetCause.POWER_ON else self.greeting.boot_count + 1
-        self.greeting = replace(self.greeting, boot_count=count, reset_cause=cause)
+        first = self.networks[0] if self.networks else self.greeting.network_sha256
+        self.greeting = replace(self.greeting, boot_count=count, reset_cause=cause, network_sha256=first)
         self._forget()
 
     def _forget(self) -> None:
@@ -192,23 +195,37 @@ class FakeBoard:
         return self._last[1]
 
     def _perform(self, request: Frame) -> bytes:
-        match request.type:
-            case Request.HELLO:
-                return self.greeting.pack()
-            case Request.INPUT:
-                return self._load(request.payload)
-            case Request.RUN:
-                return self._run(*struct.unpack("<H", request.payload))
-            case Request.TIMES:
-                (first,) = struct.unpack("<H", request.payload)
-                return b"".join(struct.pack("<I", ticks) for ticks in self._times[first : first + 256])
-            case Request.OUTPUT:
-                offset, length = struct.unpack("<IH", request.payload)
-                return self._output[offset : offset + length]
-            case Request.RESET:
-                self.restart(ResetCause.SOFTWARE)
-                return b""
-        raise _Refusal(Status.BAD_REQUEST)
+        requests: dict[int, Callable[[bytes], bytes]] = {
+            Request.HELLO: lambda payload: self.greeting.pack(),
+            Request.INPUT: self._load,
+            Request.RUN: lambda payload: self._run(*struct.unpack("<H", payload)),
+            Request.TIMES: self._report_times,
+            Request.OUTPUT: self._report_output,
+            Request.SELECT: self._select,
+            Request.RESET: self._reset,
+        }
+        if request.type not in requests:
+            raise _Refusal(Status.BAD_REQUEST)
+        return requests[request.type](request.payload)
+
+    def _report_times(self, payload: bytes) -> bytes:
+        (first,) = struct.unpack("<H", payload)
+        return b"".join(struct.pack("<I", ticks) for ticks in self._times[first : first + 256])
+
+    def _report_output(self, payload: bytes) -> bytes:
+        offset, length = struct.unpack("<IH", payload)
+        return self._output[offset : offset + length]
+
+    def _reset(self, payload: bytes) -> bytes:
+        self.restart(ResetCause.SOFTWARE)
+        return b""
+
+    def _select(self, payload: bytes) -> bytes:
+        if payload not in self.networks:
+            raise _Refusal(Status.NO_NETWORK if len(payload) == 32 else Status.BAD_REQUEST)
+        self.greeting = replace(self.greeting, network_sha256=payload)
+        self._forget()
+        return self.greeting.pack()
 
     def _load(self, payload: bytes) -> bytes:
         (offset,) = struct.unpack_from("<I", payload)
@@ -276,8 +293,14 @@ class FakeStation:
         if self.flash_failures:
             self.flash_failures -= 1
             raise FlashError(f"{self.name} cannot be flashed")
-        build_id, sha256 = bytes.fromhex(image.build_id), bytes.fromhex(image.sha256)
-        self.fake.greeting = replace(self.fake.greeting, build_id=build_id, network_sha256=sha256)
+        networks = tuple(bytes.fromhex(each) for each in image.networks or (image.sha256,))
+        self.fake.networks = networks
+        self.fake.greeting = replace(
+            self.fake.greeting,
+            build_id=bytes.fromhex(image.build_id),
+            network_sha256=networks[0],
+            networks=len(networks),
+        )
         self.fake.restart(ResetCause.POWER_ON)
 
     def reset(self) -> None:
@@ -293,6 +316,9 @@ class FakeStation:
 
     def power_off(self) -> None:
         self.history.append("off")
+
+    def power_on(self) -> None:
+        pass
 
     def take_intervals(self) -> tuple[Interval, ...] | None:
         taken, self.fake.intervals = tuple(self.fake.intervals), []

@@ -64,7 +64,7 @@ def flash_and_measure(
 
     failures: dict[str, str] = {}
     while True:
-        with bench.lease(avoid=failures) as station:
+        with bench.lease(avoid=failures, build_id=image.build_id) as station:
             try:
                 measurement, rung = _climb(bench, station, image, measured, afresh=bool(failures))
                 accept(measurement)
@@ -220,7 +220,7 @@ def _prepare(bench: Bench, station: Station, image: Image, rung: str, *, afresh:
     match rung:
         case "flash":
             # Whether it is the right board is asked in any case.
-            if not _holds(station, image) or afresh:
+            if not _holds(bench, station, image) or afresh:
                 _flash(bench, station, image)
         case "reset":
             station.reset()
@@ -230,7 +230,7 @@ def _prepare(bench: Bench, station: Station, image: Image, rung: str, *, afresh:
             if not station.power_cycle():
                 return False
             bench.note(station.name, "power_cycle")
-            if not _holds(station, image):
+            if not _holds(bench, station, image):
                 _flash(bench, station, image)
     return True
 
@@ -238,16 +238,19 @@ def _prepare(bench: Bench, station: Station, image: Image, rung: str, *, afresh:
 def _flash(bench: Bench, station: Station, image: Image) -> None:
     started = time.monotonic()
     station.flash(image)
+    bench.flashed(station.name, image.build_id)
     bench.note(station.name, "flash", seconds=time.monotonic() - started, detail=image.build_id)
 
 
-def _holds(station: Station, image: Image) -> bool:
+def _holds(bench: Bench, station: Station, image: Image) -> bool:
     """Whether the board runs this very image already.
 
     Raises:
         WrongBoardError: it says that it is a board of another kind, which is left alone.
     """
     try:
+        if bench.holds(station.name, image.build_id):
+            station.power_on()
         with Client(station.port, baud=station.board.baud) as client:
             greeting = client.hello(boot_s=_GREETING_S)
     except WrongBoardError:
@@ -259,7 +262,9 @@ def _holds(station: Station, image: Image) -> bool:
             f"board {station.name} says that it is a {greeting.board}, not a {station.board.name}: "
             "it is left as it is; correct the bench's file, or erase the board"
         )
-    return (greeting.build_id.hex(), greeting.network_sha256.hex()) == (image.build_id, image.sha256)
+    # Of several networks in it any may be selected.
+    is_there = image.networks or greeting.network_sha256.hex() == image.sha256
+    return greeting.build_id.hex() == image.build_id and bool(is_there)
 
 
 def _runs(bench: Bench, station: Station, proven: Proven) -> bool:

@@ -122,6 +122,8 @@ def measure(station: Station, image: Image, inputs: np.ndarray, *, repeats: int)
             # Should power fail for a moment, the count becomes 1 again, which must not look like no reset at all.
             client.reset()
             greeting = client.hello()
+        if image.networks and greeting.build_id.hex() == image.build_id:
+            greeting = client.select(bytes.fromhex(image.sha256))
         _require_fresh(greeting, image, station)
         outputs, runs = _run_all(station, client, greeting, inputs.reshape(len(inputs), -1), repeats)
         _require_same_start(client.hello(), greeting, station)
@@ -218,11 +220,16 @@ def _require_fresh(greeting: Greeting, image: Image, station: Station) -> None:
 
 def _require_same_start(after: Greeting, before: Greeting, station: Station) -> None:
     """A board that reset in between measured an empty input."""
-    if (after.boot_count, after.build_id) != (before.boot_count, before.build_id):
+    if _state_of(after) != _state_of(before):
         raise BenchError(
             f"board {station.name} reset while it was measured (cause {after.reset_cause.name.lower()}, "
             f"start {before.boot_count} became {after.boot_count})"
         )
+
+
+def _state_of(greeting: Greeting) -> tuple[object, ...]:
+    """What a reset changes, and another image."""
+    return greeting.boot_count, greeting.build_id, greeting.network_sha256
 
 
 def to_cost(measurement: Measurement, image: Image, board: Board) -> Cost:

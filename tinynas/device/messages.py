@@ -26,6 +26,7 @@ class Request(IntEnum):
     I2C = 0x07
     PROBE = 0x08
     PROBED = 0x09
+    SELECT = 0x0A
 
 
 ERROR = 0x7F
@@ -36,6 +37,7 @@ class Status(IntEnum):
     BAD_REQUEST = 1
     NO_MEMORY = 2
     NO_SENSOR = 3
+    NO_NETWORK = 4
 
 
 class ResetCause(IntEnum):
@@ -47,7 +49,7 @@ class ResetCause(IntEnum):
 
 
 # The fields of Greeting in their order, but for the name that follows them.
-_GREETING = struct.Struct("<B16s32sBIIIIIIIIH")
+_GREETING = struct.Struct("<B16s32sBIIIIIIIIHB")
 _MAX_NAME = 32
 # More than any microcontroller has; a size beyond it is damage, and no reason to allocate.
 _MAX_MEMORY = 64 * 1024**2
@@ -60,8 +62,9 @@ _MIN_PAYLOAD = 8
 class Greeting:
     """What a board says of itself and of the image that it runs.
 
-    build_id: 16 bytes; network_sha256: 32 bytes, of the .tflite; boot_count: starts since power came on, from 1.
-    ticks_hz: ticks a second of the timer; clock_hz: clock of the CPU; the rest in bytes.
+    build_id: 16 bytes; network_sha256: 32 bytes, of the .tflite of the network that requests are about, one of
+    `networks`; boot_count: starts since power came on, from 1. ticks_hz: ticks a second of the timer; clock_hz: clock
+    of the CPU; the rest in bytes.
     """
 
     protocol: int
@@ -77,6 +80,7 @@ class Greeting:
     static_bytes: int
     stack_bytes: int
     max_payload: int
+    networks: int
     board: str
 
     def pack(self) -> bytes:
@@ -105,6 +109,7 @@ class Greeting:
             "clock": values["clock_hz"] >= 1,
             "memory sizes": all(values[f"{of}_bytes"] <= _MAX_MEMORY for of in _MEMORIES),
             "largest payload": _MIN_PAYLOAD <= values["max_payload"] <= MAX_PAYLOAD,
+            "number of networks": values["networks"] >= 1,
             "name": bool(end) and not rest and all(0x20 <= byte < 0x7F for byte in name),
         }
         if wrong := [field for field, fine in checks.items() if not fine]:

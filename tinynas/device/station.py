@@ -64,7 +64,10 @@ class Station(Protocol):
         """Cut the board's power for a moment; False when nothing here can. Raises BenchError."""
 
     def power_off(self) -> None:
-        """Leave the board at rest until it is flashed again."""
+        """Leave the board at rest until it is flashed again, or needed with what it holds."""
+
+    def power_on(self) -> None:
+        """Boot what the board holds, if it is at rest. Raises BenchError."""
 
     def take_intervals(self) -> tuple[Interval, ...] | None:
         """What was executed between writes to the sync pin since the last call. None: nothing counts on this board."""
@@ -139,6 +142,9 @@ class EmulatedStation:
 
     def power_off(self) -> None:
         self._emulated.power_off()
+
+    def power_on(self) -> None:
+        self._emulated.power_on()
 
     def take_intervals(self) -> tuple[Interval, ...]:
         return self._emulated.counter.take()
@@ -216,6 +222,9 @@ class SerialStation:
         return True
 
     def power_off(self) -> None:
+        pass
+
+    def power_on(self) -> None:
         pass
 
     def take_intervals(self) -> None:

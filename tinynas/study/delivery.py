@@ -42,21 +42,23 @@ class Delivery:
 
     tflite: bytes
     program: Program
-    name: str
     inputs: bytes
     outputs: bytes
     count: int
     provenance: Provenance
 
     @property
+    def name(self) -> str:
+        """Prefix of the network's files and symbols."""
+        return self.program.name
+
+    @property
     def sources(self) -> dict[str, bytes]:
         """The network in C, by name."""
-        return {**self.program.files, f"{self.name}_ends.h": write_ends(self.program, self.name)}
+        return {**self.program.files, f"{self.name}_ends.h": write_ends(self.program)}
 
 
-def deliver(
-    tflite: bytes, program: Program, *, name: str, inputs: bytes, outputs: bytes, provenance: Provenance
-) -> Delivery:
+def deliver(tflite: bytes, program: Program, *, inputs: bytes, outputs: bytes, provenance: Provenance) -> Delivery:
     """Check a test vector against the network and keep what 32 KB hold of it, at least one case.
 
     Raises:
@@ -73,7 +75,6 @@ def deliver(
     return Delivery(
         tflite=tflite,
         program=program,
-        name=name,
         inputs=inputs[: kept * into],
         outputs=outputs[: kept * out],
         count=kept,

@@ -4,6 +4,7 @@ Latency, SRAM, flash and energy of a dense int8 network do not depend on its wei
 measured and only what fits is trained.
 """
 
+import hashlib
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -17,7 +18,7 @@ from tinynas.config import Config
 from tinynas.cost import Cost, Flash, Sram, Validity
 from tinynas.deploy.build import build
 from tinynas.device.bench import Bench
-from tinynas.device.ladder import flash_and_measure
+from tinynas.device.gather import Gathering, Order
 from tinynas.device.measure import to_cost
 from tinynas.errors import CandidateError, LimitError, WrongOutputError
 from tinynas.estimate.analytic import estimate_architecture, infeasible_reason
@@ -42,6 +43,7 @@ class Lab:
     task: work.TaskFacts
     children: Children
     bench: Bench
+    gathering: Gathering
     bounds: Mapping[str, float]
     validity: Validity
 
@@ -94,9 +96,7 @@ def judge(lab: Lab, number: int, genome: Genome, notify: Callable[[str], None]) 
         with watch.stage("convert"):
             untrained = _in_child(lab, "converting", work.convert_untrained, candidate)
         with watch.stage("compile"):
-            program = compile_network(
-                untrained, target=lab.board.target, constants=lab.board.constants, **_options(lab).arguments
-            )
+            program = _compile(lab, untrained)
         trial = replace(trial, estimate=planned(estimate, program), layers=describe_layers(program))
         _require_within(lab, planned(estimate, program))
         measured = measure_program(lab, untrained, program, watch, genome.key)
@@ -172,14 +172,14 @@ def measure_program(lab: Lab, tflite: bytes, program: Program, watch: Stopwatch,
     with watch.stage("build"), held_desk() as desk:
         image = build(lab.board, program, desk)
     with watch.stage("measure"):
-        measurement = flash_and_measure(
-            lab.bench,
-            image,
-            vectors.inputs,
+        order = Order(
+            image=image,
+            inputs=vectors.inputs,
             repeats=settings.repeats,
             accept=lambda found: require_equal(found.outputs, vectors.outputs, lab.board.name),
             label=label,
         )
+        measurement = lab.gathering.measure(order)
     return Measured(cost=to_cost(measurement, image, lab.board), vectors=vectors)
 
 
@@ -205,9 +205,13 @@ def describe_layers(program: Program) -> tuple[Mapping[str, Any], ...]:
     return tuple({**asdict(layer), "output_shape": list(layer.output_shape)} for layer in program.layers)
 
 
-def _options(lab: Lab) -> Options:
-    """A candidate's cost must not depend on its weights."""
-    return Options(keep_constant_channels=True, optimize=lab.config.board.optimize)
+def _compile(lab: Lab, tflite: bytes) -> Program:
+    """For the lab's board, under a name of its own, because an image may hold several candidates."""
+    # A candidate's cost must not depend on its weights.
+    options = Options(keep_constant_channels=True, optimize=lab.config.board.optimize)
+    name = f"network_{hashlib.sha256(tflite).hexdigest()[:16]}"
+    board = lab.board
+    return compile_network(tflite, name=name, target=board.target, constants=board.constants, **options.arguments)
 
 
 def finish(lab: Lab, trial: Trial, notify: Callable[[str], None]) -> tuple[Finalist, dict[str, bytes]]:
@@ -222,9 +226,7 @@ def finish(lab: Lab, trial: Trial, notify: Callable[[str], None]) -> tuple[Final
         train, samples = lab.config.train, lab.config.board.samples
         trained = _in_child(lab, "final training", work.finish_candidate, candidate, train, lab.config.final, samples)
     with watch.stage("compile"):
-        program = compile_network(
-            trained.tflite, target=lab.board.target, constants=lab.board.constants, **_options(lab).arguments
-        )
+        program = _compile(lab, trained.tflite)
     measured = measure_program(lab, trained.tflite, program, watch, trial.genome)
     _require_within(lab, measured.cost)
     finalist = Finalist(

@@ -82,7 +82,7 @@ def export(
     require_free(folder, force=force)
     target = "portable" if board is None else board.target
     program = compile_network(tflite, name=name, constants="arrays", target=target, **options.arguments)
-    delivery = deliver(tflite, program, name=name, inputs=inputs, outputs=outputs, provenance=provenance)
+    delivery = deliver(tflite, program, inputs=inputs, outputs=outputs, provenance=provenance)
     files = _form(to, board, arena_bytes)(delivery)
     files[MANIFEST] = manifest(delivery, to, list(files))
     _write(files, folder)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from tinynas import paths
 from tinynas.boards import Board
+from tinynas.compiler import write_list
 from tinynas.errors import InfrastructureError, UnsupportedError
 from tinynas.study.delivery import Delivery, kernels_for, licence, rendered
 
@@ -30,6 +31,7 @@ def platformio_project(delivery: Delivery, board: Board) -> dict[str, bytes]:
     firmware = [f"src/{name}" for name in (*_PORT_FILES, *_port(board))] + _platform_files()
     return {
         **{f"src/{name}": content for name, content in sources.items()},
+        "src/networks.ld": write_list([delivery.name])["networks.ld"],
         **{f"firmware/lib/{name}": content for name, content in kernels_for(sources.values()).items()},
         **{f"firmware/{name}": _read(paths.FIRMWARE / name) for name in firmware},
         f"boards/{board.name}.json": _read(board.path),

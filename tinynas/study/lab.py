@@ -1,6 +1,7 @@
 """Opening a lab: board, bench, children, task and the bounds that hold for a study."""
 
-from collections.abc import Iterator
+import functools
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict
 from typing import Any
@@ -10,8 +11,9 @@ from tinynas.boards import Board, load_board
 from tinynas.children import Children, call_in_child
 from tinynas.config import Config
 from tinynas.cost import Validity
-from tinynas.deploy.build import Baseline, baseline
+from tinynas.deploy.build import Baseline, Image, baseline, build_together
 from tinynas.device.bench import open_bench
+from tinynas.device.gather import Gathering
 from tinynas.errors import ConfigError
 from tinynas.search.registry import require_strategy
 from tinynas.space.registry import load_space
@@ -20,6 +22,7 @@ from tinynas.study.desks import held_desk
 from tinynas.study.evaluate import Lab
 
 _LOADING_TIMEOUT_S = 1800.0
+_BATCH = 8
 
 
 @contextmanager
@@ -57,6 +60,7 @@ def open_lab(config: Config) -> Iterator[Lab]:
                 file=config.board.bench,
             )
         )
+        gathering = Gathering(bench, board, functools.partial(_combine, board), most=_most(config.board.batch, board))
         yield Lab(
             config=config,
             board=board,
@@ -64,6 +68,7 @@ def open_lab(config: Config) -> Iterator[Lab]:
             task=task,
             children=children,
             bench=bench,
+            gathering=gathering,
             bounds=bounds_of(config, board, empty),
             validity=Validity(
                 board=board.name,
@@ -73,6 +78,16 @@ def open_lab(config: Config) -> Iterator[Lab]:
                 firmware=empty.firmware_hash,
             ),
         )
+
+
+def _combine(board: Board, images: Sequence[Image]) -> Sequence[Image]:
+    with held_desk() as desk:
+        return build_together(board, images, desk)
+
+
+def _most(batch: int | None, board: Board) -> int:
+    """How many candidates an image may hold."""
+    return batch or (1 if board.emulated else _BATCH)
 
 
 def bounds_of(config: Config, board: Board, empty: Baseline) -> dict[str, float]:

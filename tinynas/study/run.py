@@ -225,8 +225,11 @@ def _admissible(lab: Lab, genome: Genome) -> bool:
 
 @contextmanager
 def _threads(lab: Lab) -> Iterator[ThreadPoolExecutor]:
-    """One thread per child and one per board: while all children train, the boards still have work."""
-    threads = ThreadPoolExecutor(lab.config.search.workers + lab.bench.size, thread_name_prefix="candidate")
+    """One thread per child, and one for each network in an image of each board: while all children train, the boards
+    still have work.
+    """
+    count = lab.config.search.workers + lab.bench.size * lab.gathering.most
+    threads = ThreadPoolExecutor(count, thread_name_prefix="candidate")
     try:
         yield threads
     finally:

@@ -117,6 +117,8 @@ env.Replace(
         "-Wl,--gc-sections,--fatal-warnings",
         *(f"-Wl,--defsym={name}={value}" for name, value in toolchain.get("symbols", symbols).items()),
         f"-L{PLATFORM / 'fast' / ('own' if fast else 'sram')}",
+        # For networks.ld.
+        f"-L{env.subst('$PROJECT_SRC_DIR')}",
     ],
     LIBS=["c", "m", "gcc"],
 )
@@ -149,7 +151,7 @@ if "nobuild" in COMMAND_LINE_TARGETS:
     image = env.File(str(staged) if staged.is_file() else IMAGE)
 else:
     program = env.BuildProgram()
-    env.Depends(program, str(PLATFORM / "image.ld"))
+    env.Depends(program, [str(PLATFORM / "image.ld"), "$PROJECT_SRC_DIR/networks.ld"])
     image = env.Command(
         IMAGE, program, env.VerboseAction("$OBJCOPY -O binary -R .eeprom $SOURCE $TARGET", "Extracting $TARGET")
     )
