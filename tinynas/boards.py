@@ -115,7 +115,7 @@ class _Manifest(_Record):
     flags: tuple[str, ...] = ()
     stack_bytes: int = Field(default=4096, ge=512)
     payload_bytes: int = Field(default=1024, ge=128, le=1024)
-    target: Literal["cortex-m4", "cortex-m0", "portable"] = "portable"
+    target: Literal["cortex-m55", "cortex-m4", "cortex-m0", "portable"] = "portable"
     power: Power | None = None
     emulator: Emulator | None = None
     upload_protocol: str | None = None

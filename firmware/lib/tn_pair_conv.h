@@ -29,19 +29,6 @@ struct tn_spots {
     int32_t x[3];
 };
 
-/* The next output pixel: where its window's first tap lies, and its column in the output. */
-struct tn_spot {
-    int32_t y;
-    int32_t x;
-    int32_t column;
-};
-
-static inline int32_t tn_is_inside(const struct tn_window *w, int32_t y, int32_t x)
-{
-    return y >= 0 && y + (w->height - 1) * w->dilation_y < w->in_height && x >= 0 &&
-           x + (w->width - 1) * w->dilation_x < w->in_width;
-}
-
 /* The pixel (y, x), or `outside` where there is none. */
 TN_FOLDED const int8_t *tn_tap(const struct tn_window *w, const int8_t *input, int32_t y, int32_t x,
                                const int8_t *outside)
@@ -114,12 +101,7 @@ static inline struct tn_spots tn_next_spots(const struct tn_window *w, struct tn
         spots.y[i] = next->y;
         spots.x[i] = next->x;
         if (count == 3 || i == 2) {
-            next->x += w->stride_x;
-            if (++next->column == w->out_width) {
-                next->column = 0;
-                next->x = -w->pad_left;
-                next->y += w->stride_y;
-            }
+            tn_next_spot(w, next);
         }
     }
     return spots;
@@ -139,7 +121,7 @@ TN_FOLDED void tn_pair_conv(const struct tn_pair_conv *layer, const struct tn_ad
     int8_t *const outside = scratch + 6 * depth;
     int8_t *const bytes = outside + (w->channels + 3) / 4 * 4;
     struct tn_pair_job_3 job = tn_pair_job_3(&layer->matmul, scratch, weights, records);
-    struct tn_spot next = {-w->pad_top, -w->pad_left, 0};
+    struct tn_spot next = tn_first_spot(w);
 
     if (patches != TN_PATCHES_WHOLE) {
         memset(outside, (int)layer->padding, (size_t)w->channels);

@@ -19,7 +19,6 @@ KERNELS = FIRMWARE / "lib"
 WARNINGS = ("-std=c11", "-Wall", "-Wextra", "-Wconversion", "-Werror")
 MACHINES = Path(__file__).with_name("machines")
 _SANITIZERS = ("-fsanitize=address,undefined", "-fno-sanitize-recover=all", "-fno-omit-frame-pointer", "-g1")
-_BARE = ("-mthumb", "-nostartfiles", "-static", f"-T{MACHINES / 'mps2.ld'}")
 _NO_LIBRARY = (
     "-ffreestanding",
     "-isystem",
@@ -59,20 +58,30 @@ class Machine:
         return next((tool for tool in tools if shutil.which(tool) is None), None)
 
 
+def _bare(script: str = "mps2.ld") -> tuple[str, ...]:
+    return ("-mthumb", "-nostartfiles", "-static", f"-T{MACHINES / script}")
+
+
 def _qemu(machine: str) -> tuple[str, ...]:
     return ("qemu-system-arm", "-M", machine, *_QUIET, "-semihosting", "-kernel")
 
 
 HOST = Machine(compiler=("cc", "-O1", *_SANITIZERS), port="host.c")
 CORTEX_M4 = Machine(
-    compiler=("arm-none-eabi-gcc", "-mcpu=cortex-m4", "-O2", *_BARE), port="cortex_m.c", runner=_qemu("mps2-an386")
+    compiler=("arm-none-eabi-gcc", "-mcpu=cortex-m4", "-O2", *_bare()), port="cortex_m.c", runner=_qemu("mps2-an386")
 )
 CORTEX_M7 = Machine(
-    compiler=("arm-none-eabi-gcc", "-mcpu=cortex-m7", "-O2", *_BARE), port="cortex_m.c", runner=_qemu("mps2-an500")
+    compiler=("arm-none-eabi-gcc", "-mcpu=cortex-m7", "-O2", *_bare()), port="cortex_m.c", runner=_qemu("mps2-an500")
+)
+CORTEX_M55 = Machine(
+    compiler=("arm-none-eabi-gcc", "-mcpu=cortex-m55", "-mfloat-abi=hard", "-O2", *_bare("mps3.ld")),
+    port="cortex_m.c",
+    runner=_qemu("mps3-an547"),
+    most_cases=60,
 )
 # The code of a Cortex-M0 on a Cortex-M3, whose instructions are a superset.
 CORTEX_M0 = Machine(
-    compiler=("arm-none-eabi-gcc", "-mcpu=cortex-m0", "-O2", *_BARE), port="cortex_m.c", runner=_qemu("mps2-an385")
+    compiler=("arm-none-eabi-gcc", "-mcpu=cortex-m0", "-O2", *_bare()), port="cortex_m.c", runner=_qemu("mps2-an385")
 )
 # The DSP instructions' portable twins and everything else on a CPU of another kind, with nothing but the kernels.
 RISCV = Machine(

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from cases import CORTEX_M4
+from cases import CORTEX_M4, CORTEX_M55, Machine
 from tflite_writer import Operation, Tensor, write_model
 
 from tinynas.compiler import TARGETS, Target, compile_network
@@ -97,8 +97,9 @@ def test_sums_are_those_of_the_reference(check_equal: Callable[..., None]) -> No
     check_equal(FOLDED)
 
 
-def test_sums_are_those_of_the_reference_on_the_board(check_equal: Callable[..., None]) -> None:
-    check_equal(FOLDED, machine=CORTEX_M4)
+@pytest.mark.parametrize("machine", [CORTEX_M4, CORTEX_M55])
+def test_sums_are_those_of_the_reference_on_the_board(check_equal: Callable[..., None], machine: Machine) -> None:
+    check_equal(FOLDED, machine=machine)
 
 
 @pytest.mark.skipif(not IC.exists(), reason="shared/models is not there")

@@ -26,12 +26,14 @@ COMPILERS = {
     "gcc-cortex-m4": (*ARM, "-mcpu=cortex-m4"),
     "gcc-cortex-m7": (*ARM, "-mcpu=cortex-m7"),
     "gcc-cortex-m33": (*ARM, "-mcpu=cortex-m33"),
+    "gcc-cortex-m55": (*ARM, "-mcpu=cortex-m55", "-mfloat-abi=hard"),
     "gcc-rv32": (*RISCV, "-march=rv32imac", "-mabi=ilp32"),
     "gcc-rv64": (*RISCV, "-march=rv64imac", "-mabi=lp64"),
     "gcc-avr": ("avr-gcc", "-mmcu=atmega2560"),
     "clang": ("clang",),
     "clang-cortex-m0": (*CLANG, "-mcpu=cortex-m0"),
     "clang-cortex-m4": (*CLANG, "-mcpu=cortex-m4"),
+    "clang-cortex-m55": (*CLANG, "-mcpu=cortex-m55"),
 }
 # The last ones are the ARM run-time ABI's names, which Clang uses for a struct's initial values.
 COPIES = {"memcpy", "memset", "__aeabi_memcpy4", "__aeabi_memcpy8"}

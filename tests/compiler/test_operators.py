@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from cases import AVR, CORTEX_M0, CORTEX_M4, CORTEX_M7, HOST, RISCV, Case, Machine, make_cases, run_cases
+from cases import AVR, CORTEX_M0, CORTEX_M4, CORTEX_M7, CORTEX_M55, HOST, RISCV, Case, Machine, make_cases, run_cases
 from random_models import MODELS, NETWORK, draw_models
 from tflite_writer import Operation, Tensor, write_model
 
@@ -40,6 +40,8 @@ CPUS: dict[str, tuple[Machine, Target]] = {
     "Cortex-M4, -Os": (CORTEX_M4.at("-Os"), "cortex-m4"),
     "Cortex-M4, -O3": (CORTEX_M4.at("-O3"), "cortex-m4"),
     "Cortex-M7": (CORTEX_M7, "cortex-m4"),
+    "Cortex-M55": (CORTEX_M55, "cortex-m55"),
+    "Cortex-M55, -O0": (CORTEX_M55.at("-O0"), "cortex-m55"),
     "Cortex-M0": (CORTEX_M0, "cortex-m0"),
     "RISC-V": (RISCV, "portable"),
     "RISC-V, twins": (RISCV, "cortex-m4"),

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from cases import CORTEX_M0, CORTEX_M4, HOST, RISCV, Machine, make_cases, run_cases
+from cases import CORTEX_M0, CORTEX_M4, CORTEX_M55, HOST, RISCV, Machine, make_cases, run_cases
 from random_models import TALL_NETWORK, draw_models
 from tflite_writer import Operation, Tensor, write_model
 
@@ -23,6 +23,7 @@ from tinynas.errors import ConfigError
 MODELS = Path(__file__).parents[3] / "shared" / "models"
 CPUS: dict[str, tuple[Machine, Target]] = {
     "Cortex-M4": (CORTEX_M4, "cortex-m4"),
+    "Cortex-M55": (CORTEX_M55, "cortex-m55"),
     "Cortex-M0": (CORTEX_M0, "cortex-m0"),
     "RISC-V": (RISCV, "portable"),
 }

@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "compiler"))
-from cases import AVR, CORTEX_M0, CORTEX_M4, CORTEX_M7, HOST, RISCV, Machine, make_cases, run_cases
+from cases import AVR, CORTEX_M0, CORTEX_M4, CORTEX_M7, CORTEX_M55, HOST, RISCV, Machine, make_cases, run_cases
 from pebble import ProcessPool
 from random_models import MODELS, NETWORK, TALL_NETWORK, draw_models
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
@@ -27,6 +27,7 @@ MACHINES: dict[str, tuple[Machine, tuple[Target, ...]]] = {
     "host": (HOST, TARGETS),
     "cortex-m4": (CORTEX_M4, ("cortex-m4",)),
     "cortex-m7": (CORTEX_M7, ("cortex-m4",)),
+    "cortex-m55": (CORTEX_M55, ("cortex-m55",)),
     "cortex-m0": (CORTEX_M0, ("cortex-m0",)),
     "risc-v": (RISCV, ("portable", "cortex-m4")),
     "avr": (AVR, ("portable",)),

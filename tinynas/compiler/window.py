@@ -36,6 +36,11 @@ class Window:
         )
 
     @property
+    def pointwise(self) -> bool:
+        """Whether the windows are the image's pixels, one after the other."""
+        return self.size == self.stride == (1, 1) and self.input == self.output
+
+    @property
     def contiguous(self) -> bool:
         """Whether each window's pixels follow one another in memory."""
         one_row = self.size[0] == 1 and (self.size[1] == 1 or self.dilation[1] == 1)

@@ -31,6 +31,10 @@ static void fault(void)
 
 static void reset(void)
 {
+#ifdef __ARM_FEATURE_MVE
+    *(volatile uint32_t *)0xE000ED88 |= 0xFu << 20; /* CPACR: vectors may be used */
+    __asm__ volatile("dsb\n\tisb");
+#endif
     memset(bss_start, 0, (size_t)((char *)bss_end - (char *)bss_start));
     tn_check_cases();
     finish();

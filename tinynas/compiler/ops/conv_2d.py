@@ -17,10 +17,11 @@ from tinynas.compiler.layout import (
     read_weights,
     rescale_parameters,
 )
+from tinynas.compiler.mve import Products
 from tinynas.compiler.ops.conv_16 import convolution_16
 from tinynas.compiler.packing import Sums, pair_constants, pair_form, pair_parameters, vector_constants
 from tinynas.compiler.step import Call, Scratch, Step, Trail
-from tinynas.compiler.target import Target
+from tinynas.compiler.target import WITH_DSP, Target
 from tinynas.compiler.window import Window, read_window, trailing_lag
 
 
@@ -86,7 +87,11 @@ def convolution(
         },
     }
     bias = fold_bias(rows, read_bias(operator, 2, channels), source.zero_point)
-    if target == "cortex-m4":
+    if target == "cortex-m55":
+        products = Products.of(operator.output, rows, bias, multipliers, limits)
+        if products.exact:
+            return vectored(operator, window, products)
+    if target in WITH_DSP:
         sums = Sums.of(operator.output, rows, bias, multipliers, limits)
         if sums.bounded and sums.pairable:
             return paired(operator, window, sums)
@@ -106,6 +111,41 @@ def convolution(
         detail=f"{window}, {limits.name}",
         trails=(Trail(tensor=source, lag=trailing_lag(window, channels, block=2, staged=not window.contiguous)),),
     )
+
+
+def vectored(operator: Operator, window: Window, products: Products) -> Step:
+    """The step for a CPU with vectors."""
+    pixels, source = math.prod(window.output), operator.activation()
+    channels, depth = products.rows.shape
+    if pixels == 1 and window.contiguous:
+        return vector_fully_connected(operator, products, detail=f"{window}, {products.limits.name}")
+    whole = window.pointwise
+    call = Call(
+        kernel=f"tn_mve_conv_{'whole' if whole else 'gathered'}_{products.form}",
+        record="tn_mve_conv",
+        parameters={**window.parameters, "padding": source.zero_point, **products.parameters},
+        arguments=(source, operator.output, Scratch(size=0 if whole else min(pixels, 3) * depth), *products.constants),
+    )
+    # Fewer than four channels reach beyond their pixel before the next one is written.
+    trails = (Trail(tensor=source, lag=trailing_lag(window, channels, block=3, staged=not whole)),)
+    return Step(
+        operator=operator,
+        calls=(call,),
+        macs=pixels * products.rows.size,
+        detail=f"{window}, {products.limits.name}",
+        trails=() if products.missing else trails,
+    )
+
+
+def vector_fully_connected(operator: Operator, products: Products, *, detail: str) -> Step:
+    """The step for one vector of inputs."""
+    call = Call(
+        kernel=f"tn_mve_fully_connected_{products.form}",
+        record="tn_mve_fully_connected",
+        parameters=products.parameters,
+        arguments=(operator.activation(), operator.output, *products.constants),
+    )
+    return Step(operator=operator, calls=(call,), macs=products.rows.size, detail=detail)
 
 
 def paired(operator: Operator, window: Window, sums: Sums) -> Step:
@@ -167,8 +207,7 @@ def _patches(window: Window) -> str:
     """Which way of firmware/lib/tn_pair_conv.h stages the window's patches."""
     if window.channels % 4:
         return "bytes"
-    pointwise = window.size == window.stride == (1, 1) and window.input == window.output
-    return "whole" if pointwise else "quads"
+    return "whole" if window.pointwise else "quads"
 
 
 def _scratch(patches: str, channels: int, depth: int) -> int:

@@ -2,6 +2,7 @@
 
 import math
 
+from tinynas.compiler import mve
 from tinynas.compiler.activation import fused_range
 from tinynas.compiler.graph import Operator
 from tinynas.compiler.layout import (
@@ -14,11 +15,12 @@ from tinynas.compiler.layout import (
     read_weights,
     rescale_parameters,
 )
+from tinynas.compiler.mve import Products
 from tinynas.compiler.ops.conv_2d import convolution
 from tinynas.compiler.packing import Sums
 from tinynas.compiler.planes import depthwise
 from tinynas.compiler.step import Call, Step
-from tinynas.compiler.target import Target
+from tinynas.compiler.target import WITH_DSP, Target
 from tinynas.compiler.window import Window, read_window
 
 
@@ -43,7 +45,11 @@ def lower(operator: Operator, target: Target) -> Step:
     source = operator.activation()
     packed = interleave(rows) if multiplier == 1 else rows.reshape(-1)
     bias = fold_bias(rows, read_bias(operator, 2, channels), source.zero_point)
-    if target == "cortex-m4" and multiplier == 1:
+    if target == "cortex-m55" and multiplier == 1:
+        products = Products.of(operator.output, rows, bias, multipliers, limits)
+        if step := mve.depthwise(operator, window, products):
+            return step
+    if target in WITH_DSP and multiplier == 1:
         found = depthwise(operator, window, Sums.of(operator.output, rows, bias, multipliers, limits))
         if found:
             return found

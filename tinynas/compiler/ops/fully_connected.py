@@ -16,11 +16,12 @@ from tinynas.compiler.layout import (
     read_weights,
     rescale_parameters,
 )
-from tinynas.compiler.ops.conv_2d import pair_fully_connected, paired
+from tinynas.compiler.mve import Products
+from tinynas.compiler.ops.conv_2d import pair_fully_connected, paired, vector_fully_connected, vectored
 from tinynas.compiler.ops.conv_16 import convolution_16
 from tinynas.compiler.packing import Sums
 from tinynas.compiler.step import Call, Step
-from tinynas.compiler.target import Target
+from tinynas.compiler.target import WITH_DSP, Target
 from tinynas.compiler.window import pointwise
 
 
@@ -54,7 +55,13 @@ def lower(operator: Operator, target: Target) -> Step:
     }
     parameters = {"rows": rows, **{f"matmul.{key}": value for key, value in matmul.items()}}
     bias = fold_bias(values, read_bias(operator, 2, channels), source.zero_point)
-    if target == "cortex-m4":
+    if target == "cortex-m55":
+        products = Products.of(operator.output, values, bias, multipliers, limits)
+        if products.exact and rows == 1:
+            return vector_fully_connected(operator, products, detail=limits.name)
+        if products.exact:
+            return vectored(operator, pointwise(rows, depth), products)
+    if target in WITH_DSP:
         sums = Sums.of(operator.output, values.astype(np.int8), bias, multipliers, limits)
         if sums.bounded and sums.pairable:
             if rows == 1:

@@ -12,7 +12,7 @@ from tinynas.compiler.graph import Graph, Tensor
 from tinynas.compiler.step import Argument, Call, Scratch, Step, Trail
 
 # Pixels that a kernel works on at once.
-_BLOCKS = {"tn_conv": 2, "tn_pair_conv": 3}
+_BLOCKS = {"tn_conv": 2, "tn_pair_conv": 3, "tn_mve_conv": 3}
 _SWAPPED = {"multiplier_a": "multiplier_b", "multiplier_b": "multiplier_a"}
 
 

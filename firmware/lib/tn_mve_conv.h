@@ -1,0 +1,115 @@
+/* CONV_2D with vectors: three output pixels at a time.
+ *
+ * Outputs are written in ascending order. Patches that do not lie in the input one after the other are gathered first,
+ * beyond the edge with the input's zero point, which the folded bias cancels exactly.
+ */
+#ifndef TN_MVE_CONV_H
+#define TN_MVE_CONV_H
+
+#include "tn_add_linear.h"
+#include "tn_mve.h"
+#include "tn_window.h"
+
+struct tn_mve_conv {
+    struct tn_window window;
+    int32_t padding; /* the input's zero point */
+    struct tn_mve matmul;
+};
+
+/* The patch of the window at `spot`, in `to`. */
+TN_FOLDED void tn_mve_gather(const struct tn_mve_conv *layer, const int8_t *input, const struct tn_spot *spot, int8_t *to)
+{
+    const struct tn_window *const w = &layer->window;
+    const int32_t channels = w->channels, size = w->width * channels, pitch = w->in_width * channels;
+    int32_t y = spot->y;
+
+    if (w->dilation_x == 1 && tn_is_inside(w, y, spot->x)) {
+        const int8_t *from = input + y * pitch + spot->x * channels;
+
+        for (int32_t i = 0; i < w->height; i++, from += w->dilation_y * pitch, to += size) {
+            tn_mve_copy(to, from, size);
+        }
+        return;
+    }
+    for (int32_t i = 0; i < w->height; i++, y += w->dilation_y) {
+        if (y < 0 || y >= w->in_height) {
+            tn_mve_fill(to, layer->padding, size);
+            to += size;
+            continue;
+        }
+        for (int32_t j = 0, x = spot->x; j < w->width; j++, x += w->dilation_x, to += channels) {
+            if (x < 0 || x >= w->in_width) {
+                tn_mve_fill(to, layer->padding, channels);
+            } else {
+                tn_mve_copy(to, input + y * pitch + x * channels, channels);
+            }
+        }
+    }
+}
+
+/* whole: patches lie in the input one after the other; otherwise three are gathered in `scratch`. With an `addition`,
+ * three pixels of output are written to `sums`, and added to `residual` from there. */
+TN_FOLDED void tn_mve_conv(const struct tn_mve_conv *layer, const struct tn_add_linear *addition,
+                           void (*three)(const struct tn_mve_job *), void (*one)(const struct tn_mve_job *), int32_t whole,
+                           const int8_t *input, const int8_t *residual, int8_t *output, int8_t *scratch, int8_t *sums,
+                           TN_FLASH int8_t *weights, TN_FLASH int32_t *bias, TN_FLASH int32_t *multipliers,
+                           TN_FLASH int8_t *shifts)
+{
+    const int32_t saturated = addition && addition->low == -128 && addition->high == 127;
+    const struct tn_window *const w = &layer->window;
+    const int32_t depth = layer->matmul.depth;
+    struct tn_mve_job job = tn_mve_job(&layer->matmul, weights, bias, multipliers, shifts);
+    struct tn_spot spot = tn_first_spot(w);
+
+    for (int32_t left = w->out_height * w->out_width, count; left > 0; left -= count) {
+        /* Of fewer than four outputs, those that are none lie where the next pixel's go. */
+        count = left >= 3 + (job.pitch < job.channels) ? 3 : 1;
+        if (whole) {
+            for (int32_t i = 0; i < 3; i++) {
+                job.inputs[i] = input + i * depth;
+            }
+            input += count * depth;
+        } else {
+            for (int32_t i = 0; i < count; i++) {
+                job.inputs[i] = scratch + i * depth;
+                tn_mve_gather(layer, input, &spot, scratch + i * depth);
+                tn_next_spot(w, &spot);
+            }
+        }
+        job.output = addition ? sums : output;
+        if (count == 3) {
+            three(&job);
+        } else if (left > 1) {
+            one(&job);
+        } else {
+            tn_mve_last(&job, job.pitch, one);
+        }
+        if (addition) {
+            tn_add_linear_some(addition, saturated, count * job.pitch, sums, residual, output);
+            residual += count * job.pitch;
+        }
+        output += count * job.pitch;
+    }
+}
+
+/* A function for each way and form, shared by all layers that need it. */
+#define TN_MVE_CONV(how, whole, form)                                                                                    \
+    TN_APART void tn_mve_conv_##how##_##form(const struct tn_mve_conv *layer, const int8_t *input, int8_t *output,       \
+                                             int8_t *scratch, TN_FLASH int8_t *weights, TN_FLASH int32_t *bias,          \
+                                             TN_FLASH int32_t *multipliers, TN_FLASH int8_t *shifts)                     \
+    {                                                                                                                    \
+        tn_mve_conv(layer, NULL, tn_mve_3_##form, tn_mve_1_##form, whole, input, NULL, output, scratch, NULL, weights,   \
+                    bias, multipliers, shifts);                                                                          \
+        TN_WRITTEN();                                                                                                    \
+    }
+
+/* `each` for each way and form. */
+#define TN_MVE_CONVS(each)    \
+    each(whole, 1, relu)      \
+    each(whole, 1, signed)    \
+    each(gathered, 0, relu)   \
+    each(gathered, 0, signed)
+
+TN_MVE_CONVS(TN_MVE_CONV)
+
+#endif
