@@ -58,11 +58,16 @@ class Study:
         *,
         to: str = "c",
         folder: str | Path = "export",
+        name: str | None = None,
         options: Options = DEFAULTS,
         force: bool = False,
     ) -> dict[str, Any]:
-        """Export a trial (default: the most accurate of the front) as `c`, `tflm` or `platformio`."""
-        return conclude.export_trial(self.path, trial, to=to, folder=Path(folder), options=options, force=force)
+        """Export a trial (default: the most accurate of the front) as `c`, `tflm`, `platformio` or `mlperf`.
+
+        name: in the C code; for `mlperf` the benchmark.
+        """
+        where = Path(folder)
+        return conclude.export_trial(self.path, trial, to=to, folder=where, name=name, options=options, force=force)
 
 
 def search(path: str | Path, config: str | Path | None = None, **sections: Mapping[str, Any]) -> Study:

@@ -38,21 +38,27 @@ JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object 
 
 @app.command(
     epilog="Examples: tinynas export studies/digits-netduinoplus2-1.db 3 --to platformio --output out; "
-    "tinynas export model.tflite --to c --output out"
+    "tinynas export model.tflite --to c --output out; tinynas export kws.tflite --to mlperf --name kws01"
 )
 def export(
     source: Annotated[Path, typer.Argument(help="A study, or a .tflite file.", metavar="STUDY|MODEL.tflite")],
     trial: Annotated[int | None, typer.Argument(help="The trial. [default: the front's most accurate]")] = None,
-    to: Annotated[str, typer.Option(help="c, tflm or platformio.")] = "c",
+    to: Annotated[str, typer.Option(help="c, tflm, platformio or mlperf.")] = "c",
     output: Annotated[Path, typer.Option(help="Folder to write.")] = Path("export"),
-    name: Annotated[str, typer.Option(help="Name in the C code.")] = "network",
+    name: Annotated[
+        str | None,
+        typer.Option(
+            help="Name in the C code; for mlperf the benchmark: kws01, vww01, ic01, ad01 or strww01. "
+            "[default: network; the benchmark whose input it takes]"
+        ),
+    ] = None,
     board: BoardOption = "netduinoplus2",
     patches: PatchesOption = "off",
     optimize: OptimizeOption = "speed",
     force: Annotated[bool, typer.Option(help="Replace the folder if it is there.")] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Export a network: a C library, arrays for TensorFlow Lite Micro, or a PlatformIO project."""
+    """Export a network: a C library, arrays for TensorFlow Lite Micro, a PlatformIO project, or one for MLPerf Tiny."""
     from tinynas.study.conclude import export_model, export_trial
 
     options = _options(patches=patches, optimize=optimize)

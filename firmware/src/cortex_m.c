@@ -42,7 +42,7 @@ void tn_port_timer_start(void)
     SYSTICK->csr = SYSTICK_ON;
 }
 
-uint32_t tn_port_timer_stop(void)
+uint64_t tn_port_timer_read(void)
 {
     uint32_t wraps;
     uint32_t now;
@@ -52,10 +52,15 @@ uint32_t tn_port_timer_stop(void)
         wraps = timer_wraps;
         now = SYSTICK->cvr;
     } while (wraps != timer_wraps);
-    SYSTICK->csr = 0;
     /* The first tick loads the counter, which reads zero until then. */
-    const uint64_t ticks = (uint64_t)wraps * (SYSTICK_MAX + 1u) + (now ? SYSTICK_MAX + 1u - now : 0);
+    return (uint64_t)wraps * (SYSTICK_MAX + 1u) + (now ? SYSTICK_MAX + 1u - now : 0);
+}
 
+uint32_t tn_port_timer_stop(void)
+{
+    const uint64_t ticks = tn_port_timer_read();
+
+    SYSTICK->csr = 0;
     return ticks < UINT32_MAX ? (uint32_t)ticks : UINT32_MAX;
 }
 

@@ -50,6 +50,9 @@ void tn_port_timer_start(void);
 /* Ticks since the start; 0xFFFFFFFF stands for more than that. */
 uint32_t tn_port_timer_stop(void);
 
+/* Ticks since the start; the timer goes on. Only for firmware that lets it run, as MLPerf Tiny's does. */
+uint64_t tn_port_timer_read(void);
+
 /* A port with a bus for a power sensor has these two; address is that of seven bits, at least 400 kbit/s are expected.
  * False: nobody acknowledged, or the bus is stuck. They must return in any case. */
 bool tn_port_i2c_write(uint8_t address, const uint8_t *bytes, size_t count);

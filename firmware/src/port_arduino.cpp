@@ -125,6 +125,18 @@ uint32_t tn_port_timer_stop(void)
     return micros() - timer_started;
 }
 
+/* The timer is started once by what reads it. micros() begins again every 71 minutes, which passes unseen unless this is
+ * called in between. */
+uint64_t tn_port_timer_read(void)
+{
+    static uint64_t passed;
+    const uint32_t now = micros();
+
+    passed += now - timer_started;
+    timer_started = now;
+    return passed;
+}
+
 void tn_port_sync(bool high)
 {
     digitalWrite(TN_SYNC_PIN, high ? HIGH : LOW);

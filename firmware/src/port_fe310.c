@@ -152,9 +152,14 @@ void tn_port_timer_start(void)
     timer_started = cycles();
 }
 
+uint64_t tn_port_timer_read(void)
+{
+    return cycles() - timer_started;
+}
+
 uint32_t tn_port_timer_stop(void)
 {
-    const uint64_t ticks = cycles() - timer_started;
+    const uint64_t ticks = tn_port_timer_read();
 
     return ticks < UINT32_MAX ? (uint32_t)ticks : UINT32_MAX;
 }

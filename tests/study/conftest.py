@@ -16,7 +16,8 @@ from tinynas.space.architecture import Builder
 from tinynas.study import work
 from tinynas.study.export import Provenance, export
 
-# Models that are written by hand are at home with the compiler's tests.
+# Modules are found by name: tests are no packages. Models written by hand are at home with the compiler's tests.
+sys.path.insert(0, str(Path(__file__).parent))
 sys.path.insert(0, str(Path(__file__).parents[1] / "compiler"))
 from mixed_ends import mixed_ends
 

@@ -7,6 +7,7 @@ from tinynas.boards import load_board
 from tinynas.compiler import DEFAULTS, Options, compile_network
 from tinynas.errors import ConfigError
 from tinynas.study.export import Provenance, export, require_form, require_free
+from tinynas.study.export_mlperf import benchmark_of
 from tinynas.study.reading import read_study
 from tinynas.study.report import write_report
 from tinynas.study.single import read_inputs, read_model, reference, tflm_arena_bytes
@@ -29,7 +30,7 @@ def export_trial(
     *,
     to: str,
     folder: Path,
-    name: str = "network",
+    name: str | None = None,
     options: Options = DEFAULTS,
     force: bool = False,
 ) -> dict[str, Any]:
@@ -38,7 +39,7 @@ def export_trial(
     Raises:
         ConfigError: the study has no such trial, or that trial was never trained; as `export`.
     """
-    require_form(to)
+    require_form(to, name)
     require_free(folder, force=force)
     with Store.open_to_read(study) as store:
         # A store is untrusted: this checks every value that ends up in the export.
@@ -96,23 +97,26 @@ def export_model(
     to: str,
     folder: Path,
     board: str = "netduinoplus2",
-    name: str = "network",
+    name: str | None = None,
     options: Options = DEFAULTS,
     force: bool = False,
 ) -> dict[str, Any]:
     """Export a .tflite file; its test vector is four random inputs with tflite-micro's outputs. Raises as `export`."""
-    require_form(to)
+    require_form(to, name)
     require_free(folder, force=force)
     manifest = load_board(board)
     tflite = read_model(path)
-    inputs = read_inputs(None, compile_network(tflite), samples=4)
+    program = compile_network(tflite)
+    if to == "mlperf":
+        benchmark_of(program, name)
+    inputs = read_inputs(None, program, samples=4)
     return export(
         tflite,
         to=to,
         folder=folder,
         inputs=inputs.tobytes(),
         outputs=reference(tflite, inputs).tobytes(),
-        provenance=Provenance(origin=path.name, board=board if to == "platformio" else None),
+        provenance=Provenance(origin=path.name, board=board if to in ("platformio", "mlperf") else None),
         name=name,
         board=manifest,
         arena_bytes=tflm_arena_bytes(tflite) if to == "tflm" else None,

@@ -185,6 +185,8 @@ _ENVIRONMENT.filters |= {
     "percent": percent,
     "plain": _plain,
     "c_type": lambda dtype: "float" if dtype == "float32" else f"{dtype}_t",
+    # float32 as text and back is exact with nine digits.
+    "c_real": lambda value: f"{value:.9e}f",
     "shape": lambda sizes: " x ".join(str(size) for size in sizes),
     "values": lambda content: c_values(content, signed=True),
     "bytes_in_c": lambda content: c_values(content, signed=False),

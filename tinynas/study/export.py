@@ -1,4 +1,4 @@
-"""A network as files that drop into somebody's firmware: a C library, arrays for TFLite Micro, a PlatformIO project.
+"""A network as files that drop into somebody's firmware: a C library, arrays for TFLite Micro, PlatformIO projects.
 
 Each form is a function from a delivery to files; here they are chosen, and written whole or not at all.
 """
@@ -15,23 +15,26 @@ from tinynas.compiler import DEFAULTS, Options, compile_network
 from tinynas.errors import ConfigError, InfrastructureError
 from tinynas.study.delivery import Delivery, Provenance, deliver, manifest
 from tinynas.study.export_c import c_library
+from tinynas.study.export_mlperf import benchmark_of, mlperf_project, require_benchmark
 from tinynas.study.export_platformio import platformio_project
 from tinynas.study.export_tflm import tflm_sources
 
 __all__ = ["FORMS", "Provenance", "export", "require_form"]
 
-FORMS = ("c", "tflm", "platformio")
+FORMS = ("c", "tflm", "platformio", "mlperf")
 MANIFEST = "tinynas-export.json"
 
 
-def require_form(to: str) -> None:
-    """Refuse an unknown form before any work starts.
+def require_form(to: str, name: str | None = None) -> None:
+    """Refuse an unknown form before any work starts, and for "mlperf" an unknown benchmark.
 
     Raises:
-        ConfigError: `to` is none of FORMS.
+        ConfigError: `to` is none of FORMS, or `name` no benchmark.
     """
     if to not in FORMS:
         raise ConfigError(f"export form {to!r} is not known: {nearest(to, FORMS)}")
+    if to == "mlperf" and name is not None:
+        require_benchmark(name)
 
 
 def require_free(folder: Path, *, force: bool) -> None:
@@ -58,7 +61,7 @@ def export(
     inputs: bytes,
     outputs: bytes,
     provenance: Provenance,
-    name: str = "network",
+    name: str | None = None,
     board: Board | None = None,
     arena_bytes: int | None = None,
     options: Options = DEFAULTS,
@@ -66,7 +69,8 @@ def export(
 ) -> dict[str, Any]:
     """Write a network to `folder` in the form `to`, with a test vector that the exported code is checked against.
 
-    inputs, outputs: raw bytes, one or more cases back to back. board: what a "platformio" project is for,
+    inputs, outputs: raw bytes, one or more cases back to back. name: in the C code, "network" unless given; for
+    "mlperf" the benchmark, by default the one whose input the network takes. board: what a PlatformIO project is for,
     and whose kind of CPU the C is fast on.
     arena_bytes: what tflite-micro needs for the network, for "tflm" [B]. options: how its C is compiled.
 
@@ -74,29 +78,33 @@ def export(
         What was written, as JSON values: `to`, `folder`, `name`, `files`, `arena_bytes`, `constants_bytes`.
 
     Raises:
-        ConfigError: unknown form, a name that is no C identifier, a folder that holds something, or a wrong vector.
+        ConfigError: unknown form, a name that is no C identifier, a folder that holds something, or a wrong vector;
+            for "mlperf" as `benchmark_of`.
         MalformedModelError, UnsupportedError: the compiler refuses the network.
         InfrastructureError: the folder cannot be written.
     """
-    require_form(to)
+    require_form(to, name)
     require_free(folder, force=force)
     target = "portable" if board is None else board.target
-    program = compile_network(tflite, name=name, constants="arrays", target=target, **options.arguments)
+    # The benchmark's firmware calls the network by this name.
+    in_c = "network" if to == "mlperf" or name is None else name
+    program = compile_network(tflite, name=in_c, constants="arrays", target=target, **options.arguments)
     delivery = deliver(tflite, program, inputs=inputs, outputs=outputs, provenance=provenance)
-    files = _form(to, board, arena_bytes)(delivery)
+    named = benchmark_of(program, name) if to == "mlperf" else in_c
+    files = _form(to, board, arena_bytes, named)(delivery)
     files[MANIFEST] = manifest(delivery, to, list(files))
     _write(files, folder)
     return {
         "to": to,
         "folder": str(folder),
-        "name": name,
+        "name": named,
         "arena_bytes": arena_bytes if to == "tflm" else program.arena_bytes,
         "constants_bytes": program.constants_bytes,
         "files": sorted(files),
     }
 
 
-def _form(to: str, board: Board | None, arena_bytes: int | None) -> Callable[[Delivery], dict[str, bytes]]:
+def _form(to: str, board: Board | None, arena_bytes: int | None, name: str) -> Callable[[Delivery], dict[str, bytes]]:
     if to == "c":
         return c_library
     if to == "tflm":
@@ -104,7 +112,9 @@ def _form(to: str, board: Board | None, arena_bytes: int | None) -> Callable[[De
             raise ConfigError("export to tflm needs the arena size that tflite-micro reports")
         return lambda delivery: tflm_sources(delivery, arena_bytes)
     if board is None:
-        raise ConfigError("export to platformio needs a board: name one with --board")
+        raise ConfigError(f"export to {to} needs a board: name one with --board")
+    if to == "mlperf":
+        return lambda delivery: mlperf_project(delivery, board, name)
     return lambda delivery: platformio_project(delivery, board)
 
 

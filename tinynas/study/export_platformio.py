@@ -13,6 +13,7 @@ from tinynas.study.delivery import Delivery, kernels_for, licence, rendered
 
 # What the ports share; cortex_m.c is for that family alone, and goes unused elsewhere.
 _PORT_FILES = ("port.h", "stack.h", "start.h", "start.c", "frames.h", "cortex_m.c")
+_ARDUINO_FILES = ("port.h", "stack.h")
 
 
 def platformio_project(delivery: Delivery, board: Board) -> dict[str, bytes]:
@@ -28,13 +29,11 @@ def platformio_project(delivery: Delivery, board: Board) -> dict[str, bytes]:
             "add the files to a project of your own"
         )
     sources = delivery.sources
-    firmware = [f"src/{name}" for name in (*_PORT_FILES, *_port(board))] + _platform_files()
     return {
         **{f"src/{name}": content for name, content in sources.items()},
         "src/networks.ld": write_list([delivery.name])["networks.ld"],
         **{f"firmware/lib/{name}": content for name, content in kernels_for(sources.values()).items()},
-        **{f"firmware/{name}": _read(paths.FIRMWARE / name) for name in firmware},
-        f"boards/{board.name}.json": _read(board.path),
+        **firmware_files(board),
         "src/main.c": rendered("firmware_main.c.j2", delivery),
         "src/vector.h": rendered("vector.h.j2", delivery),
         "platformio.ini": rendered("platformio.ini.j2", delivery, board=board),
@@ -42,6 +41,21 @@ def platformio_project(delivery: Delivery, board: Board) -> dict[str, bytes]:
         "LICENSE": licence(),
         ".gitignore": b".pio/\n",
     }
+
+
+def firmware_files(board: Board) -> dict[str, bytes]:
+    """The board's port, and the platform that builds for it unless a vendor's does: path in the folder -> content.
+
+    Raises:
+        InfrastructureError: a file is missing from this installation.
+    """
+    shared = _PORT_FILES if board.own_memory_map else _ARDUINO_FILES
+    names = [f"src/{name}" for name in (*shared, *_port(board))]
+    files = {}
+    if board.vendor is None:
+        names += _platform_files()
+        files[f"boards/{board.name}.json"] = read_firmware(board.path)
+    return {**files, **{f"firmware/{name}": read_firmware(paths.FIRMWARE / name) for name in names}}
 
 
 def _port(board: Board) -> list[str]:
@@ -58,7 +72,8 @@ def _platform_files() -> list[str]:
     return [path.relative_to(paths.FIRMWARE).as_posix() for path in found]
 
 
-def _read(path: Path) -> bytes:
+def read_firmware(path: Path) -> bytes:
+    """A file that travels with this installation. Raises InfrastructureError: it is missing."""
     try:
         return path.read_bytes()
     except OSError as error:
