@@ -1,5 +1,6 @@
 """The short form of tests/nightly/check_wire.py, and that it would see what it looks for."""
 
+import random
 import struct
 
 import pytest
@@ -8,6 +9,7 @@ from cobs import cobs
 
 from tinynas.device import frames
 from tinynas.device.client import RefusedError
+from tinynas.device.link import RESENDS
 from tinynas.errors import LinkError
 
 
@@ -22,8 +24,9 @@ def board(tmp_path_factory):
 @pytest.mark.parametrize("rate", [0.0, 1e-4, 1e-3])
 def test_every_figure_arrives_and_none_is_wrong(board, rate):
     delivery, faults = wire.exchange(board, 20_000, rate, seed=1)
-    assert delivery.exchanges == sum(delivery.resends.values()) >= 20_000
-    assert (delivery.wrong, delivery.lost) == (0, 0)
+    assert delivery.requests >= delivery.figures >= 20_000
+    assert (delivery.wrong, delivery.missing, delivery.lost) == (0, 0, 0)
+    assert max(delivery.resends) <= RESENDS
     assert faults["log text"] > 1000
     assert faults["garbage"] > 1000
     assert (delivery.resends[1] > 0) == (faults["bit flipped"] > 0) == (rate > 0)
@@ -31,22 +34,31 @@ def test_every_figure_arrives_and_none_is_wrong(board, rate):
 
 def test_the_board_runs_the_network_that_is_selected_and_knows_its_sizes(board):
     board.tn_board_power_on()
-    with wire.connected(wire.NoisyPort(board, wire.Noise(0.0, seed=1))) as client:
+    with wire.connected(wire.NoisyPort(board, wire.Noise(0.0, seed=1)), wire.Delivery()) as client:
         first = client.hello()
         assert (first.networks, first.input_bytes, first.output_bytes) == (2, 16, 16)
-        other = client.select(bytes([9, 9]).ljust(32, b"\0"))
-        assert (other.networks, other.input_bytes, other.output_bytes, other.arena_bytes) == (2, 5, 3, 8)
+        other = client.select(wire.LONG_SHA256)
+        assert (other.networks, other.input_bytes, other.output_bytes, other.arena_bytes) == (2, 4000, 2000, 4000)
         with pytest.raises(LinkError):
             client.ticks(1)
         with pytest.raises(RefusedError):
-            client.load(bytes(6))
-        client.load(b"abcde")
-        client.run(2, answer_s=1)
-        assert client.output(3) == b"cba"
+            client.load(bytes(4001))
+        tensor = random.Random(1).randbytes(4000)
+        client.load(tensor)
+        client.run(1, answer_s=1)
+        assert client.output(2000) == tensor[::2]
         with pytest.raises(RefusedError, match="no_network"):
             client.select(bytes(32))
         assert client.hello() == other
         assert client.select(first.network_sha256) == first
+
+
+@pytest.mark.parametrize("rate", [0.0, 1e-4, 1e-3])
+def test_tensors_of_many_frames_arrive_in_shorter_ones_where_the_line_is_bad(board, rate):
+    delivery, faults = wire.exchange_long(board, 300, rate, seed=1)
+    assert (delivery.figures, delivery.wrong, delivery.missing) == (600, 0, 0)
+    # One to select, four of input, one to run, two of output.
+    assert (delivery.requests == 300 * 8) == (faults["bit flipped"] == 0) == (rate == 0)
 
 
 def test_without_the_checksum_wrong_figures_would_be_accepted(board, monkeypatch):
@@ -69,7 +81,7 @@ def safe(decode, stuffed):
 
 def test_a_line_that_is_mostly_noise_loses_requests_and_says_so(board):
     delivery, _ = wire.exchange(board, 2_000, 0.05, seed=1)
-    assert delivery.lost > 0
+    assert delivery.missing > 0
     assert delivery.wrong == 0
 
 

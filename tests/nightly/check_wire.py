@@ -1,4 +1,4 @@
-"""The wire's figures: `python tests/nightly/check_wire.py [--exchanges N] [--garbage N] [--inputs N] [--seed N]`.
+"""The wire's figures: `python tests/nightly/check_wire.py`, and `--help` for smaller numbers.
 
 The real client talks to the real firmware, compiled for this machine, through faults of every kind; both decoders read
 garbage; and libFuzzer, with address and undefined-behaviour sanitizers, feeds the firmware. Ends with 1 if a wrong
@@ -16,6 +16,8 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parents[1] / "firmware"))
 import wire
 
+from tinynas.device.link import RESENDS
+
 RATES = (1e-4, 1e-3)
 
 
@@ -28,11 +30,28 @@ def check_exchanges(folder: Path, count: int, seed: int) -> bool:
         resends = ", ".join(f"{number:,} after {times}" for times, number in sorted(delivery.resends.items()))
         damage = ", ".join(f"{number:,} times {kind}" for kind, number in sorted(faults.items()))
         print(
-            f"{rate:g} faults a byte, {delivery.exchanges:,} requests and answers, {time.monotonic() - started:.0f} s:"
+            f"{rate:g} faults a byte, {delivery.requests:,} requests and answers, {time.monotonic() - started:.0f} s:"
         )
         print(f"  delivered: {resends} resends; without answer: {delivery.lost:,}; wrong figures: {delivery.wrong:,}")
         print(f"  faults: {damage}", flush=True)
-        fine = fine and not delivery.wrong and not delivery.lost
+        fine = fine and not delivery.wrong and not delivery.lost and max(delivery.resends) <= RESENDS
+    return fine
+
+
+def check_long(folder: Path, count: int, seed: int) -> bool:
+    """Whether all tensors of several frames arrived at each rate of faults, and none was wrong."""
+    fine, board = True, wire.build_board(folder)
+    for rate in RATES:
+        started = time.monotonic()
+        delivery, _ = wire.exchange_long(board, count // 2, rate, seed)
+        print(
+            f"{rate:g} faults a byte, {delivery.figures:,} tensors of {wire.LONG_BYTES:,} or "
+            f"{wire.LONG_BYTES // 2:,} B in {delivery.requests:,} requests, {time.monotonic() - started:.0f} s: "
+            f"not delivered: {delivery.missing:,}; wrong: {delivery.wrong:,}; frames given up for shorter ones: "
+            f"{delivery.lost:,}",
+            flush=True,
+        )
+        fine = fine and not delivery.wrong and not delivery.missing
     return fine
 
 
@@ -62,6 +81,7 @@ def check_fuzzer(folder: Path, inputs: int, seed: int) -> bool:
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--exchanges", type=int, default=1_000_000)
+    parser.add_argument("--tensors", type=int, default=100_000)
     parser.add_argument("--garbage", type=int, default=4_000_000)
     parser.add_argument("--inputs", type=int, default=1_000_000)
     parser.add_argument("--seed", type=int, default=1)
@@ -70,6 +90,7 @@ def main() -> int:
         folder, seed = Path(name), arguments.seed
         fine = [
             check_exchanges(folder, arguments.exchanges, seed),
+            check_long(folder, arguments.tensors, seed),
             check_garbage(folder, arguments.garbage, seed),
             check_fuzzer(folder, arguments.inputs, seed),
         ]

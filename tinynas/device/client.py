@@ -15,6 +15,13 @@ _ANSWER_S = 1.0
 _HELLO_S = 0.15
 _BOOT_S = 3.0
 _SATURATED = 0xFFFFFFFF
+# Payloads [B]: a damaged one that is longer than the first is followed by one a quarter as long; those that are lost
+# altogether by the second, than which a header is hardly shorter.
+_SHORT = 64
+_SHORTEST = 16
+_SHORTER = 4
+# A board that answers nothing so often in a row has gone.
+_LOSSES = 3
 
 
 class RefusedError(LinkError):
@@ -26,11 +33,17 @@ class RefusedError(LinkError):
 
 
 class Client:
-    """A conversation with the firmware on one board. Raises LinkError throughout."""
+    """A conversation with the firmware on one board. Raises LinkError throughout.
 
-    def __init__(self, port: str, *, baud: int = 115200) -> None:
+    Inputs and outputs go in parts as long as the board takes, and in shorter ones as soon as the line damages those,
+    unless it is the line that is to be tried: then it `adapts` to nothing.
+    """
+
+    def __init__(self, port: str, *, baud: int = 115200, adapts: bool = True) -> None:
         self._link = Link(port, baud=baud)
-        self._max_payload = MAX_PAYLOAD
+        self._part = MAX_PAYLOAD
+        self._losses = 0
+        self._adapts = adapts
 
     def __enter__(self) -> Self:
         return self
@@ -55,28 +68,33 @@ class Client:
 
         None: for 3 seconds.
         """
+        return self._greeting(Request.HELLO, b"", boot_s)
+
+    def select(self, sha256: bytes) -> Greeting:
+        """Ask for that network of the image, by the SHA-256 of its .tflite; returns the greeting with its sizes."""
+        return self._greeting(Request.SELECT, sha256, None)
+
+    def _greeting(self, request: Request, payload: bytes, boot_s: float | None) -> Greeting:
         deadline = time.monotonic() + (_BOOT_S if boot_s is None else boot_s)
         while True:
             try:
-                greeting = Greeting.unpack(self._ask(Request.HELLO, answer_s=_HELLO_S))
+                greeting = Greeting.unpack(self._ask(request, payload, answer_s=_HELLO_S))
             except RefusedError:
                 raise
             except LinkError:
                 if time.monotonic() > deadline:
                     raise
             else:
-                self._max_payload = greeting.max_payload
+                self._part = min(self._part, greeting.max_payload)
                 return greeting
-
-    def select(self, sha256: bytes) -> Greeting:
-        """Ask for that network of the image, by the SHA-256 of its .tflite; returns the greeting with its sizes."""
-        return Greeting.unpack(self._ask(Request.SELECT, sha256))
 
     def load(self, tensor: bytes) -> None:
         """Write the network's input."""
-        chunk = self._max_payload - 4
-        for offset in range(0, len(tensor), chunk):
-            self._ask(Request.INPUT, struct.pack("<I", offset) + tensor[offset : offset + chunk])
+        offset = 0
+        while offset < len(tensor):
+            part = tensor[offset : offset + self._part - 4]
+            if self._ask_part(Request.INPUT, struct.pack("<I", offset) + part) is not None:
+                offset += len(part)
 
     def run(self, repeats: int, *, answer_s: float) -> int:
         """Run the network on the loaded input `repeats` times; returns the stack's high water [B]."""
@@ -103,11 +121,11 @@ class Client:
         """The `size` bytes of the network's output."""
         output = b""
         while len(output) < size:
-            length = min(self._max_payload, size - len(output))
-            part = self._ask(Request.OUTPUT, struct.pack("<IH", len(output), length))
-            if len(part) != length:
+            length = min(self._part, size - len(output))
+            part = self._ask_part(Request.OUTPUT, struct.pack("<IH", len(output), length))
+            if part is not None and len(part) != length:
                 raise self._malformed(Request.OUTPUT, part)
-            output += part
+            output += part or b""
         return output
 
     def i2c(self, address: int, data: bytes = b"", reads: int = 0) -> bytes:
@@ -135,6 +153,24 @@ class Client:
     def reset(self) -> None:
         """Ask the board to start again."""
         self._ask(Request.RESET)
+
+    def _ask_part(self, request: Request, payload: bytes) -> bytes | None:
+        """The answer, or None where none came and a shorter frame is worth a try."""
+        resent = self._link.resent
+        try:
+            answer = self._ask(request, payload)
+        except RefusedError:
+            raise
+        except LinkError:
+            self._losses += 1
+            if self._losses == _LOSSES or not self._adapts:
+                raise
+            self._part = min(self._part, _SHORTEST)
+            return None
+        self._losses = 0
+        if self._adapts and self._link.resent > resent and max(len(payload), len(answer)) > _SHORT:
+            self._part = max(_SHORT, self._part // _SHORTER)
+        return answer
 
     def _ask(self, request: Request, payload: bytes = b"", *, answer_s: float = _ANSWER_S) -> bytes:
         answer = self._link.exchange(request, payload, answer_s=answer_s)

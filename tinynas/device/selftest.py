@@ -289,7 +289,7 @@ def _try_kernels(station: Station, known: Known) -> str:
 def _try_link(station: Station, image: Image, baud: int) -> str:
     """Random bytes must come back, and hardly a frame be sent twice."""
     random = np.random.default_rng(0)
-    with Client(station.port, baud=baud) as client:
+    with Client(station.port, baud=baud, adapts=False) as client:
         greeting = client.hello()
         if greeting.build_id.hex() != image.build_id:
             raise BenchError(f"build {greeting.build_id.hex()[:12]} answers, not {image.build_id[:12]}")

@@ -6,6 +6,7 @@
 
 #include "board.h"
 #include "network.h"
+#include "networks.h"
 #include "sensor.h"
 #include "sensors.h"
 #include "stack.h"
@@ -116,8 +117,21 @@ void tn_board_set_inference(uint32_t us, void (*called)(void))
     on_inference = called;
 }
 
+/* Memory that a start would fill is not filled here. */
+static void select_first_network(void)
+{
+    static struct tn_frame request, ignored;
+    const struct tn_boot boot = {.count = 1};
+
+    memcpy(tn_payload(&request), tn_networks[0].sha256, 32);
+    request.payload_size = 32;
+    tn_seal(&request, 0x0A, 0, 0);
+    tn_answer(&request, &ignored, &boot);
+}
+
 void tn_board_power_on(void)
 {
+    select_first_network();
     memset(&decoder, 0, sizeof decoder);
     memset(&answer, 0, sizeof answer);
     memset(arena, 0, sizeof arena);
