@@ -83,12 +83,36 @@ TN_FOLDED void tn_mve_copy(int8_t *to, const int8_t *from, int32_t count)
     memcpy(to, from, (size_t)count);
 }
 
+TN_FOLDED void tn_mve_copy_short_rows(int8_t *to, int32_t to_pitch, const int8_t *from, int32_t from_pitch, int32_t count,
+                                      int32_t rows)
+{
+    for (int32_t i = 0; i < rows; i++, to += to_pitch, from += from_pitch) {
+        memcpy(to, from, (size_t)count);
+    }
+}
+
 TN_FOLDED void tn_mve_fill(int8_t *to, int32_t value, int32_t count)
 {
     memset(to, (int)value, (size_t)count);
 }
 
 #endif
+
+/* `rows` of `count` bytes each; none where a number is not positive. */
+TN_FOLDED void tn_mve_copy_rows(int8_t *to, int32_t to_pitch, const int8_t *from, int32_t from_pitch, int32_t count,
+                                int32_t rows)
+{
+    if (count <= 0) {
+        return;
+    }
+    if (count <= 16) {
+        tn_mve_copy_short_rows(to, to_pitch, from, from_pitch, count, rows);
+        return;
+    }
+    for (int32_t i = 0; i < rows; i++, to += to_pitch, from += from_pitch) {
+        tn_mve_copy(to, from, count);
+    }
+}
 
 TN_FOLDED struct tn_mve_job tn_mve_job(const struct tn_mve *layer, TN_FLASH int8_t *weights, TN_FLASH int32_t *bias,
                                        TN_FLASH int32_t *multipliers, TN_FLASH int8_t *shifts)

@@ -29,13 +29,12 @@ TN_MVE_LAYOUT(high, 52);
 #define TN_MVE_INPUTS "[sp, #48]"
 #define TN_MVE_INPUT_2 "[sp, #56]"
 #define TN_MVE_DEPTH_WEIGHTS "[sp, #60]"
-#define TN_MVE_WEIGHTS "[sp, #64]"
 #define TN_MVE_BIAS "[sp, #68]"
 #define TN_MVE_MULTIPLIERS_SHIFTS "[sp, #72]"
 #define TN_MVE_OUTPUT_PITCH "[sp, #80]"
 #define TN_MVE_LEFT_ZERO_POINT "[sp, #88]"
 
-/* q4 and q5: the limits, four times each. */
+/* q4 and q5: the limits, four times each. r11: the next channels' weights, r12 the depth. */
 #define TN_MVE_ENTER                     \
     "push {r4-r11, lr}\n"                \
     "vpush {d8-d11}\n"                   \
@@ -45,18 +44,18 @@ TN_MVE_LAYOUT(high, 52);
     "ldm r0, {r1-r12}\n"                 \
     "push {r1-r12}\n"                    \
     "sub sp, sp, #48\n"                  \
+    "ldrd r12, r11, " TN_MVE_DEPTH_WEIGHTS "\n" \
     "1:\n"
 
 /* r1, r3, r5 inputs, r7 and r9 weights of two channels, their sums in r0, r2, r4 and in r6, r8, r10. */
 #define TN_MVE_SUMS_3(of_biases, of_sums_0, of_sums_1, of_sums_2) \
     "ldr r7, " TN_MVE_BIAS "\n"          \
     "ldrd r0, r6, [r7, #" of_biases "]\n" \
-    "ldrd r12, r7, " TN_MVE_DEPTH_WEIGHTS "\n" \
+    "mov r7, r11\n"                      \
     "ldrd r1, r3, " TN_MVE_INPUTS "\n"   \
     "ldr r5, " TN_MVE_INPUT_2 "\n"       \
     "add r9, r7, r12\n"                  \
-    "add r2, r9, r12\n"                  \
-    "str r2, " TN_MVE_WEIGHTS "\n"       \
+    "add r11, r9, r12\n"                 \
     "mov r2, r0\n"                       \
     "mov r4, r0\n"                       \
     "mov r8, r6\n"                       \
@@ -81,7 +80,7 @@ TN_MVE_LAYOUT(high, 52);
 
 /* r1 the input, r3, r5, r7, r9 weights of four channels, their sums in r0, r2, r4, r6 and then in q2. */
 #define TN_MVE_SUMS_1                    \
-    "ldrd r12, r3, " TN_MVE_DEPTH_WEIGHTS "\n" \
+    "mov r3, r11\n"                      \
     "ldr r8, " TN_MVE_BIAS "\n"          \
     "ldr r1, " TN_MVE_INPUTS "\n"        \
     "ldrd r0, r2, [r8]\n"                \
@@ -89,8 +88,7 @@ TN_MVE_LAYOUT(high, 52);
     "add r5, r3, r12\n"                  \
     "add r7, r5, r12\n"                  \
     "add r9, r7, r12\n"                  \
-    "add r10, r9, r12\n"                 \
-    "str r10, " TN_MVE_WEIGHTS "\n"      \
+    "add r11, r9, r12\n"                 \
     "dlstp.8 lr, r12\n"                  \
     "2:\n"                               \
     "vldrb.8 q0, [r1], #16\n"            \
@@ -145,9 +143,7 @@ TN_MVE_LAYOUT(high, 52);
     "sub r2, r2, r9\n"                   \
     "sub r3, r3, r9\n"                   \
     "sub r10, r10, r9, lsl #2\n"         \
-    "ldrd r7, r8, " TN_MVE_DEPTH_WEIGHTS "\n" \
-    "mls r8, r7, r9, r8\n"               \
-    "str r8, " TN_MVE_WEIGHTS "\n"       \
+    "mls r11, r12, r9, r11\n"            \
     "mov r5, #4\n"                       \
     "3:\n"                               \
     "str r10, " TN_MVE_BIAS "\n"         \
@@ -189,6 +185,27 @@ TN_FOLDED void tn_mve_copy(int8_t *to, const int8_t *from, int32_t count)
                      "2:\n"
                      : "+r"(to), "+r"(from)
                      : "r"(count)
+                     : "lr", "q0", "memory");
+}
+
+/* Of up to 16 bytes. */
+TN_FOLDED void tn_mve_copy_short_rows(int8_t *to, int32_t to_pitch, const int8_t *from, int32_t from_pitch, int32_t count,
+                                      int32_t rows)
+{
+    if (rows <= 0) {
+        return;
+    }
+    __asm__ volatile("vctp.8 %4\n"
+                     "dls lr, %5\n"
+                     "1:\n"
+                     "vpstt\n"
+                     "vldrbt.u8 q0, [%1]\n"
+                     "vstrbt.8 q0, [%0]\n"
+                     "add %1, %1, %3\n"
+                     "add %0, %0, %2\n"
+                     "le lr, 1b\n"
+                     : "+r"(to), "+r"(from)
+                     : "r"(to_pitch), "r"(from_pitch), "r"(count), "r"(rows)
                      : "lr", "q0", "memory");
 }
 

@@ -16,33 +16,35 @@ struct tn_mve_conv {
     struct tn_mve matmul;
 };
 
-/* The patch of the window at `spot`, in `to`. */
+/* The patch of the window at `spot`, in `to`: all of it padding first where some of it is. */
 TN_FOLDED void tn_mve_gather(const struct tn_mve_conv *layer, const int8_t *input, const struct tn_spot *spot, int8_t *to)
 {
     const struct tn_window *const w = &layer->window;
     const int32_t channels = w->channels, size = w->width * channels, pitch = w->in_width * channels;
-    int32_t y = spot->y;
+    int32_t first = 0, end = w->height, before = 0, inside = w->width;
 
-    if (w->dilation_x == 1 && tn_is_inside(w, y, spot->x)) {
-        const int8_t *from = input + y * pitch + spot->x * channels;
-
-        for (int32_t i = 0; i < w->height; i++, from += w->dilation_y * pitch, to += size) {
-            tn_mve_copy(to, from, size);
+    if (!tn_is_inside(w, spot->y, spot->x)) {
+        first = spot->y < 0 ? (w->dilation_y - 1 - spot->y) / w->dilation_y : 0;
+        end = tn_min(w->height, (w->in_height - spot->y + w->dilation_y - 1) / w->dilation_y);
+        tn_mve_fill(to, layer->padding, w->height * size);
+        if (end <= first) {
+            return;
         }
+        if (w->dilation_x == 1) {
+            before = tn_max(-spot->x, 0);
+            inside = tn_min(w->width, w->in_width - spot->x) - before;
+        }
+    }
+    input += (spot->y + first * w->dilation_y) * pitch;
+    to += first * size;
+    if (w->dilation_x == 1) {
+        tn_mve_copy_rows(to + before * channels, size, input + (spot->x + before) * channels, w->dilation_y * pitch,
+                         inside * channels, end - first);
         return;
     }
-    for (int32_t i = 0; i < w->height; i++, y += w->dilation_y) {
-        if (y < 0 || y >= w->in_height) {
-            tn_mve_fill(to, layer->padding, size);
-            to += size;
-            continue;
-        }
-        for (int32_t j = 0, x = spot->x; j < w->width; j++, x += w->dilation_x, to += channels) {
-            if (x < 0 || x >= w->in_width) {
-                tn_mve_fill(to, layer->padding, channels);
-            } else {
-                tn_mve_copy(to, input + y * pitch + x * channels, channels);
-            }
+    for (int32_t j = 0, x = spot->x; j < w->width; j++, x += w->dilation_x, to += channels) {
+        if (x >= 0 && x < w->in_width) {
+            tn_mve_copy_rows(to, size, input + x * channels, w->dilation_y * pitch, channels, end - first);
         }
     }
 }

@@ -65,26 +65,29 @@ TN_FOLDED void tn_mve_stage(const struct tn_mve_rows *rows, int32_t columns, int
     }
 }
 
-TN_FOLDED int8_t tn_mve_output(const struct tn_mve_turns *job, int32_t square, int32_t lane, const int8_t *staged,
+/* How four outputs of a turn lie to each other. */
+enum tn_mve_four { TN_MVE_SQUARE, TN_MVE_ROW, TN_MVE_LINE };
+
+TN_FOLDED int8_t tn_mve_output(const struct tn_mve_turns *job, enum tn_mve_four four, int32_t lane, const int8_t *staged,
                                TN_FLASH int32_t *record)
 {
-    const int32_t right = square ? lane % 2 : 0, below = square ? lane / 2 : 0;
+    const int32_t on = four == TN_MVE_SQUARE ? lane / 2 : four == TN_MVE_LINE ? lane : 0;
     uint32_t sum = (uint32_t)record[job->words];
 
-    staged += square ? right * job->column : lane * job->advance;
-    for (int32_t i = 0; i < job->words; i++) {
-        for (int32_t row = 0; row + below < 4; row++) {
-            const int8_t weight = (int8_t)(uint8_t)((uint32_t)record[i] >> 8 * row);
+    staged += four == TN_MVE_SQUARE ? lane % 2 * job->column : four == TN_MVE_ROW ? lane * job->advance : 0;
+    for (int32_t i = 0; i < 4 * job->words; i++) {
+        const int8_t weight = (int8_t)(uint8_t)((uint32_t)record[i / 4] >> 8 * (i % 4));
+        /* What is shifted out of a word, or of the vector, is multiplied by 0. */
+        const int32_t byte = four == TN_MVE_SQUARE ? i / 4 * 4 + tn_min(i % 4 + on, 3) : tn_min(i + on, 15);
 
-            sum += (uint32_t)((int32_t)staged[i * job->column + row + below] * weight);
-        }
+        sum += (uint32_t)((int32_t)staged[byte / 4 * job->column + byte % 4] * weight);
     }
     const int32_t value = tn_multiply((int32_t)sum, record[job->words + 1], record[job->words + 2]);
 
     return tn_clamp(tn_wrapping_sum(value, job->zero_point), INT8_MIN, INT8_MAX);
 }
 
-TN_FOLDED void tn_mve_do_turns(struct tn_mve_turns *job, int32_t square)
+TN_FOLDED void tn_mve_do_turns(struct tn_mve_turns *job, enum tn_mve_four four)
 {
     for (; job->channels > 0; job->channels--, job->records += job->words + TN_MVE_RECORD) {
         const int8_t *staged = job->staged;
@@ -93,10 +96,10 @@ TN_FOLDED void tn_mve_do_turns(struct tn_mve_turns *job, int32_t square)
         for (int32_t turn = 0; turn <= job->turns; turn++) {
             for (int32_t lane = 0; lane < 4; lane++) {
                 if ((turn < job->turns ? job->mask : job->last) >> 4 * lane & 1) {
-                    output[job->places[lane]] = tn_mve_output(job, square, lane, staged, job->records);
+                    output[job->places[lane]] = tn_mve_output(job, four, lane, staged, job->records);
                 }
             }
-            staged += square ? job->advance : 4 * job->advance;
+            staged += four == TN_MVE_ROW ? 4 * job->advance : job->advance;
             output += job->out_step;
         }
         job->staged += 4;
@@ -107,11 +110,15 @@ TN_FOLDED void tn_mve_do_turns(struct tn_mve_turns *job, int32_t square)
 #define TN_MVE_TURNS(name)                                                       \
     static inline void tn_mve_square_##name(struct tn_mve_turns *job)            \
     {                                                                            \
-        tn_mve_do_turns(job, 1);                                                 \
+        tn_mve_do_turns(job, TN_MVE_SQUARE);                                     \
     }                                                                            \
     static inline void tn_mve_row_##name(struct tn_mve_turns *job)               \
     {                                                                            \
-        tn_mve_do_turns(job, 0);                                                 \
+        tn_mve_do_turns(job, TN_MVE_ROW);                                        \
+    }                                                                            \
+    static inline void tn_mve_line_##name(struct tn_mve_turns *job)              \
+    {                                                                            \
+        tn_mve_do_turns(job, TN_MVE_LINE);                                       \
     }
 
 TN_MVE_TURNS(relu)

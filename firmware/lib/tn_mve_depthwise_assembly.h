@@ -91,6 +91,16 @@ TN_ASSEMBLY void tn_mve_stage(const struct tn_mve_rows *rows __attribute__((unus
     "vshl.i32 q7, q6, #8\n"
 #define TN_MVE_WEIGHTS_ROW ""
 
+/* q6, q5, q7 the weights one, two, three bytes on. */
+#define TN_MVE_WEIGHTS_LINE           \
+    "mov r2, #0\n"                    \
+    "vmov q6, q4\n"                   \
+    "vshlc q6, r2, #8\n"              \
+    "vmov q5, q6\n"                   \
+    "vshlc q5, r2, #8\n"              \
+    "vmov q7, q5\n"                   \
+    "vshlc q7, r2, #8\n"
+
 /* r2, r4, r6, r8: the sums of four outputs. */
 #define TN_MVE_SUMS_SQUARE            \
     "vldrw.u32 q0, [r1, q1]\n"        \
@@ -164,6 +174,10 @@ TN_ASSEMBLY void tn_mve_stage(const struct tn_mve_rows *rows __attribute__((unus
     TN_ASSEMBLY void tn_mve_row_##name(struct tn_mve_turns *job __attribute__((unused)))       \
     {                                                                                          \
         __asm__(TN_MVE_TURNS_OF(TN_MVE_WEIGHTS_ROW, TN_MVE_SUMS_ROW, halves));                 \
+    }                                                                                          \
+    TN_ASSEMBLY void tn_mve_line_##name(struct tn_mve_turns *job __attribute__((unused)))      \
+    {                                                                                          \
+        __asm__(TN_MVE_TURNS_OF(TN_MVE_WEIGHTS_LINE, TN_MVE_SUMS_SQUARE, halves));             \
     }
 
 TN_MVE_TURNS(relu, TN_MVE_HALVES_RELU)

@@ -170,6 +170,31 @@ def test_windows_of_any_size_up_to_four(tmp_path: Path, machine: str) -> None:
     assert run(MACHINES[machine], cases, tmp_path) == []
 
 
+@pytest.mark.parametrize("machine", MACHINES)
+def test_lines_of_any_length(tmp_path: Path, machine: str) -> None:
+    """Upright and level, windows of up to sixteen taps, outputs that are not whole turns of four."""
+    rng = np.random.default_rng(8)
+    models = []
+    for taps in range(2, 17):
+        for same, upright in ((True, True), (False, True), (False, False)):
+            pixels = 1 if taps > 13 else int(rng.integers(2, 30))
+            image, window = (pixels + (taps - 1 if not same else 0), 1), (taps, 1)
+            models.append(
+                depthwise(
+                    rng,
+                    window=window if upright else window[::-1],
+                    image=image if upright else image[::-1],
+                    channels=int(rng.integers(2, 40)),
+                    same=same,
+                    activation=taps % 2,
+                    zero_point=-128 if taps % 2 else -20,
+                )
+            )
+    cases = make_cases(models, "lines", targets=["cortex-m55"], samples=2)
+    assert forms(cases) == {b"line_relu", b"line_signed"}
+    assert run(MACHINES[machine], cases, tmp_path) == []
+
+
 def test_depthwise_outputs_lie_on_their_inputs() -> None:
     rng = np.random.default_rng(6)
     program = compile_network(depthwise(rng, image=(30, 30), channels=16), target="cortex-m55")
@@ -181,6 +206,6 @@ def test_depthwise_outputs_lie_on_their_inputs() -> None:
 
 def test_a_clamp_inside_int8_and_windows_that_are_too_large_take_other_kernels() -> None:
     rng = np.random.default_rng(7)
-    for options in ({"zero_point": 20}, {"window": (5, 5)}, {"image": (9, 1), "window": (3, 1)}):
+    for options in ({"zero_point": 20}, {"window": (5, 5)}, {"image": (20, 1), "window": (14, 1)}):
         program = compile_network(depthwise(rng, **options), target="cortex-m55")
         assert "tn_mve_depthwise.h" not in program.kernels

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Self
 
 import numpy as np
@@ -19,6 +19,8 @@ _LANES = 4
 # Of a depthwise convolution: rows and columns of a window, and the bytes of sixteen channels of a column of four rows.
 _MOST_TAPS = 4
 _COLUMN = 64
+# Bytes of a vector.
+_VECTOR = 16
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -102,20 +104,62 @@ class Products:
             Constant(name="shifts", values=np.pad(self.shifts, filled)),
         )
 
-    def records(self, size: tuple[int, int]) -> Constant:
-        """Of each channel of a depthwise convolution, for firmware/lib/tn_mve_depthwise.h. size: of its window."""
-        height, width = size
-        windows = np.pad(self.rows.reshape(-1, height, width), ((0, 0), (0, 4 - height), (0, 0)))
-        words = np.ascontiguousarray(windows.transpose(0, 2, 1)).view("<i4").reshape(len(self.rows), width)
+    def records(self, weights: npt.NDArray[np.int8]) -> Constant:
+        """Of each channel of a depthwise convolution, for firmware/lib/tn_mve_depthwise.h.
+
+        weights: (channels, words, up to 4), filled up to words with 0.
+        """
+        filled = np.pad(weights, ((0, 0), (0, 0), (0, 4 - weights.shape[2])))
+        words = np.ascontiguousarray(filled).view("<i4").reshape(len(weights), -1)
         values = np.column_stack([words, self.bias, self.values, self.shifts]).astype(np.int32)
         return Constant(name="weights", values=values.reshape(-1))
 
 
 def depthwise(operator: Operator, window: Window, products: Products) -> Step | None:
-    """DEPTHWISE_CONV_2D; None where the kernel has no form for it."""
+    """DEPTHWISE_CONV_2D; None where the kernels have no form for it."""
+    if not products.exact or not products.saturated:
+        return None
+    return _line(operator, window, products) or _square_or_row(operator, window, products)
+
+
+def _line(operator: Operator, window: Window, products: Products) -> Step | None:
+    """Where image and window are one pixel high or wide."""
+    along = 0 if window.input[1] == 1 else 1
+    across, outputs, taps = 1 - along, window.output[along], window.size[along]
+    if window.input[across] != 1 or window.size[across] != 1 or window.output[across] != 1 or window.before[across]:
+        return None
+    if window.dilation[along] != 1 or (window.stride[along] != 1 and outputs > 1):
+        return None
+    if taps + min(outputs, _LANES) - 1 > _VECTOR:
+        return None
+    source = operator.activation()
+    call = Call(
+        kernel=f"tn_mve_depthwise_line_{products.form}",
+        record="tn_mve_line",
+        parameters={
+            "channels": window.channels,
+            "inputs": window.input[along],
+            "outputs": outputs,
+            "taps": taps,
+            "before": window.before[along],
+            "padding": source.zero_point,
+            "zero_point": products.zero_point,
+        },
+        arguments=(
+            source,
+            operator.output,
+            Scratch(size=_COLUMN * max(-(-outputs // _LANES) + 3, (outputs + taps + 2) // 4)),
+            products.records(np.pad(products.rows, ((0, 0), (0, -taps % 4))).reshape(len(products.rows), -1, 4)),
+        ),
+    )
+    return _step(operator, window, products, call, in_place=True)
+
+
+def _square_or_row(operator: Operator, window: Window, products: Products) -> Step | None:
+    """Windows of up to 4 x 4: squares of outputs, or rows."""
     source, width, channels = operator.activation(), window.output[1], window.channels
     square = max(window.size) < _MOST_TAPS and window.stride == window.dilation == (1, 1)
-    if not products.exact or not products.saturated or max(window.size) > _MOST_TAPS or width < (2 if square else 3):
+    if max(window.size) > _MOST_TAPS or width < (2 if square else 3):
         return None
     narrower, staged = width <= window.input[1], _COLUMN * _columns(window, square=square)
     # Of the rows that were overwritten, the next windows may look at one that is kept, or at none.
@@ -134,19 +178,23 @@ def depthwise(operator: Operator, window: Window, products: Products) -> Step | 
             source,
             operator.output,
             Scratch(size=staged + kept),
-            products.records(window.size),
+            products.records(products.rows.reshape(-1, *window.size).transpose(0, 2, 1)),
         ),
     )
     # Whole rows of outputs are written while their windows are read, two at a time or, at the end, one.
     blocks = (2 * width, width) if square else (width,)
     lag = max(trailing_lag(window, channels, block=block, staged=False) for block in blocks)
+    step = _step(operator, window, products, call, in_place=in_place)
+    return replace(step, trails=(Trail(tensor=source, lag=lag),))
+
+
+def _step(operator: Operator, window: Window, products: Products, call: Call, *, in_place: bool) -> Step:
     return Step(
         operator=operator,
         calls=(call,),
         macs=math.prod(window.output) * products.rows.size,
         detail=f"{window}, {products.limits.name}",
-        overwrites=(source,) if in_place else (),
-        trails=(Trail(tensor=source, lag=lag),),
+        overwrites=(operator.activation(),) if in_place else (),
     )
 
 
