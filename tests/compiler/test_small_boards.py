@@ -12,7 +12,16 @@ from tinynas.device.emulator import EmulatedBoard
 from tinynas.device.messages import ResetCause
 from tinynas.study.single import measure_file
 
-BOARDS = ("netduino2", "mps2_an385", "mps2_an500", "mps3_an547", "sifive_e", "arduino_mega2560")
+BOARDS = (
+    "netduino2",
+    "stm32vldiscovery",
+    "lm3s6965evb",
+    "mps2_an385",
+    "mps2_an500",
+    "mps3_an547",
+    "sifive_e",
+    "arduino_mega2560",
+)
 
 
 @pytest.mark.parametrize("name", BOARDS)
