@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 import pytest
+from benchmark_networks import classifier, with_vector
 
 from tinynas.config import Config
 from tinynas.cost import Cost, Flash, Sram
@@ -24,7 +25,11 @@ COST = Cost(
 
 @pytest.fixture
 def study(digits_network, tmp_path):
-    """Trial 0 is a finalist, trial 1 is infeasible, trial 2 is complete and less accurate."""
+    return write_study(tmp_path / "study.db", digits_network)
+
+
+def write_study(path, network):
+    """Trial 0 is a finalist, trial 1 is infeasible, trial 2 is complete and less accurate; all with one network."""
     facts = {
         "config": Config().model_dump(mode="json"),
         "board": "netduinoplus2",
@@ -45,7 +50,7 @@ def study(digits_network, tmp_path):
         "finished": True,
     }
     complete = {"state": "complete", "violation": 0.0, "cost": COST}
-    vectors = {"inputs": digits_network.inputs, "outputs": digits_network.outputs}
+    vectors = {"inputs": network.inputs, "outputs": network.outputs}
     finalist = Finalist(
         trial=0,
         method="ptq",
@@ -56,15 +61,15 @@ def study(digits_network, tmp_path):
         epochs=3,
         cost=COST,
     )
-    with Store.create(tmp_path / "study.db", facts) as store:
+    with Store.create(path, facts) as store:
         for number, accuracy in ((0, 0.8), (2, 0.7)):
             trial = Trial(number=number, genome=f"mlp:{number}", accuracy_int8_val=accuracy, **complete)
             artifacts = {f"model.{name}": content for name, content in vectors.items()}
-            store.add_trial(trial, {**artifacts, "model.tflite": digits_network.tflite})
+            store.add_trial(trial, {**artifacts, "model.tflite": network.tflite})
         store.add_trial(Trial(number=1, genome="mlp:1", state="infeasible", reason="needs 90 KB of SRAM"), {})
         artifacts = {f"final.{name}": content for name, content in vectors.items()}
-        store.put_finalist(finalist, {**artifacts, "final.tflite": digits_network.tflite})
-    return tmp_path / "study.db"
+        store.put_finalist(finalist, {**artifacts, "final.tflite": network.tflite})
+    return path
 
 
 def readme(folder):
@@ -84,6 +89,21 @@ def test_any_complete_trial_can_be_exported_in_every_form(study, tmp_path):
         assert (tmp_path / to / MANIFEST).is_file()
         assert written["arena_bytes"] > 0
         assert "70.0 % on the validation split." in readme(tmp_path / to)
+
+
+def test_a_trial_becomes_the_benchmark_whose_input_it_takes(tmp_path):
+    study = write_study(tmp_path / "study.db", with_vector(classifier(490, 12)))
+    written = export_trial(study, 2, to="mlperf", folder=tmp_path / "out")
+    assert written["name"] == "kws01"
+    assert "# kws01: a firmware for MLPerf Tiny's runner" in readme(tmp_path / "out")
+    assert "trial 2 of study study.db" in readme(tmp_path / "out")
+
+
+def test_a_trial_that_takes_no_benchmarks_input_is_refused_with_both_numbers(study, tmp_path):
+    for name, said in ((None, r"takes 64 values, a benchmark .* 490 \(kws01\)"), ("ic01", "takes 64 values, .* 3,072")):
+        with pytest.raises(ConfigError, match=said):
+            export_trial(study, 2, to="mlperf", folder=tmp_path / "out", name=name)
+    assert not (tmp_path / "out").exists()
 
 
 @pytest.mark.parametrize(("number", "said"), [(1, "needs 90 KB of SRAM"), (9, "no trial 9")])

@@ -1,6 +1,8 @@
 """The exported benchmark of MLPerf Tiny on emulated boards, driven as its runner drives it, and what is refused."""
 
+import json
 import re
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterable
@@ -16,12 +18,13 @@ from mixed_ends import mixed_ends
 from platformio.project.config import ProjectConfig
 from typer.testing import CliRunner
 
-from tinynas.boards import board_names, load_board
+from tinynas.boards import Vendor, board_names, load_board
 from tinynas.cli import app
 from tinynas.compiler import compile_network
 from tinynas.deploy.store import core_folder, environment, prepare_core
 from tinynas.device.emulator import EmulatedBoard, qemu
 from tinynas.errors import ConfigError
+from tinynas.paths import FIRMWARE
 from tinynas.study.export_mlperf import BENCHMARKS
 
 SHARED = Path(__file__).parents[2].parent / "shared" / "models"
@@ -58,7 +61,33 @@ class Runner:
 
 
 @pytest.fixture(scope="session")
-def runner_on(tmp_path_factory, exported, run, need):
+def pio_run(run, need):
+    """pio_run(folder, environment) builds as a user would, and gives the folder with the image."""
+
+    def build(folder, name):
+        prepare_core(core_folder())
+        command = [sys.executable, "-P", "-m", "platformio", "run", "-e", name]
+        run(command, folder, env=environment(core_folder()))
+        return folder / ".pio" / "build" / name
+
+    return build
+
+
+@contextmanager
+def powered(board, folder, built):
+    """The emulated board with the image in `built`, and a Runner on its port."""
+    (folder / "flash.bin").write_bytes((built / "firmware.bin").read_bytes())
+    emulated = EmulatedBoard(board, folder)
+    emulated.power_on()
+    try:
+        with serial.serial_for_url(emulated.url, timeout=ANSWER_S) as port:
+            yield SimpleNamespace(runner=Runner(port), emulated=emulated, elf=built / "firmware.elf")
+    finally:
+        emulated.power_off()
+
+
+@pytest.fixture(scope="session")
+def runner_on(tmp_path_factory, exported, pio_run, need):
     """runner_on(network, benchmark, board) builds an export and gives the board that runs it, with a Runner."""
 
     @contextmanager
@@ -67,19 +96,8 @@ def runner_on(tmp_path_factory, exported, run, need):
         need(f"{board.toolchain}-gcc")
         folder = tmp_path_factory.mktemp("a runner") / "out"
         exported(network, folder, "mlperf", name=name, board=board)
-        environment_name = environment_name or board_name
-        prepare_core(core_folder())
-        command = [sys.executable, "-P", "-m", "platformio", "run", "-e", environment_name]
-        run(command, folder, env=environment(core_folder()))
-        built = folder / ".pio" / "build" / environment_name
-        (folder / "flash.bin").write_bytes((built / "firmware.bin").read_bytes())
-        emulated = EmulatedBoard(board, folder)
-        emulated.power_on()
-        try:
-            with serial.serial_for_url(emulated.url, timeout=ANSWER_S) as port:
-                yield SimpleNamespace(runner=Runner(port), emulated=emulated, elf=built / "firmware.elf")
-        finally:
-            emulated.power_off()
+        with powered(board, folder, pio_run(folder, environment_name or board_name)) as running:
+            yield running
 
     return running
 
@@ -262,6 +280,51 @@ def test_a_vendors_board_gets_a_project_for_its_platform_with_both_modes(board_n
     assert "-DTN_BAUD=9600 -DTN_ENERGY_MODE=1" in " ".join(config.get(energy, "build_flags"))
     firmware = {path.name for path in (tmp_path / "out" / "firmware" / "src").iterdir()}
     assert firmware == {"port.h", "stack.h", "port_arduino.cpp"}
+
+
+def test_a_vendors_project_builds_and_runs_with_the_arduino_core_that_is_here(exported, tmp_path, pio_run, need):
+    need("avr-gcc")
+    board = load_board("arduino_mega2560")
+    vendor = Vendor(platform="atmelavr", board="megaatmega2560", source="a test")
+    network, folder = with_vector(classifier(490, 4)), tmp_path / "out"
+    exported(network, folder, "mlperf", board=board.model_copy(update={"vendor": vendor}))
+    # Our own platform in the place of the vendor's, which cannot be fetched; it has no firmware beside it to build.
+    shutil.copytree(FIRMWARE / "platform", tmp_path / "vendor" / "platform")
+    (tmp_path / "vendor" / "src").mkdir()
+    settings = (folder / "platformio.ini").read_text()
+    for theirs, ours in {
+        "platform = atmelavr": f"platform = symlink://{tmp_path / 'vendor' / 'platform'}",
+        "board = megaatmega2560": "board = arduino_mega2560",
+        "framework = arduino": "lib_ldf_mode = off",
+        "[platformio]": f"[platformio]\nboards_dir = {board.path.parent}\nplatforms_dir = .pio/platforms",
+    }.items():
+        assert theirs in settings
+        settings = settings.replace(theirs, ours)
+    (folder / "platformio.ini").write_text(settings)
+    (folder / "src" / "networks.ld").touch()
+    with powered(board, folder, pio_run(folder, board.name)) as running:
+        running.runner.load(bytes(490), size=38)
+        assert len(results_of(running.runner.send("infer 1 0"))) == 4
+
+
+@pytest.mark.parametrize("board_name", [name for name in board_names() if load_board(name).emulator])
+def test_the_firmware_builds_for_every_emulated_board(board_name, exported, tmp_path, pio_run, need):
+    board = load_board(board_name)
+    need(f"{board.toolchain}-gcc")
+    exported(with_vector(classifier(490, 4)), tmp_path / "out", "mlperf", board=board)
+    for name in (board_name, f"{board_name}_energy"):
+        assert (pio_run(tmp_path / "out", name) / "firmware.bin").is_file()
+
+
+def test_a_file_becomes_a_benchmark_on_the_command_line(tmp_path):
+    model = tmp_path / "model.tflite"
+    model.write_bytes(classifier(490, 12))
+    for name in ([], ["--name", "kws01"]):
+        output = ["--output", str(tmp_path / "out"), "--force", "--json"]
+        result = CliRunner().invoke(app, ["export", str(model), "--to", "mlperf", *name, *output])
+        assert result.exit_code == 0, result.output
+        assert json.loads(result.stdout)["name"] == "kws01"
+        assert '#define TN_MODEL "kws01"' in (tmp_path / "out" / "src" / "model.h").read_text()
 
 
 def test_a_benchmark_that_does_not_exist_is_refused_before_any_work(tmp_path):

@@ -88,7 +88,7 @@ def mlperf_project(delivery: Delivery, board: Board, name: str) -> dict[str, byt
         InfrastructureError: a file of the firmware is missing from this installation.
     """
     benchmark_of(delivery.program, name)
-    more = {"board": board, "model": name, "benchmark": BENCHMARKS[name], "flags": _vendor_flags(board)}
+    more = {"board": board, "model": name, "benchmark": BENCHMARKS[name]}
     sources = delivery.program.files
     return {
         **{f"src/{name}": content for name, content in sources.items()},
@@ -102,11 +102,3 @@ def mlperf_project(delivery: Delivery, board: Board, name: str) -> dict[str, byt
         "LICENSE": licence(),
         ".gitignore": b".pio/\n",
     }
-
-
-def _vendor_flags(board: Board) -> str:
-    """What our own platform takes from the manifest."""
-    macros = {"TN_STACK_BYTES": board.stack_bytes, "TN_PAYLOAD_BYTES": board.payload_bytes}
-    return " ".join(
-        ["-O2", "-Ifirmware/lib", "-Ifirmware/src", *(f"-D{name}={value}" for name, value in macros.items())]
-    )
