@@ -76,6 +76,7 @@ def test_a_board_names_a_target_of_the_compiler():
     emulated = [board for board in map(load_board, board_names()) if board.emulated]
     targets = {board.flags[0]: board.target for board in emulated}
     assert targets == {
+        "-mcpu=cortex-m0": "cortex-m0",
         "-mcpu=cortex-m3": "cortex-m0",
         "-mcpu=cortex-m4": "cortex-m4",
         "-mcpu=cortex-m7": "cortex-m4",

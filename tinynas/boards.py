@@ -30,7 +30,7 @@ class Emulator(_Record):
 
     program: Literal["qemu-system-arm", "qemu-system-riscv32", "simavr"] = "qemu-system-arm"
     machine: str
-    core: Literal["cortex-m3", "cortex-m4", "cortex-m7", "cortex-m55", "e31"] = "cortex-m4"
+    core: Literal["cortex-m0", "cortex-m3", "cortex-m4", "cortex-m7", "cortex-m55", "e31"] = "cortex-m4"
     sync_address: _Address
     icount_shift: int = Field(ge=0, le=10)
 

@@ -12,7 +12,7 @@
  *   - a taken branch costs P more: 1 to an address in the instruction, 2 to one in a register, and 1 more where the
  *     instruction there is 4 bytes long and not aligned to 4; 3 to an address from memory (the manual: "1 to 3
  *     depending on the alignment and width of the target instruction, and whether the processor manages to speculate
- *     the address early");
+ *     the address early"); on a Cortex-M0 always 2, or 3 to an address from memory;
  *   - a load or a store with register offset costs 1 less after a single load that does not give its address;
  *   - a load or store costs 1 more when the instruction before it computed its address;
  *   - floating-point arithmetic costs 1 more when it uses what the instruction before it computed;
@@ -72,14 +72,6 @@ static unsigned cost(const struct tn_insn *insn, const struct tn_insn *before)
     return cycles;
 }
 
-static unsigned refill_cycles(enum tn_flow flow, const struct block *target)
-{
-    const bool is_straddled = target->first.bytes == 4 && target->start % 4 != 0;
-
-    return flow == TN_LOADED ? 3 : (unsigned)flow + is_straddled;
-}
-_Static_assert(TN_DIRECT == 1 && TN_INDIRECT == 2, "the least of P is the flow");
-
 static void enter_block(unsigned cpu, void *data)
 {
     const struct block *const block = data;
@@ -91,7 +83,7 @@ static void enter_block(unsigned cpu, void *data)
         if (block->start == last->end && (before->flow == TN_NEXT || before->conditional)) {
             tn_dynamic.cycles += (uint64_t)cost(&block->first, before) - block->first_cycles;
         } else if (before->flow != TN_NEXT) {
-            tn_dynamic.cycles += refill_cycles(before->flow, block);
+            tn_dynamic.cycles += tn_refill_cycles(before->flow, block->first.bytes == 4 && block->start % 4 != 0);
         }
     }
     if (flash.wait_states) {
@@ -249,7 +241,8 @@ static bool read_argument(const char *argument)
     }
     if (!strncmp(argument, "core=", 5)) {
         /* A Cortex-M7 counts as a Cortex-M4: what two pipelines and caches gain is published nowhere. */
-        tn_thumb_init(!strcmp(value + 1, "cortex-m3")    ? TN_CORTEX_M3
+        tn_thumb_init(!strcmp(value + 1, "cortex-m0")    ? TN_CORTEX_M0
+                      : !strcmp(value + 1, "cortex-m3")  ? TN_CORTEX_M3
                       : !strcmp(value + 1, "cortex-m55") ? TN_CORTEX_M55
                                                          : TN_CORTEX_M4);
         return true;

@@ -430,6 +430,33 @@ static struct tn_insn wide(uint16_t low, uint16_t high)
     }
 }
 
+/* ARM DDI 0432C (Cortex-M0 technical reference manual), table 3-1, with the multiplier of one cycle: neighbours change
+ * nothing, a load or a store takes 2, BL 4, other taken branches 3, POP to PC 4 + N, MRS, MSR and barriers 4. */
+static struct tn_insn on_cortex_m0(struct tn_insn insn, uint16_t low, bool is_wide)
+{
+    if (insn.class == TN_STORE && insn.cycles == 1) {
+        insn.cycles = 2;
+    } else if (is_wide) {
+        insn.cycles = insn.class == TN_BRANCH ? 2 : 4;
+    } else if (bits(low, 5, 11) == 0x5B3) { /* CPS */
+        insn.cycles = 1;
+    } else if (low == 0xBF20 || low == 0xBF30) { /* WFE, WFI */
+        insn.cycles = 2;
+    }
+    insn.single_load = insn.pipelines = false;
+    insn.address = insn.computed = 0;
+    return insn;
+}
+
+unsigned tn_refill_cycles(enum tn_flow flow, bool straddles)
+{
+    if (flow == TN_LOADED) {
+        return 3;
+    }
+    return core == TN_CORTEX_M0 ? 2 : (unsigned)flow + straddles;
+}
+_Static_assert(TN_DIRECT == 1 && TN_INDIRECT == 2, "the least of P is the flow");
+
 struct tn_insn tn_decode(uint16_t low, uint16_t high)
 {
     const bool is_wide = bits(low, 11, 5) >= 0x1D;
@@ -441,5 +468,5 @@ struct tn_insn tn_decode(uint16_t low, uint16_t high)
         insn = wide(low, high);
     }
     insn.bytes = is_wide ? 4 : 2;
-    return insn;
+    return core == TN_CORTEX_M0 ? on_cortex_m0(insn, low, is_wide) : insn;
 }

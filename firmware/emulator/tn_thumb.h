@@ -56,15 +56,19 @@ struct tn_insn {
     uint32_t fp_computed;
 };
 
-/* The core whose multiplier counts, and whether there are vectors. */
+/* The core whose cycles count, and whether there are vectors. */
 enum tn_core {
     TN_CORTEX_M4,
     TN_CORTEX_M3,
+    TN_CORTEX_M0,
     TN_CORTEX_M55,
 };
 void tn_thumb_init(enum tn_core core);
 
 /* The instruction whose first halfword is `low`; `high` is the second one where `bytes` comes out as 4. */
 struct tn_insn tn_decode(uint16_t low, uint16_t high);
+
+/* What a taken branch costs more than one that is not; `straddles`: its target has 4 bytes and is not aligned to 4. */
+unsigned tn_refill_cycles(enum tn_flow flow, bool straddles);
 
 #endif

@@ -1,4 +1,4 @@
-/* From reset to main on a Cortex-M4 with FPU (ARM DDI 0403, "Reset behavior" and "The vector table"). */
+/* From reset to main on a Cortex-M (ARM DDI 0403, "Reset behavior" and "The vector table"). */
 #include <stdint.h>
 #include <string.h>
 
@@ -27,8 +27,10 @@ __attribute__((section(".vectors"), used)) static const void *const vectors[VECT
 
 void tn_reset_handler(void)
 {
+#if __ARM_ARCH > 6
     CPACR |= 0xFu << 20; /* full access to the FPU, and to the vectors of a Cortex-M55 */
     __asm volatile("dsb\n\tisb");
+#endif
     memcpy(tn_data_start, tn_data_load, (size_t)(tn_data_end - tn_data_start));
     memcpy(tn_fast_start, tn_fast_load, (size_t)(tn_fast_end - tn_fast_start));
     memset(tn_bss_start, 0, (size_t)(tn_bss_end - tn_bss_start));

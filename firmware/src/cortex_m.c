@@ -34,7 +34,8 @@ void tn_systick_handler(void)
     timer_wraps++;
 }
 
-void tn_port_timer_start(void)
+/* Weak, because a chip may lack SysTick: then its port has a timer of its own. */
+__attribute__((weak)) void tn_port_timer_start(void)
 {
     timer_wraps = 0;
     SYSTICK->rvr = SYSTICK_MAX;
@@ -42,7 +43,7 @@ void tn_port_timer_start(void)
     SYSTICK->csr = SYSTICK_ON;
 }
 
-uint64_t tn_port_timer_read(void)
+__attribute__((weak)) uint64_t tn_port_timer_read(void)
 {
     uint32_t wraps;
     uint32_t now;
@@ -56,7 +57,7 @@ uint64_t tn_port_timer_read(void)
     return (uint64_t)wraps * (SYSTICK_MAX + 1u) + (now ? SYSTICK_MAX + 1u - now : 0);
 }
 
-uint32_t tn_port_timer_stop(void)
+__attribute__((weak)) uint32_t tn_port_timer_stop(void)
 {
     const uint64_t ticks = tn_port_timer_read();
 
