@@ -1,11 +1,11 @@
 /* Encodings: ARM DDI 0553B (Armv8.1-M), chapter C2. Cycles: Arm's "Introduction to the Arm Cortex-M55 Processor" and
- * "Helium optimization", general optimizations: the core works on two of a vector's four beats in a cycle, so 2 cycles for
- * each vector instruction, of which one runs beside the instruction before it where one of the two accesses memory and the
- * other one computes. LE takes none: after a loop's first turn the core goes back by itself.
+ * "Helium optimization", general optimizations: the core works on two of a vector's four beats in a cycle, so 2 cycles
+ * for each vector instruction, of which one runs beside the instruction before it where one of the two accesses memory
+ * and the other one computes. LE takes none: after a loop's first turn the core goes back by itself.
  *
- * Assumed: a cycle for each element of an access with a vector of addresses. Predication changes nothing, neither cycles nor
- * words. Not modelled: arithmetic that runs beside other arithmetic, which makes real code faster; waits for a result that
- * the next instruction needs, which make it slower.
+ * Assumed: a cycle for each element of an access with a vector of addresses. Predication changes nothing, neither
+ * cycles nor words. Not modelled: arithmetic that runs beside other arithmetic, which makes real code faster; waits for
+ * a result that the next instruction needs, which make it slower.
  */
 #include "tn_mve.h"
 
@@ -65,7 +65,8 @@ bool tn_mve_decode(uint16_t low, uint16_t high, struct tn_insn *insn)
         *insn = loop(low, high);
         return true;
     }
-    /* The space of coprocessors, but for 10 and 11, which are floating point, unless it is Neon's, whose numbers are none. */
+    /* The space of coprocessors, but for 10 and 11, which are floating point, unless it is Neon's, whose numbers are
+ * none. */
     if (bits(low, 13, 3) != 7 || bits(low, 10, 2) != 3 || (bits(high, 9, 3) == 5 && bits(low, 8, 2) != 3)) {
         return false;
     }

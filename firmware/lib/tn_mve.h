@@ -1,14 +1,15 @@
 /* Matrix products with the vectors of a Cortex-M55 (MVE): VMLADAVA adds sixteen products of bytes to a core register.
  *
  * Weights lie as the model has them, one channel's after the other. Three input vectors times two channels take eleven
- * instructions for 96 products, one input vector times four channels nine for 64; the loop's last turn is predicated, so
- * that no vector is filled up and nothing beyond it is read. Sums wrap as the reference's do. Channels go by fours; where
- * that does not come out even, the last four start earlier, and some outputs are computed twice.
+ * instructions for 96 products, one input vector times four channels nine for 64; the loop's last turn is predicated,
+ * so that no vector is filled up and nothing beyond it is read. Inputs that fit one vector (`short`) need no such loop,
+ * and three of them go times four channels at once. Sums wrap as the reference's do. Channels go by fours; where that
+ * does not come out even, the last four start earlier, and some outputs are computed twice.
  *
- * Requantisation is exact for every sum and every factor that does not shift to the left: VQRDMULH is the reference's first
- * rounding, halves up, and VRSHL is its second one but for negative halves, which it rounds up as well. One less in what is
- * negative makes that the same: so TFLM rounds, see tn_fixed_point.h. Where the output's lower bound is not below its zero
- * point, what is negative is clamped anyway (`relu`).
+ * Requantisation is exact for every sum and every factor that does not shift to the left: VQRDMULH is the reference's
+ * first rounding, halves up, and VRSHL is its second one but for negative halves, which it rounds up as well. One less
+ * in what is negative makes that the same: so TFLM rounds, see tn_fixed_point.h. Where the output's lower bound is not
+ * below its zero point, what is negative is clamped anyway (`relu`).
  */
 #ifndef TN_MVE_H
 #define TN_MVE_H
@@ -60,19 +61,24 @@ TN_FOLDED void tn_mve_products(const struct tn_mve_job *job, int32_t inputs)
             }
             const int32_t value = tn_multiply((int32_t)sum, job->multipliers[channel], job->shifts[channel]);
 
-            job->output[i * job->pitch + channel] = tn_clamp(tn_wrapping_sum(value, job->zero_point), job->low, job->high);
+            job->output[i * job->pitch + channel] =
+                tn_clamp(tn_wrapping_sum(value, job->zero_point), job->low, job->high);
         }
     }
 }
 
-#define TN_MVE_PRODUCTS(form)                                           \
-    static inline void tn_mve_3_##form(const struct tn_mve_job *job)    \
-    {                                                                   \
-        tn_mve_products(job, 3);                                        \
-    }                                                                   \
-    static inline void tn_mve_1_##form(const struct tn_mve_job *job)    \
-    {                                                                   \
-        tn_mve_products(job, 1);                                        \
+#define TN_MVE_PRODUCTS(form)                                            \
+    static inline void tn_mve_3_##form(const struct tn_mve_job *job)     \
+    {                                                                    \
+        tn_mve_products(job, 3);                                         \
+    }                                                                    \
+    static inline void tn_mve_short_##form(const struct tn_mve_job *job) \
+    {                                                                    \
+        tn_mve_products(job, 3);                                         \
+    }                                                                    \
+    static inline void tn_mve_1_##form(const struct tn_mve_job *job)     \
+    {                                                                    \
+        tn_mve_products(job, 1);                                         \
     }
 
 TN_MVE_PRODUCTS(relu)

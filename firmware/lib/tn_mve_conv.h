@@ -95,22 +95,26 @@ TN_FOLDED void tn_mve_conv(const struct tn_mve_conv *layer, const struct tn_add_
 }
 
 /* A function for each way and form, shared by all layers that need it. */
-#define TN_MVE_CONV(how, whole, form)                                                                                    \
-    TN_APART void tn_mve_conv_##how##_##form(const struct tn_mve_conv *layer, const int8_t *input, int8_t *output,       \
-                                             int8_t *scratch, TN_FLASH int8_t *weights, TN_FLASH int32_t *bias,          \
-                                             TN_FLASH int32_t *multipliers, TN_FLASH int8_t *shifts)                     \
-    {                                                                                                                    \
-        tn_mve_conv(layer, NULL, tn_mve_3_##form, tn_mve_1_##form, whole, input, NULL, output, scratch, NULL, weights,   \
-                    bias, multipliers, shifts);                                                                          \
-        TN_WRITTEN();                                                                                                    \
+#define TN_MVE_CONV(how, whole, three, form)                                                                                   \
+    TN_APART void tn_mve_conv_##how##_##form(const struct tn_mve_conv *layer, const int8_t *input, int8_t *output,             \
+                                             int8_t *scratch, TN_FLASH int8_t *weights, TN_FLASH int32_t *bias,                \
+                                             TN_FLASH int32_t *multipliers, TN_FLASH int8_t *shifts)                           \
+    {                                                                                                                          \
+        tn_mve_conv(layer, NULL, tn_mve_##three##_##form, tn_mve_1_##form, whole, input, NULL, output, scratch, NULL, weights, \
+                    bias, multipliers, shifts);                                                                                \
+        TN_WRITTEN();                                                                                                          \
     }
 
 /* `each` for each way and form. */
-#define TN_MVE_CONVS(each)    \
-    each(whole, 1, relu)      \
-    each(whole, 1, signed)    \
-    each(gathered, 0, relu)   \
-    each(gathered, 0, signed)
+#define TN_MVE_CONVS(each)               \
+    each(whole, 1, 3, relu)              \
+    each(whole, 1, 3, signed)            \
+    each(gathered, 0, 3, relu)           \
+    each(gathered, 0, 3, signed)         \
+    each(whole_short, 1, short, relu)    \
+    each(whole_short, 1, short, signed)  \
+    each(gathered_short, 0, short, relu) \
+    each(gathered_short, 0, short, signed)
 
 TN_MVE_CONVS(TN_MVE_CONV)
 

@@ -1,9 +1,10 @@
 /* DEPTHWISE_CONV_2D with vectors: four outputs of one channel at a time, for windows of up to 4 x 4.
  *
- * Sixteen channels of four rows of the input are staged so that one word holds a channel's four values of a column: VST4
- * writes them that way. Four words, gathered, are then all that a window sees, and VMLADAV is its sum. Where a window has
- * at most three rows and columns and moves by one, the same four words hold the windows beside, below, and beside that one:
- * a square of 2 x 2 outputs, for each of which the weights stand elsewhere in a vector. Otherwise it is four outputs of a row.
+ * Sixteen channels of four rows of the input are staged so that one word holds a channel's four values of a column:
+ * VST4 writes them that way. Four words, gathered, are then all that a window sees, and VMLADAV is its sum. Where a
+ * window has at most three rows and columns and moves by one, the same four words hold the windows beside, below, and
+ * beside that one: a square of 2 x 2 outputs, for each of which the weights stand elsewhere in a vector. Otherwise it
+ * is four outputs of a row.
  *
  * All of this while the outputs are clamped to int8 alone. Sixteen channels are written after they were staged, so that
  * outputs may lie on their inputs, but for the one row of two that the next windows look at as well: it is kept.
@@ -36,7 +37,7 @@ struct tn_mve_rows {
 /* Staged channels times their weights. */
 struct tn_mve_turns {
     const int8_t *staged;
-    TN_FLASH int32_t *records; /* of each channel: a word of weights for each column, bias, multiplier, shift to the left */
+    TN_FLASH int32_t *records; /* of a channel: a word of weights a column, bias, multiplier, shift to the left */
     int8_t *output;
     int32_t channels;
     int32_t words;
@@ -107,18 +108,18 @@ TN_FOLDED void tn_mve_do_turns(struct tn_mve_turns *job, enum tn_mve_four four)
     }
 }
 
-#define TN_MVE_TURNS(name)                                                       \
-    static inline void tn_mve_square_##name(struct tn_mve_turns *job)            \
-    {                                                                            \
-        tn_mve_do_turns(job, TN_MVE_SQUARE);                                     \
-    }                                                                            \
-    static inline void tn_mve_row_##name(struct tn_mve_turns *job)               \
-    {                                                                            \
-        tn_mve_do_turns(job, TN_MVE_ROW);                                        \
-    }                                                                            \
-    static inline void tn_mve_line_##name(struct tn_mve_turns *job)              \
-    {                                                                            \
-        tn_mve_do_turns(job, TN_MVE_LINE);                                       \
+#define TN_MVE_TURNS(name)                                            \
+    static inline void tn_mve_square_##name(struct tn_mve_turns *job) \
+    {                                                                 \
+        tn_mve_do_turns(job, TN_MVE_SQUARE);                          \
+    }                                                                 \
+    static inline void tn_mve_row_##name(struct tn_mve_turns *job)    \
+    {                                                                 \
+        tn_mve_do_turns(job, TN_MVE_ROW);                             \
+    }                                                                 \
+    static inline void tn_mve_line_##name(struct tn_mve_turns *job)   \
+    {                                                                 \
+        tn_mve_do_turns(job, TN_MVE_LINE);                            \
     }
 
 TN_MVE_TURNS(relu)
@@ -206,12 +207,12 @@ TN_FOLDED void tn_mve_depthwise(const struct tn_mve_depthwise *layer, int32_t sq
     }
 }
 
-#define TN_MVE_DEPTHWISE(how, square, form)                                                                              \
-    TN_APART void tn_mve_depthwise_##how##_##form(const struct tn_mve_depthwise *layer, const int8_t *input,             \
-                                                  int8_t *output, int8_t *scratch, TN_FLASH int32_t *weights)            \
-    {                                                                                                                    \
-        tn_mve_depthwise(layer, square, tn_mve_##how##_##form, input, output, scratch, weights);                         \
-        TN_WRITTEN();                                                                                                    \
+#define TN_MVE_DEPTHWISE(how, square, form)                                                                   \
+    TN_APART void tn_mve_depthwise_##how##_##form(const struct tn_mve_depthwise *layer, const int8_t *input,  \
+                                                  int8_t *output, int8_t *scratch, TN_FLASH int32_t *weights) \
+    {                                                                                                         \
+        tn_mve_depthwise(layer, square, tn_mve_##how##_##form, input, output, scratch, weights);              \
+        TN_WRITTEN();                                                                                         \
     }
 
 TN_MVE_DEPTHWISE(square, 1, relu)

@@ -1,7 +1,8 @@
-/* DEPTHWISE_CONV_2D with vectors where image and window are one pixel wide, or high: four outputs of one channel at a time.
+/* DEPTHWISE_CONV_2D with vectors where image and window are one pixel wide, or high: four outputs of one channel at a
+ * time.
  *
- * Sixteen channels are staged so that one word holds a channel's values of four pixels, the next word the next four. Four
- * words are what the windows of four outputs see, whose weights stand one byte further on for each of them.
+ * Sixteen channels are staged so that one word holds a channel's values of four pixels, the next word the next four.
+ * Four words are what the windows of four outputs see, whose weights stand one byte further on for each of them.
  */
 #ifndef TN_MVE_LINE_H
 #define TN_MVE_LINE_H
@@ -68,12 +69,12 @@ TN_FOLDED void tn_mve_line(const struct tn_mve_line *layer, void (*turn)(struct 
     }
 }
 
-#define TN_MVE_DEPTHWISE_LINE(form)                                                                                               \
-    TN_APART void tn_mve_depthwise_line_##form(const struct tn_mve_line *layer, const int8_t *input, int8_t *output,            \
-                                        int8_t *scratch, TN_FLASH int32_t *weights)                                      \
-    {                                                                                                                    \
-        tn_mve_line(layer, tn_mve_line_##form, input, output, scratch, weights);                                         \
-        TN_WRITTEN();                                                                                                    \
+#define TN_MVE_DEPTHWISE_LINE(form)                                                                                  \
+    TN_APART void tn_mve_depthwise_line_##form(const struct tn_mve_line *layer, const int8_t *input, int8_t *output, \
+                                        int8_t *scratch, TN_FLASH int32_t *weights)                                  \
+    {                                                                                                                \
+        tn_mve_line(layer, tn_mve_line_##form, input, output, scratch, weights);                                     \
+        TN_WRITTEN();                                                                                                \
     }
 
 TN_MVE_DEPTHWISE_LINE(relu)

@@ -32,10 +32,13 @@ def at_the_edges(rng: np.random.Generator, factor: float, zero_point: int, count
     return np.clip(sums, 128 - INT32_MAX - 1, INT32_MAX - 127).astype(np.int32)
 
 
-def requantizing(rng: np.random.Generator, pixels: int, activation: int, zero_point: int) -> bytes:
+def requantizing(
+    rng: np.random.Generator, pixels: int, activation: int, zero_point: int, least_shift: int = 0
+) -> bytes:
     """One input value times 1, plus a bias, in hundreds of channels whose factors shift by 0 to 31."""
     each = 12
-    factors = np.concatenate([[0.5 * 2.0**-shift, rng.uniform(0.5, 1) * 2.0**-shift] for shift in range(32)])
+    shifts = range(least_shift, 32)
+    factors = np.concatenate([[0.5 * 2.0**-shift, rng.uniform(0.5, 1) * 2.0**-shift] for shift in shifts])
     biases = np.concatenate([at_the_edges(rng, factor, zero_point, each) for factor in factors])
     channels = len(biases)
     tensors = [
@@ -57,10 +60,12 @@ def test_requantization_is_exact_beside_every_half(tmp_path: Path, machine: str)
         for pixels in (1, 4)
         for activation, zero_point in ((NONE, 3), (NONE, -128), (RELU, -128), (RELU, 20))
     ]
+    models.append(requantizing(rng, 4, NONE, 3, least_shift=1))
     cases = make_cases(models, "requantization", targets=["cortex-m55"])
     sources = b"".join(case.program.files[f"n{number}.c"] for number, case in enumerate(cases))
     called = set(re.findall(rb"tn_mve_(conv_whole_\w+|fully_connected_\w+)\(", sources))
-    assert called == {b"conv_whole_relu", b"conv_whole_signed", b"fully_connected_relu", b"fully_connected_signed"}
+    wholes = {b"conv_whole_" + form for form in (b"relu", b"signed", b"short_relu", b"short_signed")}
+    assert called == wholes | {b"fully_connected_relu", b"fully_connected_signed"}
     assert run(MACHINES[machine], cases, tmp_path) == []
 
 
@@ -73,12 +78,14 @@ def convolution(
     window: tuple[int, int] = (1, 1),
     stride: int = 1,
     output_scale: float = 0.5,
+    zero_point: int | None = None,
 ) -> bytes:
     constants = weights_and_bias(rng, (channels, *window, depth), 0, 0.05, True, True)
     output = [1, *(-(-size // stride) for size in image), channels]
     source = Tensor([1, *image, depth], 0.05, int(rng.integers(-128, 128)))
     geometry = {"padding": 0, "stride_h": stride, "stride_w": stride, "dilation_h": 1, "dilation_w": 1}
-    tensors = [source, *constants, Tensor(output, output_scale, int(rng.integers(-128, 128)))]
+    zero_point = int(rng.integers(-128, 128)) if zero_point is None else zero_point
+    tensors = [source, *constants, Tensor(output, output_scale, zero_point)]
     options = convolution_options(geometry, NONE)
     return write_model(tensors, [Operation("CONV_2D", range(3), [3], "Conv2D", options)])
 
@@ -94,6 +101,12 @@ def test_vectors_need_not_come_out_even(tmp_path: Path, machine: str) -> None:
         convolution(rng, depth=depth, channels=int(rng.integers(1, 13)), image=(1, int(rng.integers(1, 8))))
         for depth in (1, 2, 15, 16, 17, 31, 32, 33, 47, 48, 100)
         for _ in range(2)
+    ]
+    models += [
+        convolution(rng, depth=depth, channels=channels, image=(1, 8), window=(1, window), zero_point=zero_point)
+        for depth, window in ((1, 1), (3, 5), (8, 1), (5, 3), (16, 1))
+        for channels in (4, 8, 20)
+        for zero_point in (-128, 7)
     ]
     models += [convolution(rng, depth=20, channels=channels, image=(2, 4)) for channels in range(1, 10)]
     models += [

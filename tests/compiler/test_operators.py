@@ -14,7 +14,7 @@ from tflite_writer import Operation, Tensor, write_model
 from tinynas.compiler import SUPPORTED, TARGETS
 from tinynas.compiler.target import Target
 
-ON_HOST, ON_BOARD, NETWORKS = 1000, 100, 120
+ON_HOST, ON_BOARD, NETWORKS = 1000, 100, 100
 
 
 def test_the_list_of_operators_cannot_grow_without_random_models() -> None:

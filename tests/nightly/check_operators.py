@@ -1,8 +1,8 @@
 """Compare ever new random models with TensorFlow Lite Micro: `python tests/nightly/check_operators.py [--cases N]`.
 
---machine host runs the code of every target with address and undefined-behaviour sanitizers; cortex-m4, cortex-m7 and
-cortex-m0 run the code for their target in QEMU, risc-v and avr portable code in QEMU and simavr. Models are drawn in
-batches, each known by its operator and number: a run that was interrupted goes on with --start, and
+--machine host runs the code of every target with address and undefined-behaviour sanitizers; cortex-m4, cortex-m7,
+cortex-m55 and cortex-m0 run the code for their target in QEMU, risc-v and avr portable code in QEMU and simavr. Models
+are drawn in batches, each known by its operator and number: a run that was interrupted goes on with --start, and
 `--operator CONV_2D --start N --cases 1` repeats one batch. The models whose outputs differ are kept in --keep. Exit
 status 1 if there are any.
 """

@@ -67,6 +67,11 @@ class Products:
         return whole and (self.form == "relu" or all(each.shift < 0 for each in self.multipliers))
 
     @property
+    def short(self) -> bool:
+        """Whether one vector holds all that a channel sees, and channels come in whole fours."""
+        return self.saturated and self.rows.shape[1] <= _VECTOR and len(self.rows) % _LANES == 0
+
+    @property
     def values(self) -> npt.NDArray[np.int32]:
         """Every channel's multiplier."""
         return np.array([each.value for each in self.multipliers], np.int32)

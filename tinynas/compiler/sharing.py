@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from tinynas.compiler.step import Call, Constant, Scratch, Step
 
 # These are kept apart already: all layers of a form share them.
-_APART = ("tn_pair_conv", "tn_mve_conv")
+_APART = ("tn_pair_conv", "tn_mve_conv", "tn_mve_depthwise")
 # Of fewer calls, copies whose parameters are constants tend to be smaller: of MLPerf Tiny's networks on Cortex-M4, four
 # depthwise convolutions take 868 B less if they share, in kws, and 600 B more in sww.
 _LEAST_USERS = 5

@@ -121,7 +121,7 @@ def vectored(operator: Operator, window: Window, products: Products) -> Step:
         return vector_fully_connected(operator, products, detail=f"{window}, {products.limits.name}")
     whole = window.pointwise
     call = Call(
-        kernel=f"tn_mve_conv_{'whole' if whole else 'gathered'}_{products.form}",
+        kernel=f"tn_mve_conv_{'whole' if whole else 'gathered'}{'_short' if products.short else ''}_{products.form}",
         record="tn_mve_conv",
         parameters={**window.parameters, "padding": source.zero_point, **products.parameters},
         arguments=(source, operator.output, Scratch(size=0 if whole else min(pixels, 3) * depth), *products.constants),
