@@ -80,6 +80,7 @@ def test_a_board_names_a_target_of_the_compiler():
         "-mcpu=cortex-m3": "cortex-m0",
         "-mcpu=cortex-m4": "cortex-m4",
         "-mcpu=cortex-m7": "cortex-m4",
+        "-mcpu=cortex-m33": "cortex-m4",
         "-mcpu=cortex-m55": "cortex-m55",
         "-march=rv32imac": "portable",
         "-mmcu=atmega2560": "portable",

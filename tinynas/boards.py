@@ -24,15 +24,17 @@ class Emulator(_Record):
     """How QEMU stands in for the board. Its virtual clock advances by 2^icount_shift ns for each instruction.
 
     program: QEMU's program for the CPU, or simavr, with `machine` as its name of the microcontroller.
-    core: whose cycles are modelled; a Cortex-M7's are those of a Cortex-M4, which issues one instruction at a time.
-    sync_address: the register that the firmware writes to right before and right after an inference.
+    core: whose cycles are modelled; those of a Cortex-M7 and a Cortex-M33 are a Cortex-M4's, which issues one
+    instruction at a time. sync_address: the register that the firmware writes to right before and right after an
+    inference. loader_address: where the image is put, if that is not where QEMU's `-kernel` puts it.
     """
 
     program: Literal["qemu-system-arm", "qemu-system-riscv32", "simavr"] = "qemu-system-arm"
     machine: str
-    core: Literal["cortex-m0", "cortex-m3", "cortex-m4", "cortex-m7", "cortex-m55", "e31"] = "cortex-m4"
+    core: Literal["cortex-m0", "cortex-m3", "cortex-m4", "cortex-m7", "cortex-m33", "cortex-m55", "e31"] = "cortex-m4"
     sync_address: _Address
     icount_shift: int = Field(ge=0, le=10)
+    loader_address: _Address | None = None
 
 
 class FlashTiming(_Record):

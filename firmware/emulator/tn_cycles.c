@@ -240,7 +240,7 @@ static bool read_argument(const char *argument)
         return has_output;
     }
     if (!strncmp(argument, "core=", 5)) {
-        /* A Cortex-M7 counts as a Cortex-M4: what two pipelines and caches gain is published nowhere. */
+        /* A Cortex-M7 and a Cortex-M33 count as a Cortex-M4: what their second pipelines gain is published nowhere. */
         tn_thumb_init(!strcmp(value + 1, "cortex-m0")    ? TN_CORTEX_M0
                       : !strcmp(value + 1, "cortex-m3")  ? TN_CORTEX_M3
                       : !strcmp(value + 1, "cortex-m55") ? TN_CORTEX_M55

@@ -1,5 +1,5 @@
 /* ARM MPS2 and MPS3 with FPGA images of a Cortex-M among peripherals of ARM's system design kit (CMSDK). Registers: ARM
- * DDI 0479, sections 4.3 (UART) and 4.1 (GPIO); addresses and interrupts: ARM application notes 386 and 547.
+ * DDI 0479, sections 4.3 (UART) and 4.1 (GPIO); addresses and interrupts: ARM application notes 386, 505 and 547.
  *
  * The link is UART0, the sync pin is pin 0 of GPIO0, a power sensor is on the I2C of shield 1. Its controller has two
  * wires that software sets (SBCon: ARM DUI 0225, two-wire serial bus interface), both open drain.
@@ -28,6 +28,11 @@ struct sbcon {
 #define UART0 ((struct uart *)0x59303000)
 #define GPIO0 ((struct gpio *)0x51100000)
 enum { UART0_RX_IRQ = 33 };
+#elif defined TN_AN505
+#define SHIELD_I2C ((struct sbcon *)0x5020D000)
+#define UART0 ((struct uart *)0x50200000)
+#define GPIO0 ((struct gpio *)0x50100000)
+enum { UART0_RX_IRQ = 32 };
 #else
 #define SHIELD_I2C ((struct sbcon *)0x4002A000)
 #define UART0 ((struct uart *)0x40004000)

@@ -19,6 +19,7 @@ BOARDS = (
     "microbit",
     "mps2_an385",
     "mps2_an500",
+    "mps2_an505",
     "mps3_an547",
     "sifive_e",
     "arduino_mega2560",

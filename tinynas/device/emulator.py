@@ -153,8 +153,12 @@ class EmulatedBoard:
         ]
 
     def _flash_arguments(self) -> tuple[str, ...]:
-        if self._machine.program == "qemu-system-arm":
+        if self._machine.program == "qemu-system-arm" and self._machine.loader_address is None:
             return ("-kernel", str(self.flash))
+        if self._machine.program == "qemu-system-arm":
+            # Its CPU starts from vectors elsewhere than at 0, where `-kernel` puts an image.
+            file = str(self.flash).replace(",", ",,")
+            return ("-device", f"loader,file={file},addr={self._machine.loader_address},force-raw=on")
         # QEMU takes what is no ELF file for a program in RAM, and its loader of raw files takes no more than RAM holds.
         loadable = self.folder / "flash.elf"
         loadable.write_bytes(_as_elf(self.flash.read_bytes(), int(self._board.flash_start, 16)))
