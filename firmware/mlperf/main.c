@@ -68,17 +68,24 @@ static void pulse(void)
     tn_port_sync(true);
 }
 
-static void timestamp(void)
+/* Marks this moment: by the sync pin, or with the microseconds that it returns. */
+static uint64_t mark(void)
 {
     if (TN_ENERGY_MODE) {
         pulse();
-        return;
+        return 0;
     }
     const uint64_t ticks = tn_port_timer_read();
-
     const uint64_t seconds = ticks / boot.ticks_hz;
 
-    say_counted("m-lap-us-", seconds * 1000000 + ticks % boot.ticks_hz * 1000000 / boot.ticks_hz, "\r\n");
+    return seconds * 1000000 + ticks % boot.ticks_hz * 1000000 / boot.ticks_hz;
+}
+
+static void say_lap(uint64_t us)
+{
+    if (!TN_ENERGY_MODE) {
+        say_counted("m-lap-us-", us, "\r\n");
+    }
 }
 
 static void say_profile(void)
@@ -179,9 +186,15 @@ static void infer(uint32_t count, uint32_t warmups)
     tn_benchmark_run(warmups);
     tn_say("m-warmup-done\r\n");
     say_counted("m-infer-start-", count, "\r\n");
-    timestamp();
+    /* Nothing is sent while the inferences are timed: not the lines before, and the first timestamp waits for the second. */
+    tn_port_flush();
+    const uint64_t start = mark();
+
     tn_benchmark_run(count);
-    timestamp();
+    const uint64_t end = mark();
+
+    say_lap(start);
+    say_lap(end);
     tn_say("m-infer-done\r\n");
     tn_benchmark_finish(db);
     has_run = true;
@@ -200,7 +213,7 @@ static void execute(void)
         tn_say("m-name-dut-[" TN_VENDOR "]\r\n");
         break;
     case TN_COMMAND_TIMESTAMP:
-        timestamp();
+        say_lap(mark());
         break;
     case TN_COMMAND_PROFILE:
         say_profile();
@@ -237,7 +250,7 @@ void tn_serve(void)
         tn_port_timer_start();
     }
     tn_say(TN_ENERGY_MODE ? "m-timestamp-mode-energy\r\n" : "m-timestamp-mode-performance\r\n");
-    timestamp();
+    say_lap(mark());
     tn_say("m-init-done\r\n"
            "m-ready\r\n");
     for (;;) {

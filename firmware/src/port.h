@@ -44,6 +44,9 @@ uint8_t tn_port_read(void);
 /* Returns when the byte is on its way. */
 void tn_port_write(uint8_t byte);
 
+/* Waits until what was written has left. */
+void tn_port_flush(void);
+
 /* The timer runs only between these two, so that a sleeping board has nothing to wake up for. */
 void tn_port_timer_start(void);
 

@@ -115,6 +115,11 @@ void tn_port_write(uint8_t byte)
     Serial.write(byte);
 }
 
+void tn_port_flush(void)
+{
+    Serial.flush();
+}
+
 void tn_port_timer_start(void)
 {
     timer_started = micros();
@@ -144,7 +149,7 @@ void tn_port_sync(bool high)
 
 void tn_port_reset(void)
 {
-    Serial.flush();
+    tn_port_flush();
     persistent.asked = MARK;
 #if defined __AVR__
     wdt_enable(WDTO_15MS);

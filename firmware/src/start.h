@@ -22,9 +22,6 @@ void tn_received(uint8_t byte);
 bool tn_none_received(void);
 uint8_t tn_take_received(void);
 
-/* The port's: waits until what was written has left. */
-void tn_port_flush(void);
-
 /* The port's: starts the program again, as far as the chip can. */
 _Noreturn void tn_port_restart(void);
 

@@ -27,6 +27,10 @@ void tn_port_write(uint8_t byte)
     putchar(byte);
 }
 
+void tn_port_flush(void)
+{
+}
+
 void tn_port_timer_start(void)
 {
 }

@@ -119,8 +119,10 @@ def as_loaded(name: str, inputs: np.ndarray, scale: float, zero_point: int) -> b
     return bytes((inputs.view(np.uint8) ^ 0x80 if name in ("ic01", "vww01") else inputs).tobytes())
 
 
-@pytest.mark.parametrize("name", BENCHMARKS)
-def test_the_runner_reads_the_reference_networks_results_from_the_default_board(name, runner_on):
+@pytest.mark.parametrize(
+    ("name", "board_name"), [*((name, "netduinoplus2") for name in BENCHMARKS), ("kws01", "mps3_an547")]
+)
+def test_the_runner_reads_the_reference_networks_results_from_a_board(name, board_name, runner_on):
     if not SHARED.is_dir():
         pytest.skip(f"{SHARED} is absent")
     path = SHARED / f"{REFERENCE[name]}.tflite"
@@ -130,7 +132,7 @@ def test_the_runner_reads_the_reference_networks_results_from_the_default_board(
     loaded = as_loaded(name, inputs, source.scale, source.zero_point)
     values = np.float32(result.scale) * (outputs.astype(np.float32) - result.zero_point)
     network = SimpleNamespace(tflite=tflite, inputs=inputs.tobytes(), outputs=outputs.tobytes(), arena_bytes=1)
-    with runner_on(network, name) as board:
+    with runner_on(network, name, board_name) as board:
         runner = board.runner
         assert runner.send("name") == ["m-name-dut-[tinynas]"]
         assert runner.send("profile") == ["m-profile-[ULPMark for tinyML Firmware V0.0.1]", f"m-model-[{name}]"]
