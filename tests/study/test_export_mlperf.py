@@ -23,7 +23,7 @@ from tinynas.cli import app
 from tinynas.compiler import compile_network
 from tinynas.deploy.store import core_folder, environment, prepare_core
 from tinynas.device.emulator import EmulatedBoard, qemu
-from tinynas.errors import ConfigError
+from tinynas.errors import ConfigError, LimitError
 from tinynas.paths import FIRMWARE
 from tinynas.study.export_mlperf import BENCHMARKS
 
@@ -349,4 +349,22 @@ def test_a_benchmark_that_does_not_exist_is_refused_before_any_work(tmp_path):
 def test_a_network_that_does_not_fit_the_benchmark_is_refused_with_both_numbers(tflite, name, said, tmp_path, exported):
     with pytest.raises(ConfigError, match=said):
         exported(with_vector(tflite), tmp_path / "out", "mlperf", name=name, board=load_board("netduinoplus2"))
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("tflite", "board_name", "said"),
+    [
+        (
+            classifier(27_648, 2),
+            "sifive_e",
+            r"needs [\d,]+ B of SRAM at least, .* sifive_e has 16,384",
+        ),
+        (classifier(3_072, 100), "arduino_mega2560", r"needs 307,\d+ B of flash .* arduino_mega2560 has 262,144"),
+    ],
+    ids=["SRAM", "flash"],
+)
+def test_a_board_without_the_memory_is_refused_with_both_numbers(tflite, board_name, said, tmp_path, exported):
+    with pytest.raises(LimitError, match=said):
+        exported(with_vector(tflite), tmp_path / "out", "mlperf", board=load_board(board_name))
     assert not list(tmp_path.iterdir())

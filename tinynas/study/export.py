@@ -80,6 +80,7 @@ def export(
     Raises:
         ConfigError: unknown form, a name that is no C identifier, a folder that holds something, or a wrong vector;
             for "mlperf" as `benchmark_of`.
+        LimitError: for "mlperf", the board's memory is too small.
         MalformedModelError, UnsupportedError: the compiler refuses the network.
         InfrastructureError: the folder cannot be written.
     """

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from tinynas import paths
 from tinynas.boards import Board, nearest
 from tinynas.compiler import Program, write_list
-from tinynas.errors import ConfigError
+from tinynas.errors import ConfigError, LimitError
 from tinynas.study.delivery import Delivery, kernels_for, licence, rendered
 from tinynas.study.export_platformio import firmware_files, read_firmware
 
@@ -80,14 +80,32 @@ def benchmark_of(program: Program, name: str | None) -> str:
     return name
 
 
+def _require_memory(program: Program, board: Board, name: str) -> None:
+    arena, file, constants = program.arena_bytes, BENCHMARKS[name].loaded_bytes, program.constants_bytes
+    needed = arena + file + board.stack_bytes
+    if needed > board.sram_bytes:
+        raise LimitError(
+            f"needs {needed:,} B of SRAM at least, {arena:,} for the arena, {file:,} for a file of {name} and "
+            f"{board.stack_bytes:,} for the stack, {board.name} has {board.sram_bytes:,}: try --patches auto, a smaller "
+            "network or a larger board"
+        )
+    if constants > board.flash_bytes:
+        raise LimitError(
+            f"needs {constants:,} B of flash for constants alone, {board.name} has {board.flash_bytes:,}: choose a "
+            "smaller network or a larger board"
+        )
+
+
 def mlperf_project(delivery: Delivery, board: Board, name: str) -> dict[str, bytes]:
     """All files of the export, for the benchmark `name`: path in the folder -> content.
 
     Raises:
         ConfigError: as `benchmark_of`.
+        LimitError: the board has too little memory, whatever the firmware itself needs.
         InfrastructureError: a file of the firmware is missing from this installation.
     """
     benchmark_of(delivery.program, name)
+    _require_memory(delivery.program, board, name)
     more = {"board": board, "model": name, "benchmark": BENCHMARKS[name]}
     sources = delivery.program.files
     return {
