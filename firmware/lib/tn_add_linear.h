@@ -29,6 +29,42 @@ TN_FOLDED int8_t tn_add_linear_one(const struct tn_add_linear *layer, int32_t sa
     return (int8_t)(sum < layer->low ? layer->low : sum > layer->high ? layer->high : sum);
 }
 
+#if defined __ARM_FEATURE_MVE && __ARM_FEATURE_MVE && defined __GNUC__
+
+_Static_assert(offsetof(struct tn_add_linear, multiplier_a) == 4 && sizeof(struct tn_add_linear) == 28,
+               "the assembly loads six fields at once");
+
+/* r4 and r5 multipliers, r6 the addend, r7 the shift, q2 and q3 the limits. */
+TN_ASSEMBLY void tn_add_linear_some(const struct tn_add_linear *layer __attribute__((unused)),
+                                    int32_t saturated __attribute__((unused)), int32_t count __attribute__((unused)),
+                                    const int8_t *a __attribute__((unused)), const int8_t *b __attribute__((unused)),
+                                    int8_t *output __attribute__((unused)))
+{
+    __asm__("push {r4-r9, lr}\n"
+            "add r0, r0, #4\n"
+            "ldm r0, {r4-r9}\n"
+            "ldrd r0, r1, [sp, #28]\n"
+            "rsb r7, r7, #0\n"
+            "vdup.32 q2, r8\n"
+            "vdup.32 q3, r9\n"
+            "wlstp.32 lr, r2, 2f\n"
+            "1:\n"
+            "vldrb.s32 q0, [r3], #4\n"
+            "vmul.i32 q0, q0, r4\n"
+            "vldrb.s32 q1, [r0], #4\n"
+            "vmla.s32 q0, q1, r5\n"
+            "vadd.i32 q0, q0, r6\n"
+            "vshl.s32 q0, r7\n"
+            "vmax.s32 q0, q0, q2\n"
+            "vmin.s32 q0, q0, q3\n"
+            "vstrb.32 q0, [r1], #4\n"
+            "letp lr, 1b\n"
+            "2:\n"
+            "pop {r4-r9, pc}\n");
+}
+
+#else
+
 #if defined __ARM_FEATURE_DSP && defined __thumb2__
 
 /* A shift that is a literal comes with the saturation, for nothing. The compiler prefers it. */
@@ -97,6 +133,8 @@ TN_FOLDED void tn_add_linear_some(const struct tn_add_linear *layer, int32_t sat
         *output++ = tn_add_linear_one(&fixed, saturated, *a++, *b++);
     }
 }
+
+#endif
 
 TN_FOLDED void tn_add_linear(const struct tn_add_linear *layer, int32_t saturated, const int8_t *a, const int8_t *b,
                              int8_t *output)

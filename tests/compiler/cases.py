@@ -12,6 +12,7 @@ from typing import Any, Self
 import numpy as np
 from tflite_micro.python.tflite_micro import runtime
 
+from tinynas.boards import load_board
 from tinynas.compiler import Optimize, Patches, Program, Target, compile_network
 from tinynas.paths import FIRMWARE
 
@@ -74,7 +75,7 @@ CORTEX_M7 = Machine(
     compiler=("arm-none-eabi-gcc", "-mcpu=cortex-m7", "-O2", *_bare()), port="cortex_m.c", runner=_qemu("mps2-an500")
 )
 CORTEX_M55 = Machine(
-    compiler=("arm-none-eabi-gcc", "-mcpu=cortex-m55", "-mfloat-abi=hard", "-O2", *_bare("mps3.ld")),
+    compiler=("arm-none-eabi-gcc", *load_board("mps3_an547").flags, *_bare("mps3.ld")),
     port="cortex_m.c",
     runner=_qemu("mps3-an547"),
     most_cases=60,

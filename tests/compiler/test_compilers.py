@@ -26,7 +26,7 @@ COMPILERS = {
     "gcc-cortex-m4": (*ARM, "-mcpu=cortex-m4"),
     "gcc-cortex-m7": (*ARM, "-mcpu=cortex-m7"),
     "gcc-cortex-m33": (*ARM, "-mcpu=cortex-m33"),
-    "gcc-cortex-m55": (*ARM, "-mcpu=cortex-m55", "-mfloat-abi=hard"),
+    "gcc-cortex-m55": (*ARM, "-mcpu=cortex-m55", "-mfloat-abi=hard", "-fno-tree-vectorize"),
     "gcc-rv32": (*RISCV, "-march=rv32imac", "-mabi=ilp32"),
     "gcc-rv64": (*RISCV, "-march=rv64imac", "-mabi=lp64"),
     "gcc-avr": ("avr-gcc", "-mmcu=atmega2560"),

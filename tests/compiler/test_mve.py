@@ -203,6 +203,8 @@ def test_lines_of_any_length(tmp_path: Path, machine: str) -> None:
                     zero_point=-128 if taps % 2 else -20,
                 )
             )
+    # Of this one, GCC 12's vectorizer makes a constant that its assembler refuses: the board's flags turn it off.
+    models.append(depthwise(rng, window=(1, 1), image=(3, 1), same=False, activation=NONE, zero_point=-19))
     cases = make_cases(models, "lines", targets=["cortex-m55"], samples=2)
     assert forms(cases) == {b"line_relu", b"line_signed"}
     assert run(MACHINES[machine], cases, tmp_path) == []
