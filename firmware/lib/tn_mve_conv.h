@@ -58,8 +58,10 @@ TN_FOLDED void tn_mve_conv(const struct tn_mve_conv *layer, const struct tn_add_
                            TN_FLASH int8_t *shifts)
 {
     const int32_t saturated = addition && addition->low == -128 && addition->high == 127;
-    const struct tn_window *const w = &layer->window;
-    const int32_t depth = layer->matmul.depth;
+    /* A copy, which no store in assembly can be taken to change. */
+    const struct tn_mve_conv fixed = *layer;
+    const struct tn_window *const w = &fixed.window;
+    const int32_t depth = fixed.matmul.depth;
     struct tn_mve_job job = tn_mve_job(&layer->matmul, weights, bias, multipliers, shifts);
     struct tn_spot spot = tn_first_spot(w);
 
@@ -74,7 +76,7 @@ TN_FOLDED void tn_mve_conv(const struct tn_mve_conv *layer, const struct tn_add_
         } else {
             for (int32_t i = 0; i < count; i++) {
                 job.inputs[i] = scratch + i * depth;
-                tn_mve_gather(layer, input, &spot, scratch + i * depth);
+                tn_mve_gather(&fixed, input, &spot, scratch + i * depth);
                 tn_next_spot(w, &spot);
             }
         }
