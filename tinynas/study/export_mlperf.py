@@ -86,8 +86,8 @@ def _require_memory(program: Program, board: Board, name: str) -> None:
     if needed > board.sram_bytes:
         raise LimitError(
             f"needs {needed:,} B of SRAM at least, {arena:,} for the arena, {file:,} for a file of {name} and "
-            f"{board.stack_bytes:,} for the stack, {board.name} has {board.sram_bytes:,}: try --patches auto, a smaller "
-            "network or a larger board"
+            f"{board.stack_bytes:,} for the stack, {board.name} has {board.sram_bytes:,}: try --patches auto, a "
+            "smaller network or a larger board"
         )
     if constants > board.flash_bytes:
         raise LimitError(
