@@ -112,7 +112,7 @@ static void parse_print(struct tn_command *command, const struct words *words)
 {
     command->kind = TN_COMMAND_DB_PRINT;
     command->is_count_given = words->count > 2;
-    for (uint32_t i = 2; i < words->count; i++) {
+    for (uint32_t i = 2; i < words->count && i < MOST_WORDS - 1; i++) {
         if (!read_number(words->word[i], i == 2 ? &command->count : &command->offset)) {
             refuse(command, "Command 'db print' takes numbers, not ", words->word[i]);
             return;

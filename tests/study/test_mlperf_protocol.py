@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from benchmark_networks import autoencoder, classifier, with_vector
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from mlperf_model import Model
 
@@ -17,7 +17,7 @@ from tinynas.model.score import run_reference
 from tinynas.paths import FIRMWARE
 
 # Every run is a process, so there are few of them, each with many commands.
-few = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+few = settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 STRICT = [
     "-std=c11",
     "-g",
@@ -133,6 +133,7 @@ streams = st.lists(commands.map(str.encode) | small_loads | garbage, max_size=40
 
 @few
 @given(stream=streams)
+@example(stream=b"db load 8%db 0011%db print 1 0 name")
 def test_whatever_comes_the_firmware_answers_as_the_model(kws, stream):
     model = kws.model()
     assert kws.says(stream + b"%") == model.start() + model.feed(stream + b"%")
