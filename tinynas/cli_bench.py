@@ -84,16 +84,21 @@ def watch(
             _show(rows, afresh=count != 1)
 
 
-@app.command(epilog="Examples: tinynas bench check; tinynas bench check left right --json")
+@app.command(epilog="Examples: tinynas bench check; tinynas bench check left --model kws.tflite --json")
 def check(
     names: Annotated[list[str] | None, typer.Argument(help="Boards. [default: all]", metavar="[BOARD]...")] = None,
     bench: FileOption = _FILE,
+    model: Annotated[
+        Path | None, typer.Option(help="The .tflite whose RAM is looked for. [default: a small one of tinynas's]")
+    ] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Try boards: flash them, reset them, and prove by the boot count that a power cycle really cuts their power."""
+    """Try boards: flash them, reset them, prove by the boot count that a power cycle really cuts their power, and look
+    for the smallest RAM in which a network runs, beside what was predicted.
+    """
     from tinynas.study.inspect import check as run_check
 
-    found = run_check(bench, names or [])
+    found = run_check(bench, names or [], model)
     if as_json:
         typer.echo(json.dumps(found, indent=2))
     else:

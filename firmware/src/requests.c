@@ -168,8 +168,8 @@ static enum tn_status run(const uint8_t *payload, uint16_t size, struct tn_frame
         times[times_count] = last_ticks;
         stack_bytes = used > stack_bytes ? used : stack_bytes;
     }
-    tn_put_u32(tn_put_u16(tn_payload(answer), repeats), stack_bytes);
-    answer->payload_size = 6;
+    tn_put_u32(tn_put_u32(tn_put_u16(tn_payload(answer), repeats), stack_bytes), tn_stack_depth());
+    answer->payload_size = 10;
     return TN_OK;
 }
 

@@ -1,5 +1,7 @@
 #include "stack.h"
 
+#include "port.h"
+
 enum { TN_PAINT = 0x5AC35AC3 };
 
 #ifdef __AVR__
@@ -9,6 +11,13 @@ enum { TN_PAINT = 0x5AC35AC3 };
 #else
 #define READ_STACK_POINTER "mov %0, sp"
 #endif
+
+static uint32_t depth;
+
+uint32_t tn_stack_depth(void)
+{
+    return depth;
+}
 
 /* Kept out of line, so that its frame is on the stack when the paint begins below it: nothing lives below the stack
  * pointer (AAPCS, RISC-V calling convention), and an interrupt that comes while this paints has gone when it paints on. */
@@ -21,6 +30,7 @@ __attribute__((noinline)) uint32_t tn_stack_used(void (*work)(void))
     for (volatile uint32_t *word = limit; word + 1 <= here; word++) {
         *word = TN_PAINT;
     }
+    depth = tn_port_memory().stack_bytes - (uint32_t)((uintptr_t)here - (uintptr_t)limit);
     work();
 
     const volatile uint32_t *deepest = limit;

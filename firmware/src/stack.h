@@ -8,6 +8,9 @@
 /* The port's: the lowest word that the stack may use. */
 uint32_t *tn_port_stack_limit(void);
 
+/* The bytes of stack in use where tn_stack_used called `work` last. */
+uint32_t tn_stack_depth(void);
+
 /* Paints, runs `work`, and returns the bytes of stack that it used, its return address and interrupts included. */
 uint32_t tn_stack_used(void (*work)(void));
 

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tinynas.device.client import Client, RefusedError
+from tinynas.device.client import Client, RefusedError, StackUse
 from tinynas.device.fake import FakeBoard, Fault, Mishap
 from tinynas.device.messages import Greeting, Request, ResetCause, Status
 from tinynas.errors import LinkError
@@ -49,7 +49,7 @@ def test_a_tensor_goes_in_and_its_output_comes_out(client, board):
     tensor = bytes(range(250)) * 12
     assert client.hello() == GREETING
     client.load(tensor)
-    assert client.run(3, answer_s=2) == 200
+    assert client.run(3, answer_s=2) == StackUse(used_bytes=200, depth_bytes=100)
     assert client.ticks(3) == [1000] * 3
     assert client.output(1500) == halve(tensor)
 

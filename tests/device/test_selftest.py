@@ -84,7 +84,7 @@ class TriedBoard(FakeBoard):
     def _run(self, repeats: int) -> bytes:
         self._stack = 100
         super()._run(repeats)
-        return struct.pack("<HI", repeats, self._stack)
+        return struct.pack("<HII", repeats, self._stack, 100)
 
     def _misbehave(self, request):
         if request.type == Request.INPUT and self._defects.mishap and request.payload[4] == self._defects.during:

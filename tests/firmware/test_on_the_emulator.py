@@ -141,7 +141,7 @@ def test_the_high_water_is_the_stack_that_was_used(client):
     used = {}
     for depth in (1, 1001, 2001, 1001):
         client.load(task(depth=depth))
-        used[depth] = client.run(1, answer_s=5)
+        used[depth] = client.run(1, answer_s=5).used_bytes
     assert (used[1001] - used[1], used[2001] - used[1]) == (pytest.approx(1000, abs=8), pytest.approx(2000, abs=8))
     assert used[1] < 200
 

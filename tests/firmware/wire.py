@@ -220,7 +220,7 @@ def exchange(board: ctypes.CDLL, count: int, rate: float, seed: int) -> tuple[De
             ticks, output = inference(tensor)
             steps = (
                 (lambda tensor=tensor: client.load(tensor), None),
-                (lambda: client.run(1, answer_s=0.1), 200),
+                (lambda: client.run(1, answer_s=0.1).used_bytes, 200),
                 (lambda: client.ticks(1), [ticks]),
                 (lambda: client.output(TENSOR_BYTES), output),
             )

@@ -134,4 +134,5 @@ board_tinynas.baud = {board.baud}
 lib_ldf_mode = off
 build_flags = {macros}
 custom_optimize = {optimize}
+custom_stack_bytes = {board.stack_bytes}
 """

@@ -2,6 +2,7 @@
 
 import struct
 import time
+from dataclasses import dataclass
 from types import TracebackType
 from typing import Self
 
@@ -30,6 +31,14 @@ class RefusedError(LinkError):
     def __init__(self, message: str, status: int) -> None:
         super().__init__(message)
         self.status = status
+
+
+@dataclass(frozen=True, kw_only=True)
+class StackUse:
+    """Of the stack, what inferences used at most, and what was in use where they began [B]."""
+
+    used_bytes: int
+    depth_bytes: int
 
 
 class Client:
@@ -96,13 +105,13 @@ class Client:
             if self._ask_part(Request.INPUT, struct.pack("<I", offset) + part) is not None:
                 offset += len(part)
 
-    def run(self, repeats: int, *, answer_s: float) -> int:
-        """Run the network on the loaded input `repeats` times; returns the stack's high water [B]."""
+    def run(self, repeats: int, *, answer_s: float) -> StackUse:
+        """Run the network on the loaded input `repeats` times."""
         answer = self._ask(Request.RUN, struct.pack("<H", repeats), answer_s=answer_s)
-        ran, stack_bytes = self._unpack("<HI", answer, Request.RUN)
+        ran, used_bytes, depth_bytes = self._unpack("<HII", answer, Request.RUN)
         if ran != repeats:
             raise LinkError(f"port {self._link.port}: asked for {repeats} inferences, the board ran {ran}")
-        return stack_bytes
+        return StackUse(used_bytes=used_bytes, depth_bytes=depth_bytes)
 
     def ticks(self, count: int) -> list[int]:
         """The timer's ticks of each of the `count` inferences of the last run."""

@@ -247,7 +247,7 @@ class FakeBoard:
         self._times = [self.ticks() for _ in range(repeats)]
         for ticks in self._times:
             self.intervals += [fake_interval(ticks)] * 2
-        return struct.pack("<HI", repeats, 200)
+        return struct.pack("<HII", repeats, 200, 100)
 
 
 def fake_interval(cycles: int) -> Interval:

@@ -10,7 +10,7 @@ import numpy as np
 from tinynas.boards import Board, Power
 from tinynas.cost import Cost, Flash, Source, Sram, Validity
 from tinynas.deploy.build import Image
-from tinynas.device.client import Client, RefusedError
+from tinynas.device.client import Client, RefusedError, StackUse
 from tinynas.device.counter import Interval, total
 from tinynas.device.energy import Energy
 from tinynas.device.messages import MAX_REPEATS, Greeting, Status
@@ -30,7 +30,8 @@ class Measurement:
     intervals: of each timed inference, in the order of `ticks`, what was executed between its writes to the sync pin:
     one interval, or in a profile build one before its first layer, one for each layer and one after its last. None
     where nothing counts.
-    stack_bytes: painted high water of the stack during an inference [B].
+    stack_bytes: painted high water of the stack during an inference [B]; depth_bytes: what the firmware had on it where
+    the inference began.
     station, epoch: the board's place on the bench and the lease under which all of this was measured.
     energy: of one inference, where an instrument is on the board's supply.
     """
@@ -41,6 +42,7 @@ class Measurement:
     clock_hz: int
     intervals: tuple[tuple[Interval, ...], ...] | None
     stack_bytes: int
+    depth_bytes: int
     greeting: Greeting
     source: Literal["measured", "emulated"]
     station: str
@@ -135,7 +137,8 @@ def measure(station: Station, image: Image, inputs: np.ndarray, *, repeats: int)
         ticks_hz=greeting.ticks_hz,
         clock_hz=greeting.clock_hz,
         intervals=None if runs[0].intervals is None else tuple(each for run in runs for each in run.intervals or ()),
-        stack_bytes=max(run.stack_bytes for run in runs),
+        stack_bytes=max(run.stack.used_bytes for run in runs),
+        depth_bytes=max(run.stack.depth_bytes for run in runs),
         greeting=greeting,
         source="emulated" if board.emulated else "measured",
         station=station.name,
@@ -149,7 +152,7 @@ class _Run:
 
     ticks: list[int]
     intervals: list[tuple[Interval, ...]] | None
-    stack_bytes: int
+    stack: StackUse
 
 
 def _run_all(
@@ -174,14 +177,15 @@ def _run_all(
 def _run(station: Station, client: Client, tensor: bytes, repeats: int, answer_s: float) -> _Run:
     ticks: list[int] = []
     intervals: list[tuple[Interval, ...]] | None = None
-    stack_bytes, batch = 0, min(repeats, MAX_REPEATS)
+    used: list[StackUse] = []
+    batch = min(repeats, MAX_REPEATS)
     while len(ticks) < repeats:
         # An inference may overwrite its input, and a board without room for a copy needs it again each time.
         client.load(tensor)
         count = min(batch, repeats - len(ticks))
         station.take_intervals()
         try:
-            stack_bytes = max(stack_bytes, client.run(count, answer_s=answer_s * count))
+            used.append(client.run(count, answer_s=answer_s * count))
         except RefusedError as error:
             if error.status != Status.NO_MEMORY or count == 1:
                 raise
@@ -191,7 +195,7 @@ def _run(station: Station, client: Client, tensor: bytes, repeats: int, answer_s
             taken = station.take_intervals()
             if taken is not None:
                 intervals = [*(intervals or []), *_by_inference(taken, count, station)]
-    return _Run(ticks=ticks, intervals=intervals, stack_bytes=stack_bytes)
+    return _Run(ticks=ticks, intervals=intervals, stack=max(used, key=lambda stack: stack.used_bytes))
 
 
 def _by_inference(taken: Sequence[Interval], count: int, station: Station) -> list[tuple[Interval, ...]]:

@@ -114,7 +114,7 @@ def self_test(
 def ask(client: Client, task: Task, *, amount: int = 0, payload: bytes = b"") -> Answer:
     """Have the board do one task. Raises LinkError: it does not answer, which is what a fault looks like."""
     client.load(task_input(task, amount=amount, payload=payload))
-    stack_bytes = client.run(1, answer_s=_ANSWER_S)
+    stack_bytes = client.run(1, answer_s=_ANSWER_S).used_bytes
     (ticks,) = client.ticks(1)
     *values, answered = _OUTPUT.unpack(client.output(_OUTPUT.size))
     return Answer(values=tuple(values), payload=answered, ticks=ticks, stack_bytes=stack_bytes)

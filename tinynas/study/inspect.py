@@ -11,15 +11,19 @@ from typing import Any, Literal
 
 from tinynas import paths
 from tinynas.boards import board_names, load_board, nearest
-from tinynas.deploy.build import build_empty
+from tinynas.compiler import compile_network
+from tinynas.deploy.build import Image, build_empty
 from tinynas.device.bench import journal_in, station_for
-from tinynas.device.check import check_board
+from tinynas.device.check import Finding, check_board, tried
 from tinynas.device.identity import UsbPort, identity_of, usb_ports
 from tinynas.device.inventory import BoardEntry, Inventory, load_inventory
-from tinynas.device.journal import Kind
+from tinynas.device.journal import Journal, Kind
+from tinynas.device.memory_truth import STEP_BYTES
 from tinynas.device.station import Station
 from tinynas.errors import BenchError, ConfigError
 from tinynas.study.desks import held_desk
+from tinynas.study.memory import memory_truth
+from tinynas.study.single import read_model
 
 _FOLDER = "bench"
 
@@ -75,16 +79,21 @@ def overview(file: Path) -> list[dict[str, Any]]:
     return rows
 
 
-def check(file: Path, names: list[str]) -> list[dict[str, Any]]:
-    """Try the boards of these names, or all of them: flash, reset, power cycle. A board in use is left alone.
+def check(file: Path, names: list[str], model: Path | None = None) -> list[dict[str, Any]]:
+    """Try the boards of these names, or all of them: flash, reset, power cycle, and the smallest RAM in which the
+    network `model` (a .tflite; None: one that comes with tinynas) runs. A board in use is left alone.
 
     Raises:
-        ConfigError: the file is wrong, or has no board of that name.
+        ConfigError: the file is wrong, has no board of that name, or `model` cannot be read.
+        CandidateError: the compiler refuses the network.
+        LimitError: the network does not fit a board.
         ToolchainError: no compiler, PlatformIO or emulator.
     """
     inventory = load_inventory(file)
     for name in names:
         _entry(inventory, name, file)
+    tflite = read_model(model or paths.FIRMWARE / "selftest" / "known.tflite")
+    compile_network(tflite)
     journal = journal_in(_directory())
     found = []
     for name in names or inventory.boards:
@@ -95,6 +104,8 @@ def check(file: Path, names: list[str]) -> list[dict[str, Any]]:
         if station.claim():
             try:
                 findings = check_board(station, image)
+                if all(finding.passed is not False for finding in findings):
+                    findings.append(_tried_memory(station, tflite, journal))
             finally:
                 station.power_off()
                 station.release()
@@ -108,6 +119,27 @@ def check(file: Path, names: list[str]) -> list[dict[str, Any]]:
             row |= {"passed": None, "reason": _busy(station)}
         found.append(row)
     return found
+
+
+def _tried_memory(station: Station, tflite: bytes, journal: Journal) -> Finding:
+    lacks = "an Arduino core lays out its RAM, of which nothing can be taken away"
+    return tried("memory", lambda: _memory(station, tflite, journal), lacks=lacks)
+
+
+def _memory(station: Station, tflite: bytes, journal: Journal) -> str | None:
+    """Find out how much RAM a network takes, and say so beside the prediction."""
+
+    def flashed(image: Image, seconds: float) -> None:
+        journal.note(station.name, "flash", seconds=seconds, detail=image.build_id)
+
+    truth = memory_truth(station, tflite, flashed)
+    if truth is None:
+        return None
+    share = truth.error_bytes / truth.smallest_bytes
+    return (
+        f"a network runs in {truth.smallest_bytes:,} B of RAM, firmware included, and not in {STEP_BYTES} B less; "
+        f"{truth.predicted_bytes:,} B were predicted, {truth.error_bytes:+,} B ({share:+.2%})"
+    )
 
 
 def power_cycle(file: Path, name: str) -> None:

@@ -1,7 +1,7 @@
 """How PlatformIO builds and uploads: the network in the project's src folder, and the firmware around it.
 
 The board's manifest gives everything that differs between boards; there is no other place for a flag or a size, but
-that `custom_optimize = size` in platformio.ini asks for small code.
+that `custom_optimize = size` in platformio.ini asks for small code, and `custom_stack_bytes` for another stack.
 """
 
 import shutil
@@ -27,7 +27,8 @@ symbols = {
     "flash_bytes": board.get("tinynas.flash_bytes"),
     "sram_start": board.get("tinynas.sram_start", "0x20000000"),
     "sram_bytes": board.get("tinynas.sram_bytes"),
-    "stack_bytes": stack_bytes,
+    # Less than the manifest's where somebody looks for the least that is enough.
+    "stack_bytes": env.GetProjectOption("custom_stack_bytes", stack_bytes),
 }
 fast = board.get("tinynas.fast_memory", None)
 if fast:

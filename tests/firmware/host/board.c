@@ -50,6 +50,11 @@ void tn_network_invoke(void)
     }
 }
 
+uint32_t tn_stack_depth(void)
+{
+    return 100;
+}
+
 uint32_t tn_stack_used(void (*work)(void))
 {
     work();
