@@ -261,7 +261,7 @@ TN_FOLDED void tn_mve_copy(int8_t *to, const int8_t *from, int32_t count)
                      "vstrb.8 q0, [%0], #16\n"
                      "letp lr, 1b\n"
                      "2:\n"
-                     : "+r"(to), "+r"(from)
+                     : "+&r"(to), "+&r"(from)
                      : "r"(count)
                      : "lr", "q0", "memory");
 }
@@ -282,7 +282,7 @@ TN_FOLDED void tn_mve_copy_short_rows(int8_t *to, int32_t to_pitch, const int8_t
                      "add %1, %1, %3\n"
                      "add %0, %0, %2\n"
                      "le lr, 1b\n"
-                     : "+r"(to), "+r"(from)
+                     : "+&r"(to), "+&r"(from)
                      : "r"(to_pitch), "r"(from_pitch), "r"(count), "r"(rows)
                      : "lr", "q0", "memory");
 }
@@ -295,7 +295,7 @@ TN_FOLDED void tn_mve_fill(int8_t *to, int32_t value, int32_t count)
                      "vstrb.8 q0, [%0], #16\n"
                      "letp lr, 1b\n"
                      "2:\n"
-                     : "+r"(to)
+                     : "+&r"(to)
                      : "r"(value), "r"(count)
                      : "lr", "q0", "memory");
 }

@@ -17,6 +17,54 @@ static inline int32_t tn_rounded_quotient(int32_t sum, int32_t count)
     return sum > 0 ? (sum + count / 2) / count : (sum - count / 2) / count;
 }
 
+#if defined __ARM_FEATURE_MVE && __ARM_FEATURE_MVE && defined __GNUC__
+
+/* Sums over the window of up to four channels, the first of which is at `input`. */
+TN_FOLDED void tn_pool_sums(const struct tn_window *w, const int8_t *input, int32_t rows, int32_t columns,
+                            int32_t channels, int32_t *sums)
+{
+    const int8_t *pixel;
+
+    __asm__ volatile("vctp.32 %[channels]\n"
+                     "vmov.i32 q0, #0\n"
+                     "1:\n"
+                     "mov %[pixel], %[row]\n"
+                     "dls lr, %[columns]\n"
+                     "2:\n"
+                     "vpst\n"
+                     "vldrbt.s32 q1, [%[pixel]]\n"
+                     "add %[pixel], %[pixel], %[step]\n"
+                     "vadd.i32 q0, q0, q1\n"
+                     "le lr, 2b\n"
+                     "add %[row], %[row], %[pitch]\n"
+                     "subs %[rows], %[rows], #1\n"
+                     "bne 1b\n"
+                     "vstrw.32 q0, [%[sums]]\n"
+                     : [pixel] "=&l"(pixel), [row] "+&r"(input), [rows] "+&r"(rows)
+                     : [channels] "r"(channels), [columns] "r"(columns), [step] "r"(w->channels),
+                       [pitch] "r"(w->in_width * w->channels), [sums] "r"(sums)
+                     : "lr", "q0", "q1", "cc", "memory");
+}
+
+/* All channels of one output pixel; the window is `rows` x `columns` pixels from `input` on. */
+TN_FOLDED void tn_average_pool_pixel(const struct tn_pool *layer, const int8_t *input, int32_t rows,
+                                         int32_t columns, int8_t *output)
+{
+    const struct tn_window *const w = &layer->window;
+
+    for (int32_t channel = 0; channel < w->channels; channel += 4) {
+        const int32_t channels = tn_min(w->channels - channel, 4);
+        int32_t sums[4];
+
+        tn_pool_sums(w, input + channel, rows, columns, channels, sums);
+        for (int32_t i = 0; i < channels; i++) {
+            output[channel + i] = tn_clamp(tn_rounded_quotient(sums[i], rows * columns), layer->low, layer->high);
+        }
+    }
+}
+
+#else
+
 /* All channels of one output pixel; the window is `rows` x `columns` pixels from `input` on. */
 TN_FOLDED void tn_average_pool_pixel(const struct tn_pool *layer, const int8_t *input, int32_t rows,
                                          int32_t columns, int8_t *output)
@@ -35,6 +83,8 @@ TN_FOLDED void tn_average_pool_pixel(const struct tn_pool *layer, const int8_t *
         output[channel] = tn_clamp(tn_rounded_quotient(sum, rows * columns), layer->low, layer->high);
     }
 }
+
+#endif
 
 TN_FOLDED void tn_max_pool_pixel(const struct tn_pool *layer, const int8_t *input, int32_t rows, int32_t columns,
                                      int8_t *output)

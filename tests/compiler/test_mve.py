@@ -224,3 +224,15 @@ def test_a_clamp_inside_int8_and_windows_that_are_too_large_take_other_kernels()
     for options in ({"zero_point": 20}, {"window": (5, 5)}, {"image": (20, 1), "window": (14, 1)}):
         program = compile_network(depthwise(rng, **options), target="cortex-m55")
         assert "tn_mve_depthwise.h" not in program.kernels
+
+
+@pytest.mark.parametrize("machine", MACHINES)
+def test_pools_whose_numbers_are_the_same(tmp_path: Path, machine: str) -> None:
+    """The compiler gives equal numbers one register, which the kernel must not count down for all of them."""
+    models = []
+    for height, width, channels in ((8, 8, 64), (3, 3, 3), (4, 4, 4), (2, 5, 7), (1, 1, 1)):
+        options = {"padding": 1, "strideH": height, "strideW": width, "filterHeight": height, "filterWidth": width}
+        tensors = [Tensor([1, height, 2 * width, channels]), Tensor([1, 1, 2, channels])]
+        models.append(write_model(tensors, [Operation("AVERAGE_POOL_2D", [0], [1], "Pool2D", options)]))
+    cases = make_cases(models, "pools", targets=["cortex-m55"])
+    assert run(MACHINES[machine], cases, tmp_path) == []
