@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from cases import CORTEX_M55, Case, run_cases
 
 from tinynas.compiler import compile_network
 
@@ -26,6 +27,17 @@ def test_the_recorded_outputs_are_reproduced(build: Callable[..., Any]) -> None:
 
 def test_random_inputs_give_the_references_outputs(check_equal: Callable[..., None]) -> None:
     check_equal([(MODELS / f"{name}.tflite").read_bytes() for name in NAMES], samples=6)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_vectors_reproduce_the_recorded_outputs(tmp_path: Path, name: str) -> None:
+    if CORTEX_M55.missing():
+        pytest.skip(f"{CORTEX_M55.missing()} is not on PATH")
+    model = (MODELS / f"{name}.tflite").read_bytes()
+    sample, expected = (np.fromfile(MODELS / f"{name}.{end}.bin", np.int8)[None] for end in ("in", "out"))
+    program = compile_network(model, constants="arrays", target="cortex-m55")
+    case = Case(title=name, model=model, program=program, inputs=sample, expected=expected)
+    assert run_cases(CORTEX_M55, [case], tmp_path) == []
 
 
 @pytest.mark.parametrize(
