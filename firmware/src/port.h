@@ -29,6 +29,10 @@ struct tn_boot {
 /* Clocks, link, timer. Called once, first. */
 struct tn_boot tn_port_init(void);
 
+/* Which of all chips of its kind this is, as its maker wrote into it. A port that cannot tell leaves the zeros. */
+enum { TN_CHIP_ID_BYTES = 16 };
+void tn_port_chip_id(uint8_t id[TN_CHIP_ID_BYTES]);
+
 /* What the network leaves of the board's memory. */
 struct tn_memory {
     uint32_t static_bytes; /* variables of the firmware and of the network; 0 where the port cannot tell */

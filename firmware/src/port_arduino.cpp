@@ -65,6 +65,24 @@ struct tn_boot tn_port_init(void)
     return boot;
 }
 
+/* As the cores' device headers name it: of STM32, of nRF5x, of ESP32. */
+void tn_port_chip_id(uint8_t id[TN_CHIP_ID_BYTES])
+{
+#if defined UID_BASE
+    memcpy(id, (const void *)UID_BASE, 12);
+#elif defined NRF_FICR
+    const uint32_t words[2] = {NRF_FICR->DEVICEID[0], NRF_FICR->DEVICEID[1]};
+
+    memcpy(id, words, sizeof words);
+#elif defined ARDUINO_ARCH_ESP32
+    const uint64_t mac = ESP.getEfuseMac();
+
+    memcpy(id, &mac, sizeof mac);
+#else
+    (void)id;
+#endif
+}
+
 struct tn_memory tn_port_memory(void)
 {
     struct tn_memory memory = {};

@@ -131,6 +131,11 @@ uint8_t tn_port_read(void)
     return tn_take_received();
 }
 
+void tn_port_chip_id(uint8_t id[TN_CHIP_ID_BYTES])
+{
+    (void)id; /* the chip has none */
+}
+
 void tn_port_write(uint8_t byte)
 {
     while (UART0->txdata & UART_FULL_OR_EMPTY) {

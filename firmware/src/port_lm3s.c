@@ -142,6 +142,11 @@ struct tn_boot tn_port_init(void)
     return boot;
 }
 
+void tn_port_chip_id(uint8_t id[TN_CHIP_ID_BYTES])
+{
+    (void)id; /* the chip has none */
+}
+
 void tn_link_handler(void)
 {
     while (!(UART0->fr & UART_FR_RXFE)) {

@@ -69,6 +69,11 @@ struct tn_boot tn_port_init(void)
     };
 }
 
+void tn_port_chip_id(uint8_t id[TN_CHIP_ID_BYTES])
+{
+    (void)id; /* the chip has none */
+}
+
 void tn_link_handler(void)
 {
     UART0->intstatus = UART_INT_RX;

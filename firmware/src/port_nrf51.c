@@ -5,6 +5,7 @@
  */
 #include <stddef.h>
 
+#include "frames.h"
 #include "port.h"
 #include "start.h"
 
@@ -32,6 +33,7 @@ _Static_assert(offsetof(struct timer, cc) == 0x540, "reference manual, TIMER reg
 #define HFCLKSTART (*(volatile uint32_t *)0x40000000)
 #define HFCLKSTARTED (*(volatile uint32_t *)0x40000100)
 #define RESETREAS (*(volatile uint32_t *)0x40000400)
+#define DEVICEID ((const volatile uint32_t *)0x10000060)
 #define UART0 ((struct uart *)0x40002000)
 #define TIMER0 ((struct timer *)0x40008000)
 #define GPIO_OUT (*(volatile uint32_t *)0x50000504)
@@ -102,6 +104,11 @@ struct tn_boot tn_port_init(void)
         .count = start.count,
         .cause = take_reset_cause(start.power_came_on, start.asked),
     };
+}
+
+void tn_port_chip_id(uint8_t id[TN_CHIP_ID_BYTES])
+{
+    tn_put_u32(tn_put_u32(id, DEVICEID[0]), DEVICEID[1]);
 }
 
 void tn_link_handler(void)

@@ -5,6 +5,7 @@
  */
 #include <stddef.h>
 
+#include "frames.h"
 #include "port.h"
 #include "start.h"
 
@@ -33,6 +34,7 @@ struct usart {
 #define GPIOA ((struct gpio *)0x40020000)
 #define GPIOB ((struct gpio *)0x40020400)
 #define USART1 ((struct usart *)0x40011000)
+#define UNIQUE_ID ((const volatile uint32_t *)0x1FFF7A10) /* RM0090, 39.1; RM0033, 33.1 */
 #define NVIC_ISER1 (*(volatile uint32_t *)0xE000E104)
 
 enum {
@@ -154,6 +156,16 @@ struct tn_boot tn_port_init(void)
     start_link(clock_hz);
     start_sync_pin();
     return boot;
+}
+
+void tn_port_chip_id(uint8_t id[TN_CHIP_ID_BYTES])
+{
+    /* As in start_clock(): an emulator has no such memory, and a read would fault. */
+    if (RCC->cr & RCC_CR_HSION) {
+        for (unsigned i = 0; i < 3; i++) {
+            tn_put_u32(id + 4 * i, UNIQUE_ID[i]);
+        }
+    }
 }
 
 void tn_link_handler(void)

@@ -24,7 +24,7 @@ enum {
 enum {
     TN_BUILD_ID_BYTES = 16,
     TN_SHA256_BYTES = 32,
-    TN_GREETING_BYTES = 85,
+    TN_GREETING_BYTES = 101,
     TN_MAX_NAME = 32,
     TN_TIMES_PER_FRAME = TN_MAX_PAYLOAD / 4,
     TN_MAX_REPEATS = TN_TIMES_PER_FRAME,
@@ -32,7 +32,7 @@ enum {
 
 #define TN_BOARD_NAME_BYTES (sizeof TN_BOARD_NAME)
 _Static_assert(TN_BOARD_NAME_BYTES <= TN_MAX_NAME, "a board's name has at most 31 characters");
-_Static_assert(1 + TN_BUILD_ID_BYTES + TN_SHA256_BYTES + 1 + 8 * 4 + 2 + 1 == TN_GREETING_BYTES, "see PROTOCOL.md");
+_Static_assert(1 + TN_BUILD_ID_BYTES + TN_SHA256_BYTES + 1 + 8 * 4 + 2 + 1 + TN_CHIP_ID_BYTES == TN_GREETING_BYTES, "see PROTOCOL.md");
 _Static_assert(TN_GREETING_BYTES + TN_MAX_NAME <= TN_MAX_PAYLOAD, "the greeting is the longest answer of fixed size");
 
 /* From the linker script, or from tn_build_id.c where the linker is not ours. */
@@ -80,6 +80,9 @@ static enum tn_status greet(struct tn_frame *answer, const struct tn_boot *boot)
     }
     to = tn_put_u16(to, TN_MAX_PAYLOAD);
     *to++ = tn_networks_count;
+    memset(to, 0, TN_CHIP_ID_BYTES);
+    tn_port_chip_id(to);
+    to += TN_CHIP_ID_BYTES;
     memcpy(to, TN_BOARD_NAME, TN_BOARD_NAME_BYTES);
     answer->payload_size = (uint16_t)(to + TN_BOARD_NAME_BYTES - tn_payload(answer));
     return TN_OK;

@@ -24,6 +24,7 @@ GREETING = Greeting(
     stack_bytes=8192,
     max_payload=1024,
     networks=1,
+    chip_id=bytes(range(16)),
     board="fake",
 )
 
@@ -148,7 +149,7 @@ def test_a_greeting_with_a_field_out_of_range_is_refused(changes, field):
 
 
 @pytest.mark.parametrize(
-    "payload", [b"", GREETING.pack()[:-1], GREETING.pack() + b"x", GREETING.pack()[:84] + bytes(40)]
+    "payload", [b"", GREETING.pack()[:-1], GREETING.pack() + b"x", GREETING.pack()[:101] + bytes(40)]
 )
 def test_a_greeting_of_another_length_is_refused(payload):
     with pytest.raises(LinkError, match="the board's greeting"):

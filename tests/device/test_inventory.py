@@ -66,6 +66,14 @@ def test_boards_are_listed_by_what_stays_with_them(write):
             '[boards.x]\nboard = "nucleo"\nusb = "1"\n[boards.y]\nboard = "nucleo"\nusb = "1"',
             r"boards\.x and boards\.y are one board",
         ),
+        (
+            "".join(
+                f'[boards.{name}]\nboard = "nucleo"\nusb = "{name}"\n'
+                f'[boards.{name}.meter]\nkind = "ppk2"\nsupply_v = 3.3\nserial = "C2EA"\nsync = {sync}\n'
+                for sync, name in enumerate("xy")
+            ),
+            r"boards\.x and boards\.y share the ppk2 C2EA, which would see both",
+        ),
     ],
 )
 def test_a_wrong_file_is_refused_with_its_line(write, text, message):

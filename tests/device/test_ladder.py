@@ -230,3 +230,16 @@ def test_of_three_measurements_that_spread_the_steadiest_is_taken(fake_station, 
         assert bench.quarantined == {}
     assert measurement.spread == pytest.approx(100 / 1100)
     assert station.history == ["flash", "off"]
+
+
+def test_two_links_to_one_chip_are_told_and_the_second_is_left_alone(fake_station, image, emulated):
+    real = emulated.model_copy(update={"name": "real", "link": "serial", "emulator": None})
+    left, right, other = (fake_station(name, board=real) for name in ("left", "right", "other"))
+    for station, chip in ((left, b"a"), (right, b"a"), (other, b"b")):
+        station.fake.greeting = dataclasses.replace(station.fake.greeting, chip_id=chip * 16)
+    images = [dataclasses.replace(image, build_id=f"{number:032x}") for number in range(1, 4)]
+    with Bench([left, right, other]) as bench:
+        found = [flash_and_measure(bench, each, INPUTS, repeats=1).station for each in images]
+        assert found == ["left", "other", "left"]
+        assert list(bench.quarantined) == ["right"]
+        assert f"{right.port} and board left on {left.port} answer as one chip" in bench.quarantined["right"]

@@ -23,7 +23,7 @@ from tinynas.device.journal import Journal, Kind
 from tinynas.device.meters import open_meter
 from tinynas.device.meters.contract import Meter
 from tinynas.device.station import Commands, EmulatedStation, SerialStation, Station
-from tinynas.errors import ConfigError, NoBoardError
+from tinynas.errors import ConfigError, NoBoardError, WrongBoardError
 
 _log = logging.getLogger(__name__)
 _MAX_FOLDERS = 1000
@@ -63,6 +63,7 @@ class Bench:
         self._closed = False
         self._quarantined: dict[str, str] = {}
         self._flashed: dict[str, str] = {}
+        self._chips: dict[bytes, Station] = {}
         self._journal = journal
         self.spread_limit = spread_limit
         self.drift = drift
@@ -136,6 +137,22 @@ class Bench:
         """Whether this process flashed the board `name` with that image last; another one may have been there since."""
         with self._changed:
             return self._flashed.get(name) == build_id
+
+    def meet(self, station: Station, chip_id: bytes) -> None:
+        """Take note of the chip that answers for a board.
+
+        Raises:
+            WrongBoardError: it has answered for another board of this bench: two of the links lead to one board.
+        """
+        if not any(chip_id) or station.board.emulated:
+            return
+        with self._changed:
+            other = self._chips.setdefault(chip_id, station)
+        if other.name != station.name:
+            raise WrongBoardError(
+                f"board {station.name} on {station.port} and board {other.name} on {other.port} answer as one chip, "
+                f"{chip_id.hex()}: leave one of them out of the bench's file"
+            )
 
     def quarantine(self, name: str, reason: str) -> None:
         """Lease the board `name` no more."""

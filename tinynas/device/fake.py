@@ -77,6 +77,7 @@ def greeting_of(board: Board, *, input_bytes: int, output_bytes: int) -> Greetin
         stack_bytes=4096,
         max_payload=MAX_PAYLOAD,
         networks=1,
+        chip_id=bytes(16),
         board=board.name,
     )
 

@@ -92,7 +92,7 @@ def load_inventory(path: Path) -> Inventory:
     Raises:
         ConfigError: the file cannot be read, is no TOML, has an unknown key or a value out of range.
         ConfigError: a board's kind is not known, or does not go with its link.
-        ConfigError: two entries are one board.
+        ConfigError: two entries are one board, or share an instrument.
     """
     text = read_text(path)
     inventory = checked(Inventory, parse(text, path), path, text)
@@ -108,4 +108,21 @@ def load_inventory(path: Path) -> Inventory:
         if key in owners:
             raise ConfigError(f"config {path}: boards.{owners[key]} and boards.{name} are one board: leave one out")
         owners[key] = name
+    _require_own_instruments(inventory, path)
     return inventory
+
+
+def _require_own_instruments(inventory: Inventory, path: Path) -> None:
+    """Raises ConfigError: two boards share an instrument, which would see both at once."""
+    owners: dict[tuple[str, str], str] = {}
+    for name, entry in inventory.boards.items():
+        if entry.meter is None:
+            continue
+        places = (getattr(entry.meter, key, None) for key in ("serial", "port", "path"))
+        for place in (str(place) for place in places if place is not None):
+            other = owners.setdefault((entry.meter.kind, place), name)
+            if other != name:
+                raise ConfigError(
+                    f"config {path}: boards.{other} and boards.{name} share the {entry.meter.kind} {place}, "
+                    "which would see both at once: give each an instrument of its own"
+                )

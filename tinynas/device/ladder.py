@@ -60,7 +60,9 @@ def flash_and_measure(
     """
 
     def measured(station: Station) -> Measurement:
-        return _with_energy(_steady(bench, station, image, inputs, repeats), station, inputs)
+        measurement = _steady(bench, station, image, inputs, repeats)
+        bench.meet(station, measurement.greeting.chip_id)
+        return _with_energy(measurement, station, inputs)
 
     failures: dict[str, str] = {}
     while True:

@@ -3,7 +3,7 @@
 A prediction of RAM may leave something out: memory that is used for a moment, interrupts, what lies between the parts.
 Variables and arena are laid out by the linker, which refuses what does not fit. So it is the stack that is taken away
 from the firmware, 8 bytes at the least: it lies at the bottom of RAM, where a stack that is too small runs into
-addresses without memory, and the CPU faults.
+addresses without memory, and the CPU faults, or what it wrote there is lost.
 """
 
 import logging

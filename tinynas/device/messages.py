@@ -49,7 +49,7 @@ class ResetCause(IntEnum):
 
 
 # The fields of Greeting in their order, but for the name that follows them.
-_GREETING = struct.Struct("<B16s32sBIIIIIIIIHB")
+_GREETING = struct.Struct("<B16s32sBIIIIIIIIHB16s")
 _MAX_NAME = 32
 # More than any microcontroller has; a size beyond it is damage, and no reason to allocate.
 _MAX_MEMORY = 64 * 1024**2
@@ -64,7 +64,7 @@ class Greeting:
 
     build_id: 16 bytes; network_sha256: 32 bytes, of the .tflite of the network that requests are about, one of
     `networks`; boot_count: starts since power came on, from 1. ticks_hz: ticks a second of the timer; clock_hz: clock
-    of the CPU; the rest in bytes.
+    of the CPU; chip_id: 16 bytes, zeros where the port cannot tell; the rest in bytes.
     """
 
     protocol: int
@@ -81,6 +81,7 @@ class Greeting:
     stack_bytes: int
     max_payload: int
     networks: int
+    chip_id: bytes
     board: str
 
     def pack(self) -> bytes:

@@ -66,6 +66,11 @@ struct tn_boot tn_port_init(void)
     return (struct tn_boot){.clock_hz = 1000000, .ticks_hz = 1000000, .count = starts, .cause = TN_RESET_POWER_ON};
 }
 
+void tn_port_chip_id(uint8_t id[TN_CHIP_ID_BYTES])
+{
+    memcpy(id, "a chip of its own", TN_CHIP_ID_BYTES);
+}
+
 struct tn_memory tn_port_memory(void)
 {
     return (struct tn_memory){
