@@ -1,7 +1,8 @@
 /* Any board that has an Arduino core: its Serial is the link, the pin of its LED the sync pin unless TN_SYNC_PIN names
- * another one, micros() the timer. What only some cores tell is asked of those.
+ * another one, micros() the timer, Wire the bus of a power sensor. What only some cores tell is asked of those.
  */
 #include <Arduino.h>
+#include <Wire.h>
 #ifdef __AVR__
 #include <avr/sleep.h>
 #include <avr/wdt.h>
@@ -33,6 +34,10 @@ static struct {
 
 static uint32_t timer_started;
 
+static const uint32_t I2C_HZ = 400000;
+/* A whole transfer takes a millisecond; a bus that is stuck must not stop the board. */
+static const uint32_t I2C_TIMEOUT_US = 10000;
+
 #ifdef __AVR__
 extern uint8_t __data_start[], __heap_start[];
 
@@ -62,6 +67,11 @@ struct tn_boot tn_port_init(void)
     persistent.asked = 0;
     pinMode(TN_SYNC_PIN, OUTPUT);
     Serial.begin(TN_BAUD);
+    Wire.begin();
+    Wire.setClock(I2C_HZ);
+#ifdef WIRE_HAS_TIMEOUT
+    Wire.setWireTimeout(I2C_TIMEOUT_US, true);
+#endif
     return boot;
 }
 
@@ -158,6 +168,23 @@ uint64_t tn_port_timer_read(void)
     passed += now - timer_started;
     timer_started = now;
     return passed;
+}
+
+bool tn_port_i2c_write(uint8_t address, const uint8_t *bytes, size_t count)
+{
+    Wire.beginTransmission(address);
+    return Wire.write(bytes, count) == count && Wire.endTransmission() == 0;
+}
+
+bool tn_port_i2c_read(uint8_t address, uint8_t *bytes, size_t count)
+{
+    if (Wire.requestFrom((int)address, (int)count) != count) {
+        return false;
+    }
+    for (size_t i = 0; i < count; i++) {
+        bytes[i] = (uint8_t)Wire.read();
+    }
+    return true;
 }
 
 void tn_port_sync(bool high)

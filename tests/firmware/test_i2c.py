@@ -90,3 +90,19 @@ def test_a_probe_of_a_missing_device_does_not_stop_the_inference(client):
         client.probed(2)
     assert refused.value.status == Status.NO_SENSOR
     client.end_probe()
+
+
+def test_an_arduino_core_brings_a_bus_on_which_nobody_answers(tmp_path):
+    board = load_board("arduino_mega2560")
+    (tmp_path / "mega").mkdir()
+    station = EmulatedStation(EmulatedBoard(board, tmp_path / "mega"), board)
+    station.claim()
+    station.flash(build(board, empty_program(), tmp_path / "desk"))
+    with Client(station.port, baud=board.baud) as client:
+        starts = client.hello().boot_count
+        for ask in ({"data": b"\0"}, {"reads": 2}, {"data": b"\0", "reads": 2}):
+            with pytest.raises(RefusedError, match="no_sensor"):
+                client.i2c(ADDRESS, **ask)
+        assert client.hello().boot_count == starts
+    station.power_off()
+    station.give_up()

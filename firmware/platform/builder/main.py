@@ -67,17 +67,19 @@ ARDUINO = Path("/usr/share/arduino/hardware/arduino/avr")
 def add_arduino():
     """The Arduino core, with its own sources' warnings."""
     core, variant = ARDUINO / "cores" / "arduino", ARDUINO / "variants" / board.get("build.variant")
+    wire = ARDUINO / "libraries" / "Wire" / "src"
     if not core.is_dir():
         env.Exit(f"Error: {core} is missing: apt-get install arduino-core-avr")
     env.Append(
         CPPDEFINES=[("ARDUINO", 10819), "ARDUINO_ARCH_AVR"],
-        CPPPATH=[str(core), str(variant)],
+        CPPPATH=[str(core), str(variant), str(wire), str(wire / "utility")],
         CXXFLAGS=["-std=gnu++11", "-fno-exceptions", "-fno-threadsafe-statics"],
     )
     arduino = env.Clone()
     # Debian's avr-gcc 5.4 has DECIMAL_DIG only in C.
     arduino.Append(CCFLAGS=["-w"], CPPDEFINES=[("DECIMAL_DIG", "__DECIMAL_DIG__")])
     arduino.BuildSources("$BUILD_DIR/arduino", str(core), ["+<*>", "-<wiring_pulse.S>"])
+    arduino.BuildSources("$BUILD_DIR/wire", str(wire), ["+<*>"])
 
 
 prefix = board.get("tinynas.toolchain", "arm-none-eabi")
