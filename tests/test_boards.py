@@ -1,11 +1,12 @@
 """Board manifests are data from outside: each field is checked, unknown names get the nearest one."""
 
 import json
+from pathlib import Path
 from typing import get_args
 
 import pytest
 
-from tinynas.boards import Board, board_names, load_board, new_board
+from tinynas.boards import Board, Emulator, board_names, load_board, new_board
 from tinynas.compiler import TARGETS
 from tinynas.deploy.toolchains import TOOLCHAINS
 from tinynas.errors import ConfigError
@@ -85,6 +86,17 @@ def test_a_board_names_a_target_of_the_compiler():
         "-march=rv32imac": "portable",
         "-mmcu=atmega2560": "portable",
     }
+
+
+def test_the_cycles_of_every_core_are_described_with_the_test_that_holds_them():
+    rows = (Path(__file__).parents[1] / "docs" / "cycles.md").read_text().splitlines()
+    held = {row.split("|")[1].strip(" `"): row.split("|")[4].strip(" `") for row in rows if row.startswith("| `")}
+    boards = {row.split("|")[1].strip(" `"): row.split("|")[2] for row in rows if row.startswith("| `")}
+    assert set(held) == set(get_args(Emulator.model_fields["core"].annotation))
+    assert all((Path(__file__).parent / "firmware" / test).is_file() for test in held.values())
+    for board in map(load_board, board_names()):
+        if board.emulator and board.emulator.program != "simavr":
+            assert f"`{board.name}`" in boards[board.emulator.core]
 
 
 def test_every_board_that_travels_with_tinynas_loads():
