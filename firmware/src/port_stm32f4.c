@@ -4,10 +4,7 @@
  * has no RCC: its clocks run at their final speed from the start.
  */
 #include <stddef.h>
-
-#include "frames.h"
-#include "port.h"
-#include "start.h"
+#include <stdint.h>
 
 _Static_assert(F_CPU == 168000000 || F_CPU == 120000000, "the PLL is set for an STM32F4 or an STM32F2 at full speed");
 _Static_assert(TN_HSE_HZ % 1000000 == 0, "the PLL's input is the crystal divided down to 1 MHz");
@@ -25,10 +22,6 @@ struct gpio {
     volatile uint32_t moder, otyper, ospeedr, pupdr, idr, odr, bsrr, lckr, afr[2];
 };
 
-struct usart {
-    volatile uint32_t sr, dr, brr, cr1, cr2, cr3, gtpr;
-};
-
 #define RCC ((struct rcc *)0x40023800)
 #define FLASH_ACR (*(volatile uint32_t *)0x40023C00)
 #define GPIOA ((struct gpio *)0x40020000)
@@ -37,54 +30,25 @@ struct usart {
 #define UNIQUE_ID ((const volatile uint32_t *)0x1FFF7A10) /* RM0090, 39.1; RM0033, 33.1 */
 #define NVIC_ISER1 (*(volatile uint32_t *)0xE000E104)
 
+#include "stm32.h"
+
 enum {
     HSI_HZ = 16000000,
-    RCC_CR_HSION = 1 << 0,
-    RCC_CR_HSEON = 1 << 16,
-    RCC_CR_HSERDY = 1 << 17,
-    RCC_CR_PLLON = 1 << 24,
-    RCC_CR_PLLRDY = 1 << 25,
     RCC_PLLCFGR_HSE = 1 << 22,
     RCC_CFGR_PPRE1_DIV4 = 5 << 10,
     RCC_CFGR_PPRE2_DIV2 = 4 << 13,
-    RCC_CFGR_SW_PLL = 2 << 0,
-    RCC_CFGR_SWS_MASK = 3 << 2,
-    RCC_CFGR_SWS_PLL = 2 << 2,
     RCC_AHB1ENR_GPIOA = 1 << 0,
     RCC_AHB1ENR_GPIOB = 1 << 1,
     RCC_APB2ENR_USART1 = 1 << 4,
-    RCC_CSR_RMVF = 1 << 24,
-    RCC_CSR_PIN = 1 << 26,
-    RCC_CSR_POWER_ON = 1 << 27,
-    RCC_CSR_SOFTWARE = 1 << 28,
-    RCC_CSR_WATCHDOGS = 3 << 29,
     FLASH_ACR_CACHED = 7 << 8,
     FLASH_WAITS = F_CPU == 168000000 ? 5 : 3, /* RM0090, table 10; RM0033, table 3; at 2.7 V to 3.6 V */
-    USART_SR_RXNE = 1 << 5,
-    USART_SR_TC = 1 << 6,
-    USART_SR_TXE = 1 << 7,
-    USART_CR1_ON = 1 << 13 | 1 << 5 | 1 << 3 | 1 << 2, /* UE, RXNEIE, TE, RE */
-    USART1_IRQ = 37,
-    SYNC_PIN = 8,
-    ROUNDS = 100000, /* of waiting: a crystal starts within milliseconds */
 };
-
-static bool wait_for(const volatile uint32_t *reg, uint32_t mask, uint32_t value)
-{
-    for (uint32_t i = 0; i < ROUNDS; i++) {
-        if ((*reg & mask) == value) {
-            return true;
-        }
-    }
-    return false;
-}
 
 /* The PLL from the crystal (RM0090, 7.3.2, and RM0033, 5.3.2: 1 MHz times its factor / 2). Returns the CPU's clock as it
  * is then. */
 static uint32_t start_clock(void)
 {
-    /* The chip cannot run without its internal oscillator here; only an emulator reads as zero. */
-    if (!(RCC->cr & RCC_CR_HSION)) {
+    if (is_emulated()) {
         return F_CPU;
     }
     RCC->cr |= RCC_CR_HSEON;
@@ -123,75 +87,4 @@ static void start_sync_pin(void)
     RCC->ahb1enr |= RCC_AHB1ENR_GPIOB;
     (void)RCC->ahb1enr;
     GPIOB->moder = (GPIOB->moder & ~(3u << 2 * SYNC_PIN)) | 1u << 2 * SYNC_PIN;
-}
-
-static enum tn_reset_cause take_reset_cause(bool power_came_on, bool asked)
-{
-    const uint32_t csr = RCC->csr;
-
-    RCC->csr = csr | RCC_CSR_RMVF;
-    if (csr & RCC_CSR_WATCHDOGS) {
-        return TN_RESET_WATCHDOG;
-    }
-    if (power_came_on || csr & RCC_CSR_POWER_ON) {
-        return TN_RESET_POWER_ON;
-    }
-    if (asked || csr & RCC_CSR_SOFTWARE) {
-        return TN_RESET_SOFTWARE;
-    }
-    return csr & RCC_CSR_PIN ? TN_RESET_PIN : TN_RESET_UNKNOWN;
-}
-
-struct tn_boot tn_port_init(void)
-{
-    const struct tn_start start = tn_start_count();
-    const uint32_t clock_hz = start_clock();
-    const struct tn_boot boot = {
-        .clock_hz = clock_hz,
-        .ticks_hz = clock_hz,
-        .count = start.count,
-        .cause = take_reset_cause(start.power_came_on, start.asked),
-    };
-
-    start_link(clock_hz);
-    start_sync_pin();
-    return boot;
-}
-
-void tn_port_chip_id(uint8_t id[TN_CHIP_ID_BYTES])
-{
-    /* As in start_clock(): an emulator has no such memory, and a read would fault. */
-    if (RCC->cr & RCC_CR_HSION) {
-        for (unsigned i = 0; i < 3; i++) {
-            tn_put_u32(id + 4 * i, UNIQUE_ID[i]);
-        }
-    }
-}
-
-void tn_link_handler(void)
-{
-    const uint32_t status = USART1->sr;
-    const uint8_t byte = (uint8_t)USART1->dr; /* reading clears the interrupt, an overrun's too */
-
-    if (status & USART_SR_RXNE) {
-        tn_received(byte);
-    }
-}
-
-void tn_port_write(uint8_t byte)
-{
-    while (!(USART1->sr & USART_SR_TXE)) {
-    }
-    USART1->dr = byte;
-}
-
-void tn_port_flush(void)
-{
-    while (!(USART1->sr & USART_SR_TC)) {
-    }
-}
-
-void tn_port_sync(bool high)
-{
-    GPIOB->bsrr = high ? 1u << SYNC_PIN : 1u << (SYNC_PIN + 16);
 }

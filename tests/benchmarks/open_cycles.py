@@ -1,6 +1,6 @@
 """How many cycles of a network the manual leaves open: `python tests/benchmarks/open_cycles.py [--board BOARD]`.
 
-A taken branch costs 1 to 3 cycles beyond its own by the Cortex-M4's manual, and a mispredicted one 3 on an E31; how many
+A taken branch costs 1 to 3 cycles beyond its own by the Cortex-M4's manual, a mispredicted one 3 on an E31; how many
 it really are follows from what the manuals do not tell. Printed is the bound, as if every branch were wrong by all of
 that, and every divide, whose length depends on its operands.
 """

@@ -1,16 +1,12 @@
 """Weights and factors for the vectors of a Cortex-M55. firmware/lib/tn_mve.h says how they are used, and why exact."""
 
-import math
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Self
 
 import numpy as np
 import numpy.typing as npt
 
-from tinynas.compiler.activation import Range
-from tinynas.compiler.fixed_point import Multiplier
-from tinynas.compiler.graph import Operator, Tensor
+from tinynas.compiler.graph import Operator
+from tinynas.compiler.products import Products
 from tinynas.compiler.step import Call, Constant, Scratch, Step, Trail
 from tinynas.compiler.window import Window, trailing_lag
 
@@ -24,31 +20,8 @@ _VECTOR = 16
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Products:
-    """Sums of products and what turns them into int8 outputs.
-
-    rows: int8 (channels, depth); bias: int32 (channels,), folded; multipliers: one per channel; zero_point and limits
-    are the output's.
-    """
-
-    rows: npt.NDArray[np.int8]
-    bias: npt.NDArray[np.int32]
-    multipliers: tuple[Multiplier, ...]
-    zero_point: int
-    limits: Range
-
-    @classmethod
-    def of(
-        cls,
-        output: Tensor,
-        rows: npt.NDArray[np.int8],
-        bias: npt.NDArray[np.int32],
-        multipliers: Sequence[Multiplier],
-        limits: Range,
-    ) -> Self:
-        """multipliers: one, or one per channel."""
-        each = tuple(multipliers) * (1 if len(multipliers) == len(rows) else len(rows))
-        return cls(rows=rows, bias=bias, multipliers=each, zero_point=output.zero_point, limits=limits)
+class VectorProducts(Products):
+    """Sums of products for a Cortex-M55."""
 
     @property
     def exact(self) -> bool:
@@ -120,14 +93,14 @@ class Products:
         return Constant(name="weights", values=values.reshape(-1))
 
 
-def depthwise(operator: Operator, window: Window, products: Products) -> Step | None:
+def depthwise(operator: Operator, window: Window, products: VectorProducts) -> Step | None:
     """DEPTHWISE_CONV_2D; None where the kernels have no form for it."""
     if not products.exact or not products.saturated:
         return None
     return _line(operator, window, products) or _square_or_row(operator, window, products)
 
 
-def _line(operator: Operator, window: Window, products: Products) -> Step | None:
+def _line(operator: Operator, window: Window, products: VectorProducts) -> Step | None:
     """Where image and window are one pixel high or wide."""
     along = 0 if window.input[1] == 1 else 1
     across, outputs, taps = 1 - along, window.output[along], window.size[along]
@@ -157,10 +130,10 @@ def _line(operator: Operator, window: Window, products: Products) -> Step | None
             products.records(np.pad(products.rows, ((0, 0), (0, -taps % 4))).reshape(len(products.rows), -1, 4)),
         ),
     )
-    return _step(operator, window, products, call, in_place=True)
+    return products.step(operator, window, call, in_place=True)
 
 
-def _square_or_row(operator: Operator, window: Window, products: Products) -> Step | None:
+def _square_or_row(operator: Operator, window: Window, products: VectorProducts) -> Step | None:
     """Windows of up to 4 x 4: squares of outputs, or rows."""
     source, width, channels = operator.activation(), window.output[1], window.channels
     square = max(window.size) < _MOST_TAPS and window.stride == window.dilation == (1, 1)
@@ -189,18 +162,8 @@ def _square_or_row(operator: Operator, window: Window, products: Products) -> St
     # Whole rows of outputs are written while their windows are read, two at a time or, at the end, one.
     blocks = (2 * width, width) if square else (width,)
     lag = max(trailing_lag(window, channels, block=block, staged=False) for block in blocks)
-    step = _step(operator, window, products, call, in_place=in_place)
+    step = products.step(operator, window, call, in_place=in_place)
     return replace(step, trails=(Trail(tensor=source, lag=lag),))
-
-
-def _step(operator: Operator, window: Window, products: Products, call: Call, *, in_place: bool) -> Step:
-    return Step(
-        operator=operator,
-        calls=(call,),
-        macs=math.prod(window.output) * products.rows.size,
-        detail=f"{window}, {products.limits.name}",
-        overwrites=(operator.activation(),) if in_place else (),
-    )
 
 
 def _columns(window: Window, *, square: bool) -> int:

@@ -10,6 +10,7 @@ import numpy.typing as npt
 from tinynas.compiler.activation import Range
 from tinynas.compiler.fixed_point import INT32_MAX, Multiplier, wrap_int32
 from tinynas.compiler.graph import Tensor
+from tinynas.compiler.products import Products
 from tinynas.compiler.step import Constant
 
 # Twice an accumulator below 2^23 survives all that tn_requantize.h does to it, with shifts up to this one.
@@ -24,18 +25,8 @@ _RELU, _SIGNED, _CLAMPED = "relu", "signed", "clamped"
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Sums:
-    """Sums of products and what turns them into int8 outputs.
-
-    rows: int8 (channels, depth); bias: int32 (channels,), folded; multipliers: one per channel; zero_point and limits
-    are the output's.
-    """
-
-    rows: npt.NDArray[np.int8]
-    bias: npt.NDArray[np.int32]
-    multipliers: tuple[Multiplier, ...]
-    zero_point: int
-    limits: Range
+class Sums(Products):
+    """Sums of products for a CPU with DSP instructions."""
 
     @classmethod
     def of(
@@ -47,8 +38,7 @@ class Sums:
         limits: Range,
     ) -> Self:
         """With provably constant channels tamed; multipliers: one, or one per channel."""
-        each = tuple(multipliers) * (1 if len(multipliers) == len(rows) else len(rows))
-        return cls(rows=rows, bias=bias, multipliers=each, zero_point=output.zero_point, limits=limits).tamed()
+        return super().of(output, rows, bias, multipliers, limits).tamed()
 
     @property
     def variant(self) -> str:

@@ -157,7 +157,7 @@ def _depthwise_3x3(operator: Operator, window: Window, sums: Sums) -> Step | Non
     )
     # An output has to lie on its own input, or else on inputs that all were staged before.
     in_place = planes.output == planes.input or planes.output[1] <= columns[stride]
-    return _step(operator, window, sums, call, in_place=in_place)
+    return sums.step(operator, window, call, in_place=in_place)
 
 
 def _exact(sums: Sums) -> bool:
@@ -198,7 +198,7 @@ def _depthwise_line(operator: Operator, window: Window, sums: Sums) -> Step | No
             *_constants(sums, np.pad(sums.rows, ((0, 0), (0, taps - planes.size[1])))),
         ),
     )
-    return _step(operator, window, sums, call, in_place=True)
+    return sums.step(operator, window, call, in_place=True)
 
 
 def _depthwise_staged(operator: Operator, window: Window, sums: Sums) -> Step | None:
@@ -244,7 +244,7 @@ def _depthwise_staged(operator: Operator, window: Window, sums: Sums) -> Step | 
             *_constants(sums, weights),
         ),
     )
-    return _step(operator, window, sums, call, in_place=math.prod(planes.output) <= math.prod(planes.input))
+    return sums.step(operator, window, call, in_place=math.prod(planes.output) <= math.prod(planes.input))
 
 
 def _constants(sums: Sums, weights: npt.NDArray[np.int8]) -> tuple[Constant, ...]:
@@ -253,14 +253,4 @@ def _constants(sums: Sums, weights: npt.NDArray[np.int8]) -> tuple[Constant, ...
         Constant(name="bias", values=sums.bias),
         Constant(name="multipliers", values=np.array([each.value for each in sums.multipliers], np.int32)),
         Constant(name="shifts", values=np.array([each.shift for each in sums.multipliers], np.int8)),
-    )
-
-
-def _step(operator: Operator, window: Window, sums: Sums, call: Call, *, in_place: bool) -> Step:
-    return Step(
-        operator=operator,
-        calls=(call,),
-        macs=math.prod(window.output) * sums.rows.size,
-        detail=f"{window}, {sums.limits.name}",
-        overwrites=(operator.activation(),) if in_place else (),
     )

@@ -12,7 +12,7 @@ from tinynas.errors import InfrastructureError, UnsupportedError
 from tinynas.study.delivery import Delivery, kernels_for, licence, rendered
 
 # What the ports share; cortex_m.c is for that family alone, and goes unused elsewhere.
-_PORT_FILES = ("port.h", "stack.h", "start.h", "start.c", "frames.h", "cortex_m.c")
+_PORT_FILES = ("port.h", "stack.h", "start.h", "start.c", "frames.h", "cortex_m.c", "stm32.h")
 _ARDUINO_FILES = ("port.h", "stack.h")
 
 

@@ -17,7 +17,7 @@ from tinynas.compiler.layout import (
     read_weights,
     rescale_parameters,
 )
-from tinynas.compiler.mve import Products
+from tinynas.compiler.mve import VectorProducts
 from tinynas.compiler.ops.conv_16 import convolution_16
 from tinynas.compiler.packing import Sums, pair_constants, pair_form, pair_parameters, vector_constants
 from tinynas.compiler.step import Call, Scratch, Step, Trail
@@ -88,7 +88,7 @@ def convolution(
     }
     bias = fold_bias(rows, read_bias(operator, 2, channels), source.zero_point)
     if target == "cortex-m55":
-        products = Products.of(operator.output, rows, bias, multipliers, limits)
+        products = VectorProducts.of(operator.output, rows, bias, multipliers, limits)
         if products.exact:
             return vectored(operator, window, products)
     if target in WITH_DSP:
@@ -113,7 +113,7 @@ def convolution(
     )
 
 
-def vectored(operator: Operator, window: Window, products: Products) -> Step:
+def vectored(operator: Operator, window: Window, products: VectorProducts) -> Step:
     """The step for a CPU with vectors."""
     pixels, source = math.prod(window.output), operator.activation()
     channels, depth = products.rows.shape
@@ -137,7 +137,7 @@ def vectored(operator: Operator, window: Window, products: Products) -> Step:
     )
 
 
-def vector_fully_connected(operator: Operator, products: Products, *, detail: str) -> Step:
+def vector_fully_connected(operator: Operator, products: VectorProducts, *, detail: str) -> Step:
     """The step for one vector of inputs."""
     call = Call(
         kernel=f"tn_mve_fully_connected_{products.form}",

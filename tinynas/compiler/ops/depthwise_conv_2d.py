@@ -15,7 +15,7 @@ from tinynas.compiler.layout import (
     read_weights,
     rescale_parameters,
 )
-from tinynas.compiler.mve import Products
+from tinynas.compiler.mve import VectorProducts
 from tinynas.compiler.ops.conv_2d import convolution
 from tinynas.compiler.packing import Sums
 from tinynas.compiler.planes import depthwise
@@ -46,7 +46,7 @@ def lower(operator: Operator, target: Target) -> Step:
     packed = interleave(rows) if multiplier == 1 else rows.reshape(-1)
     bias = fold_bias(rows, read_bias(operator, 2, channels), source.zero_point)
     if target == "cortex-m55" and multiplier == 1:
-        products = Products.of(operator.output, rows, bias, multipliers, limits)
+        products = VectorProducts.of(operator.output, rows, bias, multipliers, limits)
         if step := mve.depthwise(operator, window, products):
             return step
     if target in WITH_DSP and multiplier == 1:

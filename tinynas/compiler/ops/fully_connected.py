@@ -16,7 +16,7 @@ from tinynas.compiler.layout import (
     read_weights,
     rescale_parameters,
 )
-from tinynas.compiler.mve import Products
+from tinynas.compiler.mve import VectorProducts
 from tinynas.compiler.ops.conv_2d import pair_fully_connected, paired, vector_fully_connected, vectored
 from tinynas.compiler.ops.conv_16 import convolution_16
 from tinynas.compiler.packing import Sums
@@ -56,7 +56,7 @@ def lower(operator: Operator, target: Target) -> Step:
     parameters = {"rows": rows, **{f"matmul.{key}": value for key, value in matmul.items()}}
     bias = fold_bias(values, read_bias(operator, 2, channels), source.zero_point)
     if target == "cortex-m55":
-        products = Products.of(operator.output, values, bias, multipliers, limits)
+        products = VectorProducts.of(operator.output, values, bias, multipliers, limits)
         if products.exact and rows == 1:
             return vector_fully_connected(operator, products, detail=limits.name)
         if products.exact:
