@@ -8,10 +8,12 @@ import threading
 from pathlib import Path
 
 import pytest
+import serial
+from platformio.project.config import ProjectConfig
 
-from tinynas.boards import load_board
+from tinynas.boards import board_names, load_board
 from tinynas.deploy.store import core_folder, environment, prepare_core
-from tinynas.errors import UnsupportedError
+from tinynas.device.emulator import EmulatedBoard
 
 
 @pytest.fixture(scope="module")
@@ -85,8 +87,34 @@ def test_the_platformio_project_refers_to_nothing_outside_itself(built):
     assert folders == ["boards", ".pio/platforms"]
 
 
-@pytest.mark.parametrize("name", ["arduino_mega2560", "nucleo_f446re"])
-def test_a_board_with_an_arduino_core_gets_no_project(name, digits_network, tmp_path, exported):
-    with pytest.raises(UnsupportedError, match=f"Arduino core, which {name} has: export --to c"):
-        exported(digits_network, tmp_path / "out", "platformio", board=load_board(name))
-    assert not (tmp_path / "out").exists()
+@pytest.mark.parametrize("board_name", [name for name in board_names() if load_board(name).vendor])
+def test_a_vendors_board_gets_a_project_for_its_platform(board_name, digits_network, tmp_path, exported):
+    board = load_board(board_name)
+    exported(digits_network, tmp_path / "out", "platformio", board=board)
+    config = ProjectConfig(str(tmp_path / "out" / "platformio.ini"))
+    config.validate()
+    (section,) = (f"env:{name}" for name in config.envs())
+    assert config.get(section, "platform") == board.vendor.platform
+    assert config.get(section, "board") == board.vendor.board
+    assert config.get(section, "framework") == ["arduino"]
+    firmware = {path.name for path in (tmp_path / "out" / "firmware" / "src").iterdir()}
+    assert firmware == {"port.h", "stack.h", "port_arduino.cpp"}
+    assert f"platform `{board.vendor.platform}`" in (tmp_path / "out" / "README.md").read_text()
+
+
+def test_the_project_for_an_arduino_core_builds_and_says_pass(digits_network, tmp_path, exported, pio_run, need):
+    need("avr-gcc")
+    board = load_board("arduino_mega2560")
+    exported(digits_network, tmp_path / "out", "platformio", board=board)
+    pio_run(tmp_path / "out")
+    (tmp_path / "board").mkdir()
+    emulated = EmulatedBoard(board, tmp_path / "board")
+    shutil.copy(tmp_path / "out" / ".pio" / "build" / board.name / "firmware.bin", emulated.flash)
+    emulated.power_on()
+    try:
+        with serial.serial_for_url(emulated.url, timeout=60) as port:
+            # It may have spoken before anybody listened.
+            emulated.reset()
+            assert port.readline().strip().endswith(b"PASS")
+    finally:
+        emulated.power_off()

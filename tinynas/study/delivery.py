@@ -3,7 +3,7 @@
 import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
@@ -51,6 +51,12 @@ class Delivery:
     def name(self) -> str:
         """Prefix of the network's files and symbols."""
         return self.program.name
+
+    @property
+    def first_case(self) -> "Delivery":
+        """The same with one test case."""
+        inputs, outputs = self.inputs[: self.program.inputs_bytes], self.outputs[: self.program.outputs_bytes]
+        return replace(self, inputs=inputs, outputs=outputs, count=1)
 
     @property
     def sources(self) -> dict[str, bytes]:

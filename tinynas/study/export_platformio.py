@@ -8,7 +8,7 @@ from pathlib import Path
 from tinynas import paths
 from tinynas.boards import Board
 from tinynas.compiler import write_list
-from tinynas.errors import InfrastructureError, UnsupportedError
+from tinynas.errors import InfrastructureError
 from tinynas.study.delivery import Delivery, kernels_for, licence, rendered
 
 # What the ports share; cortex_m.c is for that family alone, and goes unused elsewhere.
@@ -20,14 +20,11 @@ def platformio_project(delivery: Delivery, board: Board) -> dict[str, bytes]:
     """All files of the export: path in the folder -> content.
 
     Raises:
-        UnsupportedError: the board is built with an Arduino core.
         InfrastructureError: a file of the firmware is missing from this installation.
     """
-    if board.port == "arduino":
-        raise UnsupportedError(
-            f"a PlatformIO project is for boards without an Arduino core, which {board.name} has: export --to c, and "
-            "add the files to a project of your own"
-        )
+    if board.toolchain == "avr":
+        # Its C compiler puts the vector into RAM.
+        delivery = delivery.first_case
     sources = delivery.sources
     return {
         **{f"src/{name}": content for name, content in sources.items()},
