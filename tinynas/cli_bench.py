@@ -157,12 +157,13 @@ def _show(rows: Sequence[Mapping[str, Any]], *, afresh: bool = False) -> None:
     table = Table(box=SIMPLE, show_edge=False, pad_edge=False, collapse_padding=True)
     for title in ("name", "board", "state", "last candidate"):
         table.add_column(title, no_wrap=title != "board", overflow="fold")
-    for title in ("measured", "flashes", "leased", "faults"):
+    for title in ("measured", "flashes", "leased", "up", "faults"):
         table.add_column(title, justify="right", no_wrap=True)
     for row in rows:
         last = f"{row['last'][:8]}, {_ago(row['last_at'])}" if row["last"] else "-"
-        counts = (f"{row['measurements']:,}", f"{row['flashes']:,}", _duration(row["leased_s"]), f"{row['faults']:,}")
-        table.add_row(row["name"], row["board"], row["state"], last, *counts)
+        counts = (f"{row[name]:,}" for name in ("measurements", "flashes"))
+        spans = (_duration(row[name]) for name in ("leased_s", "uptime_s"))
+        table.add_row(row["name"], row["board"], row["state"], last, *counts, *spans, f"{row['faults']:,}")
     console = Console()
     if afresh:
         console.clear()

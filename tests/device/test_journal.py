@@ -54,3 +54,27 @@ def test_a_journal_that_is_none_is_named(tmp_path):
     path.write_bytes(b"no database at all, but long enough to be looked at" * 20)
     with pytest.raises(StoreError, match=r"journal .*journal\.db cannot be used"):
         Journal(path).note("left", "flash")
+
+
+def test_a_board_is_up_from_its_first_event_on_but_for_the_time_that_it_is_held(tmp_path, monkeypatch):
+    journal, clock = Journal(tmp_path / "journal.db"), [1000.0]
+    monkeypatch.setattr("tinynas.device.journal.time.time", lambda: clock[0])
+    assert journal.record("left").uptime_s == 0
+    for at, kind in (
+        (1000, "flash"),
+        (1100, "reserve"),
+        (1150, "quarantine"),
+        (1200, "release"),
+        (1250, "measurement"),
+    ):
+        clock[0] = float(at)
+        journal.note("left", kind)
+    clock[0] = 1300.0
+    assert journal.record("left").uptime_s == 100 + 100
+    journal.note("left", "reserve")
+    clock[0] = 2000.0
+    assert journal.record("left").uptime_s == 100 + 100
+    # The clock of the machine may be set back.
+    clock[0] = 500.0
+    journal.note("left", "release")
+    assert journal.record("left").uptime_s == 100 + 100

@@ -2,7 +2,7 @@
 
 import sqlite3
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -39,12 +39,14 @@ class Hold:
 class Record:
     """A board's life so far: how often and for how long [s] it was flashed and leased, what it failed and measured.
 
-    faults: since it was last released; last: what was measured last, at `last_at` [s since 1970].
+    uptime_s: since it was heard of first, without the time that it was held; faults: since it was last released; last:
+    what was measured last, at `last_at` [s since 1970].
     """
 
     flashes: int
     flash_s: float
     leased_s: float
+    uptime_s: float
     power_cycles: int
     measurements: int
     faults: int
@@ -96,11 +98,17 @@ class Journal:
                 "SELECT detail, at FROM events WHERE board = ? AND kind = 'measurement' ORDER BY id DESC LIMIT 1",
                 (board,),
             ).fetchone()
+            marks = db.execute(
+                "SELECT at, kind FROM events WHERE board = ?1 AND (kind IN ('quarantine', 'reserve', 'release') "
+                "OR id = (SELECT min(id) FROM events WHERE board = ?1)) ORDER BY id",
+                (board,),
+            ).fetchall()
         flashes, flash_s = sums.get("flash", (0, 0.0))
         return Record(
             flashes=flashes,
             flash_s=flash_s,
             leased_s=sums.get("lease", (0, 0.0))[1],
+            uptime_s=_uptime_s(marks, time.time()),
             power_cycles=sums.get("power_cycle", (0, 0.0))[0],
             measurements=sums.get("measurement", (0, 0.0))[0],
             faults=faults,
@@ -118,3 +126,16 @@ class Journal:
                 yield db
         except (sqlite3.Error, OSError) as error:
             raise StoreError(f"the bench's journal {self.path} cannot be used: {error}") from error
+
+
+def _uptime_s(marks: Sequence[tuple[float, str]], now: float) -> float:
+    """How long a board was not held up to `now`, where its first event and all holds and releases were at `marks`."""
+    uptime_s, since = 0.0, marks[0][0] if marks else None
+    for at, kind in marks:
+        if kind in {"quarantine", "reserve"}:
+            # A clock that was set back takes nothing away.
+            uptime_s += max(0.0, at - since) if since is not None else 0.0
+            since = None
+        elif since is None:
+            since = at
+    return uptime_s + (max(0.0, now - since) if since is not None else 0.0)
