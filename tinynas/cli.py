@@ -49,7 +49,7 @@ def search(
     board: Annotated[str | None, typer.Option(help="Board name: see tinynas boards.")] = None,
     port: PortOption = None,
     bench: BenchOption = None,
-    strategy: Annotated[str | None, typer.Option(help="nsga2 or random.")] = None,
+    strategy: Annotated[str | None, typer.Option(help="nsga2, nsga3, aging, local or random.")] = None,
     objective: Annotated[list[str] | None, typer.Option(help="Repeat for each: error, latency_us, sram_bytes…")] = None,
     limit_latency: Annotated[str | None, typer.Option(help="For example '20 ms'.")] = None,
     limit_sram: Annotated[str | None, typer.Option(help="For example '32 KB'.")] = None,

@@ -42,8 +42,8 @@ class _Constrained(base.Fitness):  # type: ignore[misc]
         return isinstance(other, _Constrained) and (self.violation, self.wvalues) == (other.violation, other.wvalues)
 
 
-class _Individual:
-    """A genome as DEAP wants it: with a fitness attribute."""
+class Individual:
+    """A genome as DEAP wants it: with a fitness attribute, of objectives and violation."""
 
     def __init__(self, genome: Genome, fitness: Fitness, objectives: int) -> None:
         self.genome = genome
@@ -59,7 +59,7 @@ class Nsga2:
         self._rng = random.Random(seed)
         self._draw = Draw(space, self._rng, admissible)
         self._population = population
-        self._survivors: list[_Individual] = []
+        self._survivors: list[Individual] = []
         self._rank: dict[Genome, int] = {}
 
     def ask(self) -> list[Genome]:
@@ -76,10 +76,14 @@ class Nsga2:
             # Until now nothing was feasible, and the number of objectives not known.
             for old in self._survivors:
                 old.fitness = _Constrained(Fitness(None, old.fitness.violation), objectives)
-        pool = self._survivors + [_Individual(genome, fitness, objectives) for genome, fitness in results]
-        self._survivors = tools.selNSGA2(pool, min(self._population, len(pool)))
+        pool = self._survivors + [Individual(genome, fitness, objectives) for genome, fitness in results]
+        self._survivors = self._select(pool, min(self._population, len(pool)))
         fronts = tools.sortNondominated(self._survivors, len(self._survivors))
         self._rank = {each.genome: rank for rank, front in enumerate(fronts) for each in front}
+
+    def _select(self, pool: Sequence[Individual], count: int) -> list[Individual]:
+        """Who survives."""
+        return list(tools.selNSGA2(list(pool), count))
 
     def _child(self) -> Genome | None:
         return self._draw.fresh(self._vary, _ATTEMPTS) or self._draw.random()

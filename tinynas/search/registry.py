@@ -4,12 +4,21 @@ from collections.abc import Callable
 
 from tinynas.boards import nearest
 from tinynas.errors import ConfigError
+from tinynas.search.aging import AgingEvolution
+from tinynas.search.local import LocalSearch
 from tinynas.search.nsga2 import Nsga2
+from tinynas.search.nsga3 import Nsga3
 from tinynas.search.random_search import RandomSearch
 from tinynas.search.strategy import Admissible, Strategy
 from tinynas.space.genome import Space
 
-_STRATEGIES: dict[str, Callable[..., Strategy]] = {"nsga2": Nsga2, "random": RandomSearch}
+_STRATEGIES: dict[str, Callable[..., Strategy]] = {
+    "aging": AgingEvolution,
+    "local": LocalSearch,
+    "nsga2": Nsga2,
+    "nsga3": Nsga3,
+    "random": RandomSearch,
+}
 
 
 def strategy_names() -> list[str]:
