@@ -22,11 +22,11 @@ OPERATORS = ("SOFTMAX", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED", "CONV_2D", "LOGI
 
 
 def require_same(found: Cost, expected: Cost, *, interrupted: bool) -> None:
-    """interrupted: an Arduino core's timer interrupts inferences now and then, in images of their own as well."""
+    """interrupted: an Arduino core's timer interrupts inferences for 3 us each time, in images of their own as well."""
     if not interrupted:
         assert found == expected
         return
-    assert found.latency_us == pytest.approx(expected.latency_us, rel=0.01)
+    assert found.latency_us == pytest.approx(expected.latency_us, abs=12.0)
     assert (found.sram.static, found.sram.arena, found.flash) == (
         expected.sram.static,
         expected.sram.arena,
@@ -57,9 +57,11 @@ def figures_alone_and_together(board_name: str, models: list[bytes], folder: Pat
     station.give_up()
 
 
-@pytest.mark.parametrize("board", ["netduinoplus2", "netduino2", "sifive_e", "arduino_mega2560"])
-def test_networks_cost_together_what_they_cost_alone(board: str, tmp_path: Path) -> None:
-    figures_alone_and_together(board, [draw_models(name, 1, start=2)[0] for name in OPERATORS], tmp_path)
+@pytest.mark.parametrize(
+    ("board", "count"), [("netduinoplus2", 5), ("netduino2", 3), ("sifive_e", 3), ("arduino_mega2560", 2)]
+)
+def test_networks_cost_together_what_they_cost_alone(board: str, count: int, tmp_path: Path) -> None:
+    figures_alone_and_together(board, [draw_models(name, 1, start=2)[0] for name in OPERATORS[:count]], tmp_path)
 
 
 def test_large_networks_cost_together_what_they_cost_alone(tmp_path: Path) -> None:
