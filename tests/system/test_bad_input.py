@@ -36,7 +36,7 @@ def refused(result, exit_code, *words):
         (["--board", "netduinoplus3"], ["netduinoplus3", "did you mean netduinoplus2?"]),
         (["--task", "fashion_mnits"], ["fashion_mnits", "did you mean fashion_mnist?"]),
         (["--space", "imgae"], ["imgae", "did you mean image?"]),
-        (["--strategy", "nsga3"], ["nsga3", "did you mean nsga2?"]),
+        (["--strategy", "randon"], ["randon", "did you mean random?"]),
         (["--limit-sram", "32 potatoes"], ["32 potatoes", "KB"]),
         (["--budget", "0"], ["search.budget", "greater than 0"]),
         (["--budget", "many"], ["--budget", "valid integer"]),
