@@ -50,6 +50,9 @@ def search(
     port: PortOption = None,
     bench: BenchOption = None,
     strategy: Annotated[str | None, typer.Option(help="nsga2, nsga3, aging, local or random.")] = None,
+    predictor: Annotated[
+        bool | None, typer.Option(help="Let a model choose among proposals. [default: where the strategy makes any]")
+    ] = None,
     objective: Annotated[list[str] | None, typer.Option(help="Repeat for each: error, latency_us, sram_bytes…")] = None,
     limit_latency: Annotated[str | None, typer.Option(help="For example '20 ms'.")] = None,
     limit_sram: Annotated[str | None, typer.Option(help="For example '32 KB'.")] = None,
@@ -57,7 +60,7 @@ def search(
     limit_energy: Annotated[str | None, typer.Option(help="For example '2 mJ'.")] = None,
     budget: Annotated[int | None, typer.Option(help="Evaluations.")] = None,
     time: Annotated[str | None, typer.Option(help="Time for the search itself, for example 30m.")] = None,
-    population: Annotated[int | None, typer.Option(help="Candidates in a generation.")] = None,
+    population: Annotated[int | None, typer.Option(help="Candidates that parents are chosen from.")] = None,
     seed: Annotated[int | None, typer.Option(help="Same seed, same result.")] = None,
     workers: Annotated[int | None, typer.Option(help="Training processes.")] = None,
     dry_run: Annotated[bool, typer.Option(help="Check all settings, the data and the tools; search nothing.")] = False,
@@ -72,6 +75,7 @@ def search(
         "board": {"name": board, "port": port, "bench": bench},
         "search": {
             "strategy": strategy,
+            "predictor": predictor,
             "objectives": objective or None,
             "budget": budget,
             "time": time,

@@ -100,7 +100,11 @@ class LimitsSection(Section):
 
 
 class SearchSection(Section):
-    """How to search: `budget` evaluations or `time` seconds, whichever comes first."""
+    """How to search: `budget` evaluations or `time` seconds, whichever comes first.
+
+    predictor: whether a model of what is known chooses among the strategy's proposals; None: where it makes any.
+    ahead: how many candidates may be under way at once; None: two for each worker, and at least 6.
+    """
 
     strategy: str = "nsga2"
     objectives: Annotated[tuple[Figure, ...], Field(min_length=1)] = ("error", "latency_us")
@@ -109,6 +113,8 @@ class SearchSection(Section):
     population: Annotated[int, Field(ge=2)] = 12
     seed: Annotated[int, Field(ge=0, lt=2**31)] = 0
     workers: Count = 2
+    predictor: bool | None = None
+    ahead: Count | None = None
 
     @model_validator(mode="after")
     def _objectives_are_distinct(self) -> Self:

@@ -18,7 +18,7 @@ from rich.text import Text
 from tinynas.cost import Cost
 from tinynas.study.arena import text_picture
 from tinynas.study.profile import Profile, Work
-from tinynas.study.run import Event
+from tinynas.study.session import Event
 from tinynas.study.store import Finalist, Trial
 from tinynas.study.summary import search_front
 

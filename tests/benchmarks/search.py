@@ -3,26 +3,37 @@
 TABLE is a table of NAS-Bench-201 cells with int8 accuracies and latencies; tests/benchmarks/search_small.py reads it.
 Printed is the fraction of the whole front's hypervolume after so many evaluations, mean over the seeds and the least of
 them. Error and latency are in parts of their range over the table, the reference is the worst of both. Beside the mean
-stands on how many seeds the strategy was above random search and on how many below, of equal seeds. Optuna's samplers
-are printed beside them where Optuna is installed.
+stands on how many seeds the strategy was above random search and on how many below, of equal seeds, and "worse" where
+it was below on so many that chance would do so less than once in twenty (sign test, two-sided).
+
+Goals: nsga2 with the predictor, the default, reaches 0.985 by 100 evaluations and 0.995 by 200, and at 50 it is not
+worse than random search.
 """
 
 import argparse
 import math
 import statistics
+from collections import deque
 from collections.abc import Callable, Sequence
+from concurrent.futures import Executor, ProcessPoolExecutor
+from functools import partial
 from pathlib import Path
+from typing import Any
 
+from scipy.stats import binomtest
 from search_small import Grid, read_table
+from threadpoolctl import threadpool_limits
 
 from tinynas.search.fitness import Fitness, hypervolume, non_dominated
-from tinynas.search.registry import make_strategy, strategy_names
+from tinynas.search.registry import guided_names, make_strategy, strategy_names
 from tinynas.space.genome import Genome
 
 TABLE = Path(__file__).resolve().parents[3] / "shared" / "nasbench" / "nb201_int8.csv.gz"
 DEVICES = ("raspi4", "pixel3", "fpga")
 BUDGETS = (50, 100, 200, 400)
 POPULATION = 16
+# So many candidates are under way at once, as in a search with two workers and a board.
+AHEAD = 6
 Points = dict[tuple[int, ...], tuple[float, float]]
 
 
@@ -43,13 +54,19 @@ def covered(points: Sequence[tuple[float, float]]) -> float:
 
 def sequence_of(strategy: str, points: Points, *, seed: int, budget: int) -> list[tuple[float, float]]:
     """What the strategy evaluated, in order."""
-    searching = make_strategy(strategy, Grid(*[5] * 6), seed=seed, population=POPULATION)
+    name, plus, _ = strategy.partition("+predictor")
+    searching = make_strategy(
+        name, Grid(*[5] * 6, ordered=False), seed=seed, population=POPULATION, objectives=2, predictor=bool(plus)
+    )
+    waiting: deque[Genome] = deque()
     seen: list[tuple[float, float]] = []
-    while len(seen) < budget and (batch := searching.ask()):
-        results = [(genome, fitness_of(genome, points)) for genome in batch]
-        searching.tell(results)
-        seen += [fitness.objectives or (1.0, 1.0) for _, fitness in results]  # type: ignore[misc]
-    return seen[:budget]
+    while len(seen) < budget:
+        while len(waiting) < AHEAD and (genome := searching.ask()):
+            waiting.append(genome)
+        fitness = fitness_of(waiting[0], points)
+        searching.tell(waiting.popleft(), fitness)
+        seen.append(fitness.objectives or (1.0, 1.0))  # type: ignore[arg-type]
+    return seen
 
 
 def fitness_of(genome: Genome, points: Points) -> Fitness:
@@ -79,50 +96,63 @@ def sequence_of_optuna(sampler: str, points: Points, *, seed: int, budget: int) 
     return seen
 
 
-def fractions(found: Callable[[int], list[tuple[float, float]]], seeds: range, whole: float) -> list[list[float]]:
-    """For each budget, of each seed."""
-    runs = [found(seed) for seed in seeds]
-    return [[covered(run[:budget]) / whole for run in runs] for budget in BUDGETS]
+def fractions(pool: Executor, strategy: str, points: Points, seeds: range) -> list[list[float]]:
+    """Of the whole front's hypervolume: for each budget, of each seed. Strategies with a predictor stop at 200: they
+    have found nearly all by then, and take seconds a run.
+    """
+    budgets = [budget for budget in BUDGETS if budget <= 200 or "+predictor" not in strategy]
+    sequence = sequence_of_optuna if strategy.startswith("optuna") else sequence_of
+    runs = list(pool.map(partial(run, sequence, strategy, points, budgets[-1]), seeds))
+    whole = covered(list(points.values()))
+    return [[covered(found[:budget]) / whole for found in runs] for budget in budgets]
+
+
+def run(
+    sequence: Callable[..., list[tuple[float, float]]], strategy: str, points: Points, budget: int, seed: int
+) -> Any:
+    """One search, in a process of its own."""
+    return sequence(strategy, points, seed=seed, budget=budget)
 
 
 def line(name: str, ours: list[list[float]], baseline: list[list[float]]) -> str:
     """One strategy's row."""
     cells = []
-    for mine, other in zip(ours, baseline, strict=True):
+    for mine, other in zip(ours, baseline, strict=False):
         above, below = (sum(sign * (a - b) > 0 for a, b in zip(mine, other, strict=True)) for sign in (1, -1))
-        cells.append(f"{statistics.mean(mine):.4f} {min(mine):.4f} {above:>2}:{below:<2}")
-    return f"{name:<14}" + "   ".join(cells)
+        is_worse = below > above and binomtest(below, above + below).pvalue < 0.05
+        cells.append(f"{statistics.mean(mine):.4f} {min(mine):.4f} {above:>2}:{below:<2}{' worse' if is_worse else ''}")
+    return f"{name:<17}" + "   ".join(cells)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("table", nargs="?", type=Path, default=TABLE, metavar="TABLE.csv.gz")
     parser.add_argument("--seeds", type=int, default=20)
+    parser.add_argument("--only", nargs="+", metavar="NAME", help="these alone, the first one as the baseline")
     parser.add_argument("--optuna", action="store_true", help="Optuna's NSGA-II and TPE as well; they are slow")
     arguments = parser.parse_args()
     seeds = range(arguments.seeds)
-    for device in DEVICES:
-        points = scaled(read_table(arguments.table, device))
-        whole = covered(list(points.values()))
-        print(f"{device}, {len(points):,} cells, {len(seeds)} seeds: mean, least, seeds above : below random search")
-        print(f"{'evaluations':<14}" + "".join(f"{budget:<22}" for budget in BUDGETS))
-        baseline: list[list[float]] = []
-        for name in ("random", *(name for name in strategy_names() if name != "random")):
-            found = fractions(
-                lambda seed, name=name, points=points: sequence_of(name, points, seed=seed, budget=BUDGETS[-1]),
-                seeds,
-                whole,
+    names = ["random", *(name for name in strategy_names() if name != "random")]
+    names += [f"{name}+predictor" for name in guided_names()]
+    names += ["optuna-nsga2", "optuna-tpe"] if arguments.optuna else []
+    with ProcessPoolExecutor(initializer=one_thread) as pool:
+        for device in DEVICES:
+            points = scaled(read_table(arguments.table, device))
+            print(
+                f"{device}, {len(points):,} cells, {len(seeds)} seeds: mean, least, seeds above : below random search"
             )
-            baseline = baseline or found
-            print(line(name, found, baseline), flush=True)
-        for name in ("optuna-nsga2", "optuna-tpe") if arguments.optuna else ():
-            found = fractions(
-                lambda seed, name=name, points=points: sequence_of_optuna(name, points, seed=seed, budget=BUDGETS[-1]),
-                seeds,
-                whole,
-            )
-            print(line(name, found, baseline), flush=True)
-        print()
+            print(f"{'evaluations':<17}" + "".join(f"{budget:<22}" for budget in BUDGETS))
+            baseline: list[list[float]] = []
+            for name in arguments.only or names:
+                found = fractions(pool, name, points, seeds)
+                baseline = baseline or found
+                print(line(name, found, baseline), flush=True)
+            print()
+
+
+def one_thread() -> None:
+    """A process for each core, so one thread in each."""
+    threadpool_limits(1)
 
 
 if __name__ == "__main__":

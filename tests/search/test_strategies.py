@@ -11,13 +11,14 @@ from tinynas.cost import Cost, Flash, Sram
 from tinynas.errors import ConfigError
 from tinynas.search.fitness import Fitness, fitness, hypervolume, non_dominated, violation
 from tinynas.search.nsga3 import divisions_for
-from tinynas.search.registry import make_strategy, strategy_names
+from tinynas.search.registry import guided_names, make_strategy, strategy_names
 from tinynas.search.scalar import Ranges
 from tinynas.space.genome import Axis, Genome
 from tinynas.space.registry import load_space
 
-every_strategy = pytest.mark.parametrize("name", strategy_names())
-CLEVER = [name for name in strategy_names() if name != "random"]
+GUIDED = [f"{name}+predictor" for name in guided_names()]
+every_strategy = pytest.mark.parametrize("name", [*strategy_names(), "nsga2+predictor"])
+CLEVER = [*(name for name in strategy_names() if name != "random"), "nsga2+predictor"]
 
 
 class Plain:
@@ -41,25 +42,29 @@ def conflict(genome):
     return Fitness((first / 31 + waste, (1 - first / 31) ** 2 + waste))
 
 
+def made(name, space, *, seed, population, objectives=2, **more):
+    """A strategy by name; "+predictor" behind it gives it one."""
+    name, predictor, _ = name.partition("+predictor")
+    return make_strategy(
+        name, space, seed=seed, population=population, objectives=objectives, predictor=bool(predictor), **more
+    )
+
+
 def run(strategy, evaluate, budget):
     seen = []
-    while len(seen) < budget:
-        batch = strategy.ask()
-        if not batch:
-            break
-        results = [(genome, evaluate(genome)) for genome in batch]
-        strategy.tell(results)
-        seen += results
-    return seen[:budget]
+    while len(seen) < budget and (genome := strategy.ask()):
+        seen.append((genome, evaluate(genome)))
+        strategy.tell(*seen[-1])
+    return seen
 
 
 @every_strategy
-@settings(max_examples=20)
+@settings(max_examples=3, deadline=None)
 @given(seed=st.integers(0, 1000))
 def test_equal_seeds_and_answers_give_equal_questions(name, seed):
     space = load_space("mlp")
     runs = [
-        run(make_strategy(name, space, seed=seed, population=6), lambda g: Fitness((sum(g.values), g.values[0])), 30)
+        run(made(name, space, seed=seed, population=6), lambda g: Fitness((sum(g.values), g.values[0])), 30)
         for _ in range(2)
     ]
     assert runs[0] == runs[1]
@@ -70,50 +75,48 @@ def test_the_global_random_state_does_not_matter(name):
     asked = []
     for state in (1, 2):
         random.seed(state)
-        asked.append(run(make_strategy(name, Plain(32, 4, 4), seed=7, population=6), conflict, 40))
+        asked.append(run(made(name, Plain(32, 4, 4), seed=7, population=6), conflict, 40))
     assert asked[0] == asked[1]
 
 
 @every_strategy
 def test_no_genome_is_asked_for_twice(name):
-    genomes = [genome for genome, _ in run(make_strategy(name, Plain(8, 4, 4), seed=1, population=8), conflict, 100)]
+    genomes = [genome for genome, _ in run(made(name, Plain(8, 4, 4), seed=1, population=8), conflict, 100)]
     assert len(genomes) == len(set(genomes)) == 100
 
 
 @every_strategy
 def test_a_small_space_is_exhausted_and_then_nothing_is_asked(name):
-    strategy = make_strategy(name, Plain(3, 2), seed=1, population=4)
+    strategy = made(name, Plain(3, 2), seed=1, population=4)
     assert len(run(strategy, conflict, 100)) == 6
-    assert strategy.ask() == []
+    assert strategy.ask() is None
 
 
 @every_strategy
 def test_inadmissible_genomes_are_left_out_while_others_are_left(name):
-    strategy = make_strategy(
-        name, Plain(32, 4, 4), seed=1, population=8, admissible=lambda genome: genome.values[0] < 16
-    )
+    strategy = made(name, Plain(32, 4, 4), seed=1, population=8, admissible=lambda genome: genome.values[0] < 16)
     assert all(genome.values[0] < 16 for genome, _ in run(strategy, conflict, 60))
 
 
 @every_strategy
 def test_a_search_goes_on_while_nothing_is_feasible(name):
-    results = run(make_strategy(name, Plain(32, 4, 4), seed=1, population=8), lambda g: Fitness(None, math.inf), 40)
+    results = run(made(name, Plain(32, 4, 4), seed=1, population=8), lambda g: Fitness(None, math.inf), 40)
     assert len(results) == 40
 
 
 def test_an_unknown_strategy_gets_the_nearest_name():
     with pytest.raises(ConfigError, match=r"did you mean nsga2\?"):
-        make_strategy("nsga22", Plain(2), seed=0, population=2)
+        made("nsga22", Plain(2), seed=0, population=2)
 
 
 @pytest.mark.parametrize("name", CLEVER)
 def test_a_strategy_covers_more_than_random_search_on_a_known_problem(name):
     def volume(name, seed):
-        results = run(make_strategy(name, Plain(32, 8, 8, 8), seed=seed, population=10), conflict, 150)
+        results = run(made(name, Plain(32, 8, 8, 8), seed=seed, population=10), conflict, 120)
         return hypervolume([each.objectives for _, each in results], (4.0, 4.0))
 
-    wins = sum(volume(name, seed) > volume("random", seed) for seed in range(10))
-    assert wins >= 8
+    wins = sum(volume(name, seed) > volume("random", seed) for seed in range(5))
+    assert wins == 5
 
 
 @pytest.mark.parametrize("name", CLEVER)
@@ -122,11 +125,9 @@ def test_a_strategy_finds_its_way_into_the_limits_by_violation(name):
         excess = sum(genome.values[1:])
         return conflict(genome) if excess == 0 else Fitness(None, float(excess))
 
-    results = run(make_strategy(name, Plain(32, 12, 12), seed=3, population=10), evaluate, 120)
-    assert any(each.feasible for _, each in results)
-    late = [each.violation for _, each in results[-30:]]
-    early = [each.violation for _, each in results[:30]]
-    assert sum(late) < sum(early) * 0.7
+    results = run(made(name, Plain(32, 12, 12), seed=3, population=10), evaluate, 120)
+    # Only 32 of 4,608 genomes keep the limits: at random less than one would be found.
+    assert sum(each.feasible for _, each in results) >= 12
 
 
 @pytest.mark.parametrize(
@@ -143,7 +144,7 @@ def test_nsga3_keeps_a_front_of_four_objectives_wide():
         return Fitness((*shares[:3], sum((1 - share) ** 2 for share in shares) / 4))
 
     def spread(name):
-        results = run(make_strategy(name, Plain(8, 8, 8, 8), seed=1, population=20), evaluate, 300)
+        results = run(made(name, Plain(8, 8, 8, 8), seed=1, population=20, objectives=4), evaluate, 300)
         return hypervolume([each.objectives for _, each in results], (1.1,) * 4)
 
     assert spread("nsga3") > spread("random")

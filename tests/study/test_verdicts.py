@@ -8,7 +8,7 @@ import pytest
 from tinynas.config import load_config
 from tinynas.cost import Cost, Flash, Sram
 from tinynas.errors import ConfigError, StoreError, WrongOutputError
-from tinynas.study import run
+from tinynas.study import finalists, run
 from tinynas.study.evaluate import require_equal
 from tinynas.study.store import Finalist, Store, Trial
 from tinynas.study.summary import describe_trial, front, list_studies, search_front, summary
@@ -73,14 +73,14 @@ def test_the_search_front_holds_what_nothing_dominates_most_accurate_first():
 @pytest.mark.parametrize(("count", "chosen"), [(1, [0]), (2, [0, 3]), (3, [0, 1, 3]), (9, [0, 5, 1, 3])])
 def test_finalists_are_the_most_accurate_and_others_along_the_front(count, chosen):
     config = load_config(None, {"final": {"count": count}})
-    found = [each.number for each in run.choose_finalists(TRIALS, config)]
+    found = [each.number for each in finalists.choose_finalists(TRIALS, config)]
     assert found[0] == 0
     assert len(found) == len(set(found)) == min(count, 4)
     assert found == chosen
 
 
 def test_no_complete_trial_means_no_finalist():
-    assert run.choose_finalists([TRIALS[4]], load_config(None)) == []
+    assert finalists.choose_finalists([TRIALS[4]], load_config(None)) == []
 
 
 def test_the_front_is_the_finalists_once_all_are_scored(store):

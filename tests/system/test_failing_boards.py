@@ -72,7 +72,7 @@ def test_candidates_share_the_images_of_a_board_that_is_slow_to_flash(undisturbe
 
     def flash(station, image):
         networks.append(len(image.networks) or 1)
-        # Long enough for the others of a generation to be built meanwhile.
+        # Long enough for the others under way to be built meanwhile.
         time.sleep(5)
         real(station, image)
 

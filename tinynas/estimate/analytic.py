@@ -38,6 +38,14 @@ def estimate_architecture(architecture: Architecture, board: Board) -> Cost:
     )
 
 
+def features_of(architecture: Architecture) -> tuple[float, ...]:
+    """What costs and accuracy depend on most, for a predictor: logarithms of MACs, constants [B] and the largest
+    activation [B], and the number of layers.
+    """
+    sizes = (architecture.macs, architecture.constants_bytes, architecture.peak_activation_bytes)
+    return (*(math.log1p(size) for size in sizes), float(len(architecture.layers)))
+
+
 def smallest_cost(space: Space, input_shape: tuple[int, ...], classes: int, board: Board) -> Cost:
     """The least that each figure comes to over the space, figure by figure; no one network need have them all.
 

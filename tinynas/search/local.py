@@ -6,37 +6,33 @@ After a population at random every candidate of the front has its neighbours tri
 least tried candidate first.
 """
 
-import random
 from collections import Counter
 from collections.abc import Sequence
 
 from tinynas.search.fitness import Fitness, non_dominated
-from tinynas.search.strategy import Admissible, Draw
-from tinynas.space.genome import Genome, Space
+from tinynas.search.strategy import Setting
+from tinynas.space.genome import Genome
 
 _ATTEMPTS = 20
 
 
 class LocalSearch:
-    """Asks for `population` genomes at a time. While nothing is feasible it climbs from what breaks limits least."""
+    """While nothing is feasible it climbs from what breaks limits least."""
 
-    def __init__(self, space: Space, *, seed: int, population: int, admissible: Admissible) -> None:
-        self._space = space
-        self._rng = random.Random(seed)
-        self._draw = Draw(space, self._rng, admissible)
-        self._population = population
+    def __init__(self, setting: Setting) -> None:
+        self._space, self._rng, self._draw = setting.space, setting.rng, setting.draw
+        self._random_left = setting.population
         self._seen: list[tuple[Genome, Fitness]] = []
         self._tried: Counter[Genome] = Counter()
 
-    def ask(self) -> list[Genome]:
-        if not self._seen:
-            return self._draw.batch(self._population)
-        summits = self._summits()
-        asked = (self._step(summits) for _ in range(self._population))
-        return [genome for genome in asked if genome is not None]
+    def ask(self) -> Genome | None:
+        if self._random_left or not self._seen:
+            self._random_left = max(0, self._random_left - 1)
+            return self._draw.random()
+        return self._step(self._summits())
 
-    def tell(self, results: Sequence[tuple[Genome, Fitness]]) -> None:
-        self._seen += results
+    def tell(self, genome: Genome, fitness: Fitness) -> None:
+        self._seen.append((genome, fitness))
 
     def _summits(self) -> list[Genome]:
         feasible = [(genome, fitness.objectives) for genome, fitness in self._seen if fitness.objectives is not None]

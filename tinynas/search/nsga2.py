@@ -5,14 +5,13 @@ on Evolutionary Computation 6(2), 2002; section VI for constraints: a feasible c
 of two infeasible ones the less violating dominates.
 """
 
-import random
 from collections.abc import Sequence
 
 from deap import base, tools
 
 from tinynas.search.fitness import Fitness
-from tinynas.search.strategy import Admissible, Draw
-from tinynas.space.genome import Genome, Space, cross, mutate
+from tinynas.search.strategy import Setting
+from tinynas.space.genome import Genome, cross, mutate
 
 _CROSSOVER_PROBABILITY = 0.9
 _ATTEMPTS = 50
@@ -51,32 +50,28 @@ class Individual:
 
 
 class Nsga2:
-    """Generations of `population` genomes; parents by binary tournament, survivors by rank and crowding distance."""
+    """A population at random, then child after child; parents by binary tournament, survivors by rank and crowding
+    distance. Every answer makes a generation of one, which suits a budget of dozens better than whole generations:
+    Durillo, Nebro, Luna and Alba, "On the Effect of the Steady-State Selection Scheme in Multi-Objective Genetic
+    Algorithms", EMO 2009.
+    """
 
-    def __init__(self, space: Space, *, seed: int, population: int, admissible: Admissible) -> None:
-        self._space = space
+    def __init__(self, setting: Setting) -> None:
         # DEAP's variation and tournament use the global random state; ours take this one, so that a run repeats.
-        self._rng = random.Random(seed)
-        self._draw = Draw(space, self._rng, admissible)
-        self._population = population
+        self._space, self._rng, self._draw = setting.space, setting.rng, setting.draw
+        self._population, self._objectives = setting.population, setting.objectives
+        self._random_left = setting.population
         self._survivors: list[Individual] = []
         self._rank: dict[Genome, int] = {}
 
-    def ask(self) -> list[Genome]:
-        if not self._survivors:
-            return self._draw.batch(self._population)
-        children = (self._child() for _ in range(self._population))
-        return [child for child in children if child is not None]
+    def ask(self) -> Genome | None:
+        if self._random_left or not self._survivors:
+            self._random_left = max(0, self._random_left - 1)
+            return self._draw.random()
+        return self._draw.fresh(self._vary, _ATTEMPTS) or self._draw.random()
 
-    def tell(self, results: Sequence[tuple[Genome, Fitness]]) -> None:
-        objectives = next((len(each.objectives) for _, each in results if each.objectives is not None), None)
-        if objectives is None:
-            objectives = len(self._survivors[0].fitness.weights) if self._survivors else 1
-        if self._survivors and len(self._survivors[0].fitness.weights) != objectives:
-            # Until now nothing was feasible, and the number of objectives not known.
-            for old in self._survivors:
-                old.fitness = _Constrained(Fitness(None, old.fitness.violation), objectives)
-        pool = self._survivors + [Individual(genome, fitness, objectives) for genome, fitness in results]
+    def tell(self, genome: Genome, fitness: Fitness) -> None:
+        pool = [*self._survivors, Individual(genome, fitness, self._objectives)]
         self._survivors = self._select(pool, min(self._population, len(pool)))
         fronts = tools.sortNondominated(self._survivors, len(self._survivors))
         self._rank = {each.genome: rank for rank, front in enumerate(fronts) for each in front}
@@ -84,9 +79,6 @@ class Nsga2:
     def _select(self, pool: Sequence[Individual], count: int) -> list[Individual]:
         """Who survives."""
         return list(tools.selNSGA2(list(pool), count))
-
-    def _child(self) -> Genome | None:
-        return self._draw.fresh(self._vary, _ATTEMPTS) or self._draw.random()
 
     def _vary(self) -> Genome:
         first, second = self._parent(), self._parent()

@@ -1,22 +1,18 @@
 """Random search: the baseline that every other strategy is held against."""
 
-import random
-from collections.abc import Sequence
-
 from tinynas.search.fitness import Fitness
-from tinynas.search.strategy import Admissible, Draw
-from tinynas.space.genome import Genome, Space
+from tinynas.search.strategy import Setting
+from tinynas.space.genome import Genome
 
 
 class RandomSearch:
     """Every genome is drawn from the space at random; what is told changes nothing."""
 
-    def __init__(self, space: Space, *, seed: int, population: int, admissible: Admissible) -> None:
-        self._draw = Draw(space, random.Random(seed), admissible)
-        self._population = population
+    def __init__(self, setting: Setting) -> None:
+        self._draw = setting.draw
 
-    def ask(self) -> list[Genome]:
-        return self._draw.batch(self._population)
+    def ask(self) -> Genome | None:
+        return self._draw.random()
 
-    def tell(self, results: Sequence[tuple[Genome, Fitness]]) -> None:
-        del results
+    def tell(self, genome: Genome, fitness: Fitness) -> None:
+        del genome, fitness

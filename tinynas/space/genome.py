@@ -10,10 +10,13 @@ from tinynas.space.architecture import Architecture
 
 @dataclass(frozen=True, kw_only=True)
 class Axis:
-    """One decision: a name and the integers it may take, in ascending order where they are quantities."""
+    """One decision: a name and the integers it may take. Quantities are `ordered`, in ascending order: neighbours are
+    alike. Names in the form of integers, as kinds of blocks, are not.
+    """
 
     name: str
     choices: tuple[int, ...]
+    ordered: bool = True
 
     def __post_init__(self) -> None:
         if not self.choices or len(set(self.choices)) != len(self.choices):
@@ -94,7 +97,7 @@ def smallest(space: Space) -> Genome:
 
 
 def mutate(space: Space, genome: Genome, rng: random.Random) -> Genome:
-    """Change each axis with probability 1/axes, and at least one. Most changes go to a neighbouring choice.
+    """Change each axis with probability 1/axes, and at least one. On ordered axes most changes go to a neighbour.
 
     Small steps because neighbouring widths and depths cost and score alike; one change in four jumps, so that no
     choice is out of reach.
@@ -102,15 +105,16 @@ def mutate(space: Space, genome: Genome, rng: random.Random) -> Genome:
     values = list(genome.values)
     chosen = [index for index in range(len(values)) if rng.random() < 1 / len(values)] or [rng.randrange(len(values))]
     for index in chosen:
-        values[index] = _another(space.axes[index].choices, values[index], rng)
+        values[index] = _another(space.axes[index], values[index], rng)
     return space.canonical(Genome(space.name, tuple(values)))
 
 
-def _another(choices: tuple[int, ...], value: int, rng: random.Random) -> int:
+def _another(axis: Axis, value: int, rng: random.Random) -> int:
+    choices = axis.choices
     if len(choices) == 1:
         return value
     position = choices.index(value)
-    if rng.random() < 0.25:
+    if not axis.ordered or rng.random() < 0.25:
         return rng.choice([choice for choice in choices if choice != value])
     neighbours = [place for place in (position - 1, position + 1) if 0 <= place < len(choices)]
     return choices[rng.choice(neighbours)]

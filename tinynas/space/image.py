@@ -22,14 +22,14 @@ _AXES = (
         for stage in range(1, _STAGES + 1)
         for axis in (
             Axis(name=f"depth_{stage}", choices=(0, 1, 2, 3) if stage > 1 else (1, 2, 3)),
-            Axis(name=f"block_{stage}", choices=(_CONV, _SEPARABLE, _INVERTED)),
+            Axis(name=f"block_{stage}", choices=(_CONV, _SEPARABLE, _INVERTED), ordered=False),
             Axis(name=f"kernel_{stage}", choices=(3, 5, 7)),
             Axis(name=f"filters_{stage}", choices=(8, 12, 16, 24, 32, 48, 64, 96)),
             Axis(name=f"stride_{stage}", choices=(1, 2)),
             Axis(name=f"expansion_{stage}", choices=(2, 3, 4)),
         )
     ),
-    Axis(name="head", choices=(_GLOBAL_POOL, _FLATTEN)),
+    Axis(name="head", choices=(_GLOBAL_POOL, _FLATTEN), ordered=False),
     Axis(name="hidden", choices=(0, 16, 32, 64)),
 )
 

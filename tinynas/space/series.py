@@ -24,7 +24,7 @@ _AXES = (
             Axis(name=f"stride_{stage}", choices=(1, 2)),
         )
     ),
-    Axis(name="head", choices=(_GLOBAL_POOL, _FLATTEN)),
+    Axis(name="head", choices=(_GLOBAL_POOL, _FLATTEN), ordered=False),
 )
 
 

@@ -36,7 +36,7 @@ def open_lab(config: Config) -> Iterator[Lab]:
     """
     board = load_board(config.board.name)
     space = load_space(config.space.name, config.space.file)
-    require_strategy(config.search.strategy)
+    require_strategy(config.search.strategy, config.search.predictor)
     task = call_in_child(
         f"loading task {config.task.name}",
         _LOADING_TIMEOUT_S,

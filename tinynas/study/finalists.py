@@ -1,0 +1,93 @@
+"""The end of a search: the best of the front are trained for longer and measured again."""
+
+from collections.abc import Sequence
+from concurrent.futures import FIRST_COMPLETED, wait
+from dataclasses import replace
+
+from tinynas.config import Config
+from tinynas.device.ladder import verify
+from tinynas.errors import CandidateError, ConfigError, NothingFeasibleError
+from tinynas.study import work
+from tinynas.study.evaluate import finish
+from tinynas.study.session import POLL_S, Event, Session
+from tinynas.study.store import Finalist, Store, Trial
+from tinynas.study.summary import search_front
+
+
+def choose_finalists(trials: Sequence[Trial], config: Config) -> list[Trial]:
+    """At most `final.count` trials of the front: the most accurate one, then evenly along the front."""
+    points = search_front(trials, config.search.objectives)
+    count = min(config.final.count, len(points))
+    if count <= 1:
+        return [point.trial for point in points[:count]]
+    chosen = {round(index * (len(points) - 1) / (count - 1)) for index in range(count)}
+    return [points[index].trial for index in sorted(chosen)]
+
+
+def finish_front(session: Session) -> None:
+    store = session.store
+    chosen = choose_finalists(store.trials(), session.lab.config)
+    if not chosen:
+        raise NothingFeasibleError(_why_nothing(store))
+    known = {finalist.trial for finalist in store.finalists()}
+    session.notify(Event(kind="finishing", judged=len(known), budget=len(chosen)))
+    waiting = [trial for trial in chosen if trial.number not in known]
+    failures: dict[str, str] = {}
+    while waiting:
+        failures |= _train_finalists(session, waiting)
+        suspects = verify(session.lab.bench)
+        waiting = [trial for trial in waiting if trial.genome in suspects]
+        for trial in waiting:
+            store.forget_finalist(trial.number)
+            failures.pop(str(trial.number), None)
+    store.set_fact("finalist_failures", failures)
+    finalists = store.finalists()
+    for finalist in finalists:
+        if finalist.accuracy_int8_test is None:
+            _score_test(session, finalist)
+    session.clock.save()
+    if not finalists:
+        raise NothingFeasibleError(f"no finalist could be finished: {'; '.join(failures.values())}")
+    store.set_fact("finished", True)
+
+
+def _train_finalists(session: Session, trials: Sequence[Trial]) -> dict[str, str]:
+    """Train and measure the finalists, recording each at once. Returns trial number -> reason for those that failed."""
+    failures = {}
+    futures = {
+        session.threads.submit(finish, session.lab, trial, session.stages(trial.number, trial.genome)): trial
+        for trial in trials
+    }
+    while futures:
+        for future in wait(futures, timeout=POLL_S, return_when=FIRST_COMPLETED).done:
+            trial = futures.pop(future)
+            try:
+                finalist, artifacts = future.result()
+            except CandidateError as error:
+                failures[str(trial.number)] = str(error)
+                continue
+            session.store.put_finalist(finalist, artifacts)
+            session.clock.save()
+            session.notify(Event(kind="finalist", number=trial.number, genome=trial.genome, finalist=finalist))
+    return failures
+
+
+def _score_test(session: Session, finalist: Finalist) -> None:
+    store, lab = session.store, session.lab
+    tflite = store.artifact(finalist.trial, "final.tflite")
+    if tflite is None:
+        raise ConfigError(f"study {store.path}: finalist {finalist.trial} has no network")
+    config = lab.config
+    accuracy = lab.children.call(
+        "scoring the test split", config.train.timeout, work.score_test, config.task, config.search.seed, tflite
+    )
+    scored = replace(finalist, accuracy_int8_test=accuracy)
+    store.put_finalist(scored, {})
+    session.notify(Event(kind="scored", number=finalist.trial, finalist=scored))
+
+
+def _why_nothing(store: Store) -> str:
+    trials = store.trials()
+    reasons = [trial.reason for trial in sorted(trials, key=lambda trial: trial.violation or float("inf"))]
+    nearest = f"; the nearest miss: {reasons[0]}" if reasons else ""
+    return f"none of {len(trials)} candidates meets the limits{nearest}: raise a limit or the budget"

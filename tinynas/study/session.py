@@ -1,0 +1,89 @@
+"""One process's work on a study: what it works with, its clock, and whom it tells of what happens."""
+
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Literal
+
+from tinynas.study.evaluate import Lab
+from tinynas.study.store import Finalist, Store, Trial
+
+# How often the main thread looks at the clock, and hears Ctrl-C, while it waits for candidates.
+POLL_S = 0.2
+
+
+@dataclass(frozen=True, kw_only=True)
+class Event:
+    """Something that whoever watches a run may want to show.
+
+    "opened": the study is ready, `judged` of `budget` are `known` already. "stage": a candidate has entered `stage`.
+    "judged": a trial has its verdict. "finishing": the finalists are known (`judged` of `budget` are done).
+    "finalist": one is trained and measured. "scored": one has its test accuracy.
+    """
+
+    kind: Literal["opened", "stage", "judged", "finishing", "finalist", "scored"]
+    number: int = -1
+    genome: str = ""
+    stage: str = ""
+    trial: Trial | None = None
+    finalist: Finalist | None = None
+    judged: int = 0
+    budget: int = 0
+    deadline_s: float | None = None
+    known: tuple[Trial, ...] = ()
+    lab: Lab | None = None
+
+
+Notify = Callable[[Event], None]
+
+
+class Clock:
+    """The study's running time over all its runs, against its limit."""
+
+    def __init__(self, store: Store, limit_s: float | None) -> None:
+        self._store = store
+        self._before = float(store.fact("elapsed_s") or 0.0)
+        self._started = time.monotonic()
+        self._limit_s = limit_s
+
+    def elapsed(self) -> float:
+        return self._before + time.monotonic() - self._started
+
+    def left(self) -> float | None:
+        return None if self._limit_s is None else max(0.0, self._limit_s - self.elapsed())
+
+    def save(self) -> None:
+        self._store.set_fact("elapsed_s", round(self.elapsed(), 3))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Session:
+    """See the module. `ahead`: how many candidates may be under way at once."""
+
+    store: Store
+    lab: Lab
+    clock: Clock
+    threads: ThreadPoolExecutor
+    notify: Notify
+    ahead: int
+
+    def stages(self, number: int, genome: str) -> Callable[[str], None]:
+        """What evaluation calls with the name of the stage that the candidate enters."""
+        return lambda stage: self.notify(Event(kind="stage", number=number, genome=genome, stage=stage))
+
+
+@contextmanager
+def threads(lab: Lab) -> Iterator[ThreadPoolExecutor]:
+    """One thread per child, and one for each network in an image of each board: while all children train, the boards
+    still have work.
+    """
+    count = lab.config.search.workers + lab.bench.size * lab.gathering.most
+    threads = ThreadPoolExecutor(count, thread_name_prefix="candidate")
+    try:
+        yield threads
+    finally:
+        # After an error or Ctrl-C nobody waits for training that would be lost anyway.
+        lab.children.stop()
+        threads.shutdown(wait=True, cancel_futures=True)

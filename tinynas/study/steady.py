@@ -1,0 +1,113 @@
+"""The loop of a search: steady, so that a slow candidate holds nobody up, and the same whenever it is run.
+
+Question n is asked once the answers 0 to n - ahead have been told, in their order, whatever else is known by then. So
+what is asked depends on the answers alone, never on which came first, and while one candidate is slow the others of
+the window go on.
+"""
+
+from collections.abc import Iterator
+from concurrent.futures import FIRST_COMPLETED, Future, wait
+
+from tinynas.device.ladder import verify
+from tinynas.search.fitness import Fitness, fitness
+from tinynas.search.strategy import Strategy
+from tinynas.space.genome import Genome
+from tinynas.study.evaluate import Lab, judge
+from tinynas.study.session import POLL_S, Event, Session
+from tinynas.study.store import Trial
+
+# The fact that lists trials whose boards have not been checked since.
+UNCHECKED = "unchecked"
+
+Judged = tuple[Trial, dict[str, bytes]]
+
+
+class Steady:
+    """A search's questions and answers. `known`: trials by the key of their genome, to which verdicts are added."""
+
+    def __init__(self, session: Session, strategy: Strategy, known: dict[str, Trial]) -> None:
+        self._session, self._strategy, self._known = session, strategy, known
+        self._asked: list[Genome] = []
+        self._running: dict[Future[Judged], int] = {}
+        self._unchecked: dict[int, Genome] = {}
+
+    def run(self) -> None:
+        """Until the budget, the time or the space is used up."""
+        told = 0
+        while True:
+            self._ask(told)
+            if told == len(self._asked) or not self._await(self._asked[told]):
+                self._drain()
+                return
+            genome = self._asked[told]
+            self._strategy.tell(genome, _fitness(self._session.lab, self._known[genome.key]))
+            told += 1
+
+    def _ask(self, told: int) -> None:
+        budget, clock = self._session.lab.config.search.budget, self._session.clock
+        while len(self._asked) < min(budget, told + self._session.ahead) and clock.left() != 0.0:
+            genome = self._strategy.ask()
+            if genome is None:
+                return
+            self._asked.append(genome)
+            if genome.key not in self._known:
+                self._judge(len(self._asked) - 1)
+
+    def _judge(self, number: int) -> None:
+        session, genome = self._session, self._asked[number]
+        future = session.threads.submit(judge, session.lab, number, genome, session.stages(number, genome.key))
+        self._running[future] = number
+
+    def _await(self, genome: Genome) -> bool:
+        """Wait for a verdict that can be told; False when time is up and there will be none.
+
+        Where boards may drift, nothing is told before the boards have shown that they measured rightly. That takes
+        all of them, so it waits for all that is under way, which is then checked at once.
+        """
+        while genome.key not in self._known and self._running:
+            self._collect()
+        if any(genome == other for other in self._unchecked.values()):
+            self._drain()
+        return genome.key in self._known
+
+    def _drain(self) -> None:
+        """Wait for all that is under way; what a board measured that turns out to have drifted is judged again."""
+        while self._running or self._unchecked:
+            while self._running:
+                self._collect()
+            suspects = verify(self._session.lab.bench)
+            again = [number for number, genome in self._unchecked.items() if genome.key in suspects]
+            for number in again:
+                self._session.store.forget(number)
+                del self._known[self._asked[number].key]
+                self._judge(number)
+            self._unchecked.clear()
+            self._session.store.set_fact(UNCHECKED, [])
+
+    def _collect(self) -> None:
+        """Record the verdicts that are there. When time is up, what has not begun is called off."""
+        for trial, artifacts in self._completed():
+            session = self._session
+            if session.lab.bench.drift is not None:
+                self._unchecked[trial.number] = self._asked[trial.number]
+                session.store.set_fact(UNCHECKED, sorted(self._unchecked))
+            session.store.add_trial(trial, artifacts)
+            session.clock.save()
+            self._known[trial.genome] = trial
+            budget = session.lab.config.search.budget
+            session.notify(
+                Event(kind="judged", number=trial.number, trial=trial, judged=len(self._known), budget=budget)
+            )
+
+    def _completed(self) -> Iterator[Judged]:
+        for future in wait(self._running, timeout=POLL_S, return_when=FIRST_COMPLETED).done:
+            del self._running[future]
+            if not future.cancelled():
+                yield future.result()
+        if self._session.clock.left() == 0.0:
+            for future in self._running:
+                future.cancel()
+
+
+def _fitness(lab: Lab, trial: Trial) -> Fitness:
+    return fitness(lab.config.search.objectives, lab.bounds, trial.cost or trial.estimate, trial.error)
