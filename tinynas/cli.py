@@ -195,6 +195,24 @@ def report(
     print_found({"report": str(path)}, as_json=as_json)
 
 
+@app.command(epilog="Example: tinynas proxies studies/digits-netduinoplus2-1.db --json")
+def proxies(
+    study: StudyArgument,
+    samples: Annotated[int, typer.Option(min=2, max=1024, help="Training samples in the minibatch.")] = 64,
+    as_json: JsonOption = False,
+) -> None:
+    """Show how well zero-cost proxies rank a study's trained networks, beside their sizes."""
+    from tinynas.live import proxies_table, stages_shown
+    from tinynas.study.ranking import rank_proxies
+
+    with stages_shown() as notify:
+        found = rank_proxies(study, samples, notify)
+    if as_json:
+        print_found(found, as_json=True)
+    else:
+        proxies_table(found)
+
+
 @app.command()
 def tasks(as_json: JsonOption = False) -> None:
     """List the builtin tasks; your own data goes with --data and --kind."""

@@ -316,6 +316,20 @@ def studies_table(rows: Sequence[Mapping[str, Any]]) -> None:
     _stdout().print(table)
 
 
+def proxies_table(found: Mapping[str, Any]) -> None:
+    """Print how each proxy ranks a study's networks, as `rank_proxies` gives it, to stdout."""
+    title = f"{found['task']}: rank correlation with the int8 accuracy of {found['trained']} trained networks"
+    table = Table(title=title, title_justify="left")
+    for name in ("proxy", "Spearman", "Kendall", "p", "without a score"):
+        table.add_column(name, justify="left" if name == "proxy" else "right", no_wrap=True)
+    for each in found["proxies"]:
+        figures = (each["spearman"], each["kendall"])
+        known = [("-" if figure is None else f"{figure:+.3f}") for figure in figures]
+        p_value = "-" if each["p_value"] is None else f"{each['p_value']:.2g}"
+        table.add_row(each["proxy"], *known, p_value, str(each["degenerate"]))
+    _stdout().print(table)
+
+
 def _stdout(width: int = 120) -> Console:
     """A file or a pipe has no width of its own: take one that no table is cut off at."""
     return Console() if sys.stdout.isatty() else Console(width=width)

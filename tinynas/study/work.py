@@ -119,6 +119,19 @@ def labelled_inputs(
     return describe_task(section, seed), quantize_for(tflite, test.x[:count]), test.y[:count]
 
 
+def proxy_scores(candidate: Candidate, samples: int) -> dict[str, float]:
+    """The zero-cost proxies of the untrained network on a stratified minibatch of `samples` of the training split."""
+    from tinynas.model.build import build
+    from tinynas.model.proxies import score_proxies
+    from tinynas.model.splits import stratified_subset
+    from tinynas.model.train import as_input
+
+    train = _task(candidate.task, candidate.study_seed).train
+    chosen = stratified_subset(train.y, samples, candidate.study_seed)
+    model = build(candidate.architecture, candidate.seed)
+    return score_proxies(model, as_input(train.x[chosen], model.input_shape), train.y[chosen])
+
+
 def train_candidate(candidate: Candidate, settings: TrainSection, samples: int) -> Trained:
     """Train, quantize and score one candidate as int8 on (part of) the validation split, with `samples` vectors."""
     return _fit(candidate, settings, settings.val_samples, samples)[1]
