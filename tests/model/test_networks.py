@@ -148,7 +148,15 @@ def test_inputs_outputs_and_weights_are_int8_with_batch_one(trained):
 
 @pytest.mark.parametrize(
     ("space", "shape"),
-    [("image", (16, 16, 1)), ("image", (12, 14, 3)), ("series", (40, 6)), ("series", (30, 12, 1)), ("mlp", (20,))],
+    [
+        ("image", (16, 16, 1)),
+        ("image", (12, 14, 3)),
+        ("mobilenet", (12, 14, 3)),
+        ("cell", (12, 14, 3)),
+        ("series", (40, 6)),
+        ("series", (30, 12, 1)),
+        ("mlp", (20,)),
+    ],
 )
 def test_what_the_spaces_decode_to_converts_to_operators_of_the_compiler(tensorflow, space, shape):
     from tinynas.model.build import build

@@ -160,9 +160,9 @@ class Builder:
         """Maxima over windows without padding. Raises as `conv`."""
         return self._window(source, "max_pool", kernel=size, stride=stride, padding="valid")
 
-    def avg_pool(self, source: int, size: Pair | int = 2, stride: Pair | int = 2) -> int:
-        """Means over windows without padding. Raises as `conv`."""
-        return self._window(source, "avg_pool", kernel=size, stride=stride, padding="valid")
+    def avg_pool(self, source: int, size: Pair | int = 2, stride: Pair | int = 2, *, padding: Padding = "valid") -> int:
+        """Means over windows; with padding "same" over what of a window lies inside. Raises as `conv`."""
+        return self._window(source, "avg_pool", kernel=size, stride=stride, padding=padding)
 
     def global_avg_pool(self, source: int) -> int:
         """The mean of every channel: (h, w, c) -> (c,)."""

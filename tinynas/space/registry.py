@@ -7,10 +7,12 @@ from types import ModuleType
 
 from tinynas.boards import nearest
 from tinynas.errors import ConfigError
-from tinynas.space import image, mlp, series
+from tinynas.space import cell, image, mlp, mobilenet, series
 from tinynas.space.genome import Axis, Space
 
-_SPACES: dict[str, Space] = {space.name: space for space in (image.SPACE, series.SPACE, mlp.SPACE)}
+_SPACES: dict[str, Space] = {
+    space.name: space for space in (image.SPACE, mobilenet.SPACE, cell.SPACE, series.SPACE, mlp.SPACE)
+}
 
 
 def space_names() -> list[str]:
