@@ -10,7 +10,7 @@ from tinynas.compiler.ends import numbered
 from tinynas.compiler.graph import Graph, Tensor
 from tinynas.compiler.header import C_TYPES, shape_text, write_header
 from tinynas.compiler.memory import Plan
-from tinynas.compiler.program import ArenaBlock, LayerInfo, PatchInfo, Program, TensorInfo
+from tinynas.compiler.program import ArenaBlock, CallInfo, LayerInfo, PatchInfo, Program, TensorInfo
 from tinynas.compiler.sharing import Shared, share_kernels
 from tinynas.compiler.step import CONSTANT_ALIGNMENT, Constant, Stage, Step
 from tinynas.compiler.target import Optimize
@@ -39,6 +39,7 @@ def emit(
     optimize: Optimize = "speed",
 ) -> Program:
     """The program for lowered steps and their plan; the steps of `stage` save memory beside `arena_bytes_without`."""
+    calls = tuple(_describe_calls(step) for step in steps)
     shared = share_kernels(steps, name) if optimize == "size" else Shared(steps=tuple(steps), functions="")
     steps = shared.steps
     layers = tuple(_describe(step, stage) for step in steps)
@@ -56,6 +57,7 @@ def emit(
         inputs=tuple(_tensor_info(tensor) for tensor in graph.inputs),
         outputs=tuple(_tensor_info(tensor) for tensor in graph.outputs),
         layers=layers,
+        calls=calls,
         kernels=tuple(sorted(kernels)),
         channels_left_out=graph.channels_left_out,
         patched=None if stage is None else _describe_patches(steps, stage, arena_bytes_without),
@@ -101,6 +103,17 @@ def _describe(step: Step, stage: Stage | None) -> LayerInfo:
         constants_bytes=sum(constant.padded_bytes for constant in step.constants),
         output_bytes=held.get(operator.output.index, operator.output.bytes),
         comment="; ".join([f"{sources} -> {result}", step.detail, *operator.remarks, *patches]),
+    )
+
+
+def _describe_calls(step: Step) -> tuple[CallInfo, ...]:
+    return tuple(
+        CallInfo(
+            kernel=call.kernel,
+            parameters=call.parameters,
+            variants=tuple(argument for argument in call.arguments if isinstance(argument, int)),
+        )
+        for call in step.calls
     )
 
 

@@ -1,5 +1,6 @@
 """What the compiler hands on: sources, and what they need."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from tinynas.compiler.target import Optimize
@@ -36,6 +37,18 @@ class LayerInfo:
     constants_bytes: int
     output_bytes: int
     comment: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class CallInfo:
+    """One call of a kernel: what decides how long it takes, whatever the weights are.
+
+    parameters: the fields of its record, sizes among them; variants: the literals among its arguments, in order.
+    """
+
+    kernel: str
+    parameters: Mapping[str, int]
+    variants: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,7 +94,7 @@ class Program:
     headers of firmware/lib that the sources include, those they include themselves not among them; channels_left_out:
     over all activations, those that are constant or that nothing reads; patched: what runs in patches, None where
     nothing does; optimize: what the code was written for; fast_bytes: of the constants, what is copied to fast memory
-    at the start.
+    at the start; calls: of each layer.
     """
 
     files: dict[str, bytes]
@@ -94,6 +107,7 @@ class Program:
     outputs: tuple[TensorInfo, ...]
     layers: tuple[LayerInfo, ...]
     kernels: tuple[str, ...]
+    calls: tuple[tuple[CallInfo, ...], ...] = ()
     channels_left_out: int = 0
     patched: PatchInfo | None = None
     optimize: Optimize = "speed"

@@ -1,0 +1,6 @@
+"""Modules are found by name: tests are no packages."""
+
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parent))
