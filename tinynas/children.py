@@ -92,6 +92,11 @@ class Children:
             raise ChildError(f"{what} failed: {type(error).__name__}: {error}") from error
         return result
 
+    @property
+    def stopped(self) -> bool:
+        """Whether `stop` was called."""
+        return self._stopped.is_set()
+
     def stop(self) -> None:
         """End all children now; unfinished calls, also those of other threads, end with ChildError."""
         self._stopped.set()

@@ -10,7 +10,7 @@ from typing import Annotated, Any, NoReturn
 
 import typer
 
-from tinynas import cli_bench, cli_boards, cli_networks
+from tinynas import cli_bench, cli_boards, cli_estimate, cli_networks
 from tinynas.cli_output import print_found
 from tinynas.errors import ConfigError, InfrastructureError, TinynasError
 
@@ -28,6 +28,7 @@ app = typer.Typer(
 app.add_typer(cli_networks.app)
 app.add_typer(cli_bench.app)
 app.add_typer(cli_boards.app)
+app.add_typer(cli_estimate.app)
 
 StudyArgument = Annotated[Path, typer.Argument(help="The study's file.", metavar="STUDY")]
 PortOption = Annotated[str | None, typer.Option(help="Serial port or URL of a physical board.")]
@@ -262,7 +263,10 @@ def main() -> None:
         _fail(f"{error.format_message()}: see --help", ConfigError.exit_code)
     # Typer may answer Ctrl-C by itself, with this exit code.
     if exit_code == INTERRUPTED:
-        _fail("interrupted: nothing that was judged is lost, tinynas resume STUDY continues", INTERRUPTED)
+        _fail(
+            "interrupted: nothing is lost, tinynas resume STUDY continues a search, the same command a calibration",
+            INTERRUPTED,
+        )
     sys.exit(exit_code if isinstance(exit_code, int) else 0)
 
 

@@ -11,6 +11,7 @@ from typing import Any
 from rich.box import SIMPLE
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
@@ -233,6 +234,46 @@ def stages_shown() -> Iterator[Callable[[str], None]]:
     """Show the stage that one network is in on stderr, where that is a terminal."""
     with Console(stderr=True).status("") as status:
         yield status.update
+
+
+@contextmanager
+def calibration_shown(board: str) -> Iterator[Callable[[int, int, str], None]]:
+    """Show on stderr how many networks of a calibration there are: a bar on a terminal, a line for each elsewhere."""
+    console = Console(stderr=True)
+    if not console.is_terminal:
+        yield lambda done, total, network: console.print(
+            f"[{done}/{total}] {network}", markup=False, highlight=False, soft_wrap=True
+        )
+        return
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=console) as bar:
+        task = bar.add_task(f"networks on {board}", total=None)
+        yield lambda done, total, _: bar.update(task, completed=done, total=total)
+
+
+def calibration_table(found: Mapping[str, Any]) -> None:
+    """Print how far estimates are from what was measured, to stdout."""
+    table = Table(box=SIMPLE)
+    for title in ("method", "networks", "mean error", "within 5 %", "largest error", "rank correlation"):
+        table.add_column(title, justify="left" if title == "method" else "right")
+    for method in ("table", "learned"):
+        errors = found[method]
+        if "reason" in errors:
+            table.add_row(method, "-", errors["reason"])
+        elif not errors["estimated"]:
+            table.add_row(method, "0", "-", "-", "-", "-")
+        else:
+            shares = (f"{errors[name]:.2%}" for name in ("mean_error", "within_5_percent", "largest_error"))
+            ranks = errors["rank_correlation"]
+            table.add_row(method, f"{errors['estimated']}", *shares, "-" if ranks is None else f"{ranks:.4f}")
+    console = _stdout(width=110)
+    console.print(table)
+    console.print(
+        f"fitted to {found['fitted']} networks with {found['layers']:,} layers of {found['kinds']} kinds; errors are "
+        f"those on the other {found['held_out']}, latencies {found['source']}",
+        highlight=False,
+    )
+    console.print(f"calibration: {found['calibration']}", highlight=False, soft_wrap=True)
 
 
 def profile_table(found: Profile) -> None:

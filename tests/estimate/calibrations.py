@@ -56,5 +56,6 @@ def calibration(count=40, *, held_out=30, counted=True, seed=1):
         validity=validity_record(VALIDITY),
         source="emulated" if counted else "measured",
         seed=0,
+        spaces=("image",),
         networks=tuple(networks),
     )

@@ -78,8 +78,8 @@ def test_where_nothing_counts_layers_the_regression_takes_networks_and_there_is_
 
 @pytest.mark.parametrize("method", METHODS)
 def test_too_few_networks_are_refused_with_both_numbers(method, tmp_path):
-    with pytest.raises(ConfigError, match=f"has 7 networks to fit to, {LEAST_NETWORKS} are needed"):
-        make_estimator(method, calibration(7), tmp_path)
+    with pytest.raises(ConfigError, match=f"has 5 networks to fit to, {LEAST_NETWORKS} are needed"):
+        make_estimator(method, calibration(5), tmp_path)
 
 
 def test_without_networks_that_were_held_out_there_is_no_interval(tmp_path):

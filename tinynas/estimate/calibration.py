@@ -87,7 +87,7 @@ class _Validity(_Record):
 class Calibration(_Record):
     """Networks that a board ran, and what its figures are valid for.
 
-    source: "measured" on a physical board, whose layers nothing counts, or "emulated". seed: of the draw.
+    source: "measured" on a physical board, whose layers nothing counts, or "emulated". seed, spaces: of the draw.
     """
 
     format: Literal[1] = 1
@@ -95,6 +95,7 @@ class Calibration(_Record):
     validity: _Validity
     source: Literal["measured", "emulated"]
     seed: Annotated[int, Field(ge=0, lt=2**31)]
+    spaces: Annotated[tuple[Annotated[str, Field(max_length=100)], ...], Field(min_length=1, max_length=100)]
     networks: Annotated[tuple[ObservedNetwork, ...], Field(max_length=_MOST_NETWORKS)]
 
     @model_validator(mode="after")

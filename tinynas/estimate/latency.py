@@ -18,7 +18,7 @@ Method = Literal["table", "learned"]
 METHODS: tuple[Method, ...] = get_args(Method)
 
 # With fewer networks, most kernels have not been seen.
-LEAST_NETWORKS = 8
+LEAST_NETWORKS = 6
 # An interval's bounds are quantiles of errors, and need errors.
 _LEAST_ERRORS = 20
 _COVERAGE = 0.95

@@ -70,14 +70,19 @@ def open_lab(config: Config) -> Iterator[Lab]:
             bench=bench,
             gathering=gathering,
             bounds=bounds_of(config, board, empty),
-            validity=Validity(
-                board=board.name,
-                clock_hz=board.clock_hz,
-                toolchain=empty.toolchain,
-                flags=empty.flags,
-                firmware=empty.firmware_hash,
-            ),
+            validity=validity_of(board, empty),
         )
+
+
+def validity_of(board: Board, empty: Baseline) -> Validity:
+    """What is measured on `board` now is valid for this."""
+    return Validity(
+        board=board.name,
+        clock_hz=board.clock_hz,
+        toolchain=empty.toolchain,
+        flags=empty.flags,
+        firmware=empty.firmware_hash,
+    )
 
 
 def _combine(board: Board, images: Sequence[Image]) -> Sequence[Image]:

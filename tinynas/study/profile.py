@@ -150,8 +150,8 @@ def profile_file(
         program,
         model=str(path),
         cost=to_cost(whole, ordinary, board),
-        whole=total(_intervals(whole)),
-        marked=_intervals(parts),
+        whole=total(counted_intervals(whole)),
+        marked=counted_intervals(parts),
     )
 
 
@@ -174,7 +174,7 @@ def _run(bench: Bench, board: Board, image: Image, inputs: np.ndarray, expected:
     return measurement
 
 
-def _intervals(measurement: Measurement) -> tuple[Interval, ...]:
+def counted_intervals(measurement: Measurement) -> tuple[Interval, ...]:
     """Of the one inference that was measured."""
     if measurement.intervals is None:
         raise BenchError("the emulator counted nothing: is the firmware the one that came with this tinynas?")
@@ -203,7 +203,7 @@ def make_profile(
             by_class=taken.by_class,
         )
 
-    counts, outside = _without_marks(program, marked)
+    counts, outside = layer_intervals(program, marked)
     layers = [work(layer.macs, taken) for layer, taken in zip(program.layers, counts, strict=True)]
     return Profile(
         board=board,
@@ -234,10 +234,13 @@ def _less(whole: Interval, *parts: Interval) -> Interval:
     )
 
 
-def _without_marks(program: Program, marked: Sequence[Interval]) -> tuple[list[Interval], Interval]:
-    """What each layer took in all its patches, and what was outside of them.
+def layer_intervals(program: Program, marked: Sequence[Interval]) -> tuple[list[Interval], Interval]:
+    """What each layer took in all its patches, and what was outside of them, of `marked` from mark to mark.
 
     A mark alone takes what lies between two adjacent ones.
+
+    Raises:
+        BenchError: there are not as many intervals as the program has layers.
     """
     expected = _BEFORE + len(program.turns) + _AFTER
     if len(marked) != expected:

@@ -100,6 +100,15 @@ def convert_untrained(candidate: Candidate) -> bytes:
     return quantize(build(candidate.architecture, candidate.seed), task.train.x[:32])
 
 
+def convert_random(architecture: Architecture, seed: int) -> bytes:
+    """The int8 network with initial weights, for random inputs: what it costs can be learned without a task."""
+    from tinynas.model.build import build
+    from tinynas.model.quantize import quantize
+
+    inputs = np.random.default_rng(seed).random((32, *architecture.input_shape), np.float32)
+    return quantize(build(architecture, seed), inputs)
+
+
 def reference_vectors(section: TaskSection, seed: int, tflite: bytes, samples: int) -> Vectors:
     """The first `samples` validation inputs, quantized, and the outputs that tflite-micro gives for them."""
     from tinynas.model.quantize import quantize_for
