@@ -64,6 +64,9 @@ def search(
     population: Annotated[int | None, typer.Option(help="Candidates that parents are chosen from.")] = None,
     seed: Annotated[int | None, typer.Option(help="Same seed, same result.")] = None,
     workers: Annotated[int | None, typer.Option(help="Training processes.")] = None,
+    cache: Annotated[
+        bool | None, typer.Option(help="Take what earlier studies trained and measured. [default: no]")
+    ] = None,
     dry_run: Annotated[bool, typer.Option(help="Check all settings, the data and the tools; search nothing.")] = False,
     as_json: JsonOption = False,
 ) -> None:
@@ -84,6 +87,7 @@ def search(
             "seed": seed,
             "workers": workers,
         },
+        "cache": {"enabled": cache},
         "limits": {"latency": limit_latency, "sram": limit_sram, "flash": limit_flash, "energy": limit_energy},
     }
     given = {name: {key: value for key, value in keys.items() if value is not None} for name, keys in flags.items()}

@@ -146,6 +146,13 @@ class FinalSection(Section):
     qat_points: Annotated[float, Field(ge=0)] = 0.5
 
 
+class CacheSection(Section):
+    """Whether trained networks and emulated costs are kept for other studies, and found again, and how many [B]."""
+
+    enabled: bool = False
+    size: Bytes = 4 * 1024**3
+
+
 class Config(Section):
     """All of a study's settings."""
 
@@ -156,6 +163,7 @@ class Config(Section):
     search: SearchSection = SearchSection()
     train: TrainSection = TrainSection()
     final: FinalSection = FinalSection()
+    cache: CacheSection = CacheSection()
 
 
 def load_config(path: Path | None, overrides: Mapping[str, Mapping[str, Any]] | None = None) -> Config:

@@ -14,7 +14,7 @@ from typing import Any
 from tinynas.boards import Board
 from tinynas.children import Children
 from tinynas.compiler import Options, Program, compile_network
-from tinynas.config import Config
+from tinynas.config import Config, FinalSection, TrainSection
 from tinynas.cost import Cost, Flash, Sram, Validity
 from tinynas.deploy.build import build
 from tinynas.device.bench import Bench
@@ -25,6 +25,7 @@ from tinynas.estimate.analytic import estimate_architecture, infeasible_reason
 from tinynas.search.fitness import violation
 from tinynas.space.genome import Genome, Space
 from tinynas.study import work
+from tinynas.study.cache import COST, TRAINED, Cache, cost_key, training_key
 from tinynas.study.desks import held_desk
 from tinynas.study.store import Finalist, Trial
 
@@ -33,6 +34,7 @@ from tinynas.study.store import Finalist, Trial
 class Lab:
     """What evaluation needs, opened once per run.
 
+    cache: what other studies worked out; None where it is switched off.
     bounds: figure name -> the most that a network may need: the user's limits and the board's memories.
     validity: what every cost of this run is valid for.
     """
@@ -44,6 +46,7 @@ class Lab:
     children: Children
     bench: Bench
     gathering: Gathering
+    cache: Cache | None
     bounds: Mapping[str, float]
     validity: Validity
 
@@ -99,12 +102,10 @@ def judge(lab: Lab, number: int, genome: Genome, notify: Callable[[str], None]) 
             program = _compile(lab, untrained)
         trial = replace(trial, estimate=planned(estimate, program), layers=describe_layers(program))
         _require_within(lab, planned(estimate, program))
-        measured = measure_program(lab, untrained, program, watch, genome.key)
-        trial = replace(trial, cost=measured.cost)
-        _require_within(lab, measured.cost)
-        with watch.stage("train"):
-            train, samples = lab.config.train, lab.config.board.samples
-            trained = _in_child(lab, "training", work.train_candidate, candidate, train, samples)
+        cost = _cost(lab, untrained, program, watch, genome.key)
+        trial = replace(trial, cost=cost)
+        _require_within(lab, cost)
+        trained = _trained(lab, watch, "training", work.train_candidate, candidate, lab.config.train)
         artifacts = _artifacts("model", trained.tflite, trained.vectors)
         trial = replace(
             trial,
@@ -139,6 +140,52 @@ def _require_within(lab: Lab, cost: Cost) -> None:
 
 def _in_child(lab: Lab, what: str, function: Callable[..., Any], *args: Any) -> Any:
     return lab.children.call(what, lab.config.train.timeout, function, *args)
+
+
+def _trained(
+    lab: Lab,
+    watch: Stopwatch,
+    what: str,
+    function: Callable[..., work.Trained],
+    candidate: work.Candidate,
+    *settings: TrainSection | FinalSection,
+) -> work.Trained:
+    """The result of a training, from the cache where an equal one is there."""
+    samples, key = lab.config.board.samples, ""
+    if lab.cache is not None:
+        with watch.stage("recall"):
+            key = training_key(lab.task.digest, candidate, *settings, samples, what)
+            found = lab.cache.recall(key, TRAINED)
+        if found is not None:
+            return found
+    with watch.stage("train"):
+        trained: work.Trained = _in_child(lab, what, function, candidate, *settings, samples)
+    if lab.cache is not None:
+        lab.cache.put(key, TRAINED.pack(trained))
+    return trained
+
+
+def _cost(lab: Lab, tflite: bytes, program: Program, watch: Stopwatch, label: str) -> Cost:
+    """What the network costs on the board; on an emulated one, from the cache where it is there."""
+    if lab.cache is None or not lab.board.emulated:
+        return measure_program(lab, tflite, program, watch, label).cost
+    with watch.stage("recall"):
+        settings = lab.config.board
+        key = cost_key(
+            lab.task.digest,
+            tflite,
+            lab.board,
+            asdict(lab.validity),
+            settings.repeats,
+            settings.samples,
+            settings.optimize,
+        )
+        found = lab.cache.recall(key, COST)
+    if found is not None:
+        return found
+    cost = measure_program(lab, tflite, program, watch, label).cost
+    lab.cache.put(key, COST.pack(cost))
+    return cost
 
 
 def planned(estimate: Cost, program: Program) -> Cost:
@@ -222,9 +269,8 @@ def finish(lab: Lab, trial: Trial, notify: Callable[[str], None]) -> tuple[Final
     candidate = work.Candidate(
         task=lab.config.task, study_seed=lab.config.search.seed, architecture=architecture, key=trial.genome
     )
-    with watch.stage("train"):
-        train, samples = lab.config.train, lab.config.board.samples
-        trained = _in_child(lab, "final training", work.finish_candidate, candidate, train, lab.config.final, samples)
+    settings = (lab.config.train, lab.config.final)
+    trained = _trained(lab, watch, "final training", work.finish_candidate, candidate, *settings)
     with watch.stage("compile"):
         program = _compile(lab, trained.tflite)
     measured = measure_program(lab, trained.tflite, program, watch, trial.genome)

@@ -18,6 +18,7 @@ from tinynas.errors import ConfigError
 from tinynas.search.registry import require_strategy
 from tinynas.space.registry import load_space
 from tinynas.study import work
+from tinynas.study.cache import Cache
 from tinynas.study.desks import held_desk
 from tinynas.study.evaluate import Lab
 
@@ -69,6 +70,7 @@ def open_lab(config: Config) -> Iterator[Lab]:
             children=children,
             bench=bench,
             gathering=gathering,
+            cache=Cache(paths.home() / "cache.db", int(config.cache.size)) if config.cache.enabled else None,
             bounds=bounds_of(config, board, empty),
             validity=validity_of(board, empty),
         )
