@@ -59,7 +59,7 @@ class Study:
         to: str = "c",
         folder: str | Path = "export",
         name: str | None = None,
-        options: Options = DEFAULTS,
+        options: Options | None = None,
         force: bool = False,
     ) -> dict[str, Any]:
         """Export a trial (default: the most accurate of the front) as `c`, `tflm`, `platformio` or `mlperf`.

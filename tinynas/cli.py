@@ -47,6 +47,9 @@ def search(
     kind: Annotated[str | None, typer.Option(help="What --data is: npz, images, audio or series.")] = None,
     space: Annotated[str | None, typer.Option(help="Search space: see tinynas spaces.")] = None,
     space_file: Annotated[Path | None, typer.Option(help="Python file that defines SPACE.")] = None,
+    hardware: Annotated[
+        list[str] | None, typer.Option(help="Repeat for each gene: optimize, patches, fast_memory.")
+    ] = None,
     board: Annotated[str | None, typer.Option(help="Board name: see tinynas boards.")] = None,
     port: PortOption = None,
     bench: BenchOption = None,
@@ -75,7 +78,7 @@ def search(
 
     flags: dict[str, dict[str, Any]] = {
         "task": {"name": task or (data.stem if data else None), "path": data, "kind": kind},
-        "space": {"name": space, "file": space_file},
+        "space": {"name": space, "file": space_file, "hardware": hardware or None},
         "board": {"name": board, "port": port, "bench": bench},
         "search": {
             "strategy": strategy,

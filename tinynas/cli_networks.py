@@ -53,19 +53,26 @@ def export(
         ),
     ] = None,
     board: BoardOption = "netduinoplus2",
-    patches: PatchesOption = "off",
-    optimize: OptimizeOption = "speed",
+    patches: Annotated[
+        str | None,
+        typer.Option(
+            metavar="off|auto|N",
+            help="As for tinynas compile. [default: without --optimize, too, a trial's as it was measured; else off]",
+        ),
+    ] = None,
+    optimize: Annotated[str | None, typer.Option(help="speed or size. [default: as for --patches; else speed]")] = None,
     force: Annotated[bool, typer.Option(help="Replace the folder if it is there.")] = False,
     as_json: JsonOption = False,
 ) -> None:
     """Export a network: a C library, arrays for TensorFlow Lite Micro, a PlatformIO project, or one for MLPerf Tiny."""
     from tinynas.study.conclude import export_model, export_trial
 
-    options = _options(patches=patches, optimize=optimize)
+    options = _options(patches=patches or "off", optimize=optimize or "speed")
     if source.suffix == ".tflite":
         written = export_model(source, to=to, folder=output, board=board, name=name, options=options, force=force)
     else:
-        written = export_trial(source, trial, to=to, folder=output, name=name, options=options, force=force)
+        asked = None if patches is None and optimize is None else options
+        written = export_trial(source, trial, to=to, folder=output, name=name, options=asked, force=force)
     print_found(written, as_json=as_json)
 
 

@@ -51,10 +51,19 @@ class TaskSection(Section):
 
 
 class SpaceSection(Section):
-    """The search space: a builtin one by `name`, or `file`, a Python file that defines SPACE."""
+    """The search space: a builtin one by `name`, or `file`, a Python file that defines SPACE. `hardware`: what
+    is chosen for each network beside its layers, by genes of these names.
+    """
 
     name: str = "image"
     file: Path | None = None
+    hardware: tuple[Literal["optimize", "patches", "fast_memory"], ...] = ()
+
+    @model_validator(mode="after")
+    def _genes_are_distinct(self) -> Self:
+        if len(set(self.hardware)) != len(self.hardware):
+            raise ValueError("hardware genes are named twice")
+        return self
 
 
 class BoardSection(Section):

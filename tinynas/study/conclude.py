@@ -6,6 +6,7 @@ from typing import Any
 from tinynas.boards import load_board
 from tinynas.compiler import DEFAULTS, Options, compile_network
 from tinynas.errors import ConfigError
+from tinynas.study.deployment import export_options
 from tinynas.study.export import Provenance, export, require_form, require_free
 from tinynas.study.export_mlperf import benchmark_of
 from tinynas.study.reading import read_study
@@ -31,10 +32,12 @@ def export_trial(
     to: str,
     folder: Path,
     name: str | None = None,
-    options: Options = DEFAULTS,
+    options: Options | None = None,
     force: bool = False,
 ) -> dict[str, Any]:
     """Export one trial of a study, by default the front's most accurate. Returns what `export` returns.
+
+    options: how its C is compiled; None: as it was measured, fast memory excepted.
 
     Raises:
         ConfigError: the study has no such trial, or that trial was never trained; as `export`.
@@ -70,7 +73,7 @@ def export_trial(
         name=name,
         board=load_board(board),
         arena_bytes=tflm_arena_bytes(tflite) if to == "tflm" else None,
-        options=options,
+        options=export_options(point.trial.deployment) if options is None else options,
         force=force,
     )
 

@@ -13,7 +13,7 @@ from typing import Any
 
 from tinynas.boards import Board
 from tinynas.children import Children
-from tinynas.compiler import Options, Program, compile_network
+from tinynas.compiler import Program, compile_network
 from tinynas.config import Config, FinalSection, TrainSection
 from tinynas.cost import Cost, Flash, Sram, Validity
 from tinynas.deploy.build import build
@@ -21,11 +21,14 @@ from tinynas.device.bench import Bench
 from tinynas.device.gather import Gathering, Order
 from tinynas.device.measure import to_cost
 from tinynas.errors import CandidateError, LimitError, WrongOutputError
-from tinynas.estimate.analytic import estimate_architecture, infeasible_reason
+from tinynas.estimate.analytic import infeasible_reason
 from tinynas.search.fitness import violation
+from tinynas.space.architecture import Architecture
 from tinynas.space.genome import Genome, Space
+from tinynas.space.hardware import Deployment, network_of
 from tinynas.study import work
 from tinynas.study.cache import COST, TRAINED, Cache, cost_key, training_key
+from tinynas.study.deployment import deployed, lower_bound, search_options
 from tinynas.study.desks import held_desk
 from tinynas.study.store import Finalist, Trial
 
@@ -36,7 +39,7 @@ class Lab:
 
     cache: what other studies worked out; None where it is switched off.
     bounds: figure name -> the most that a network may need: the user's limits and the board's memories.
-    validity: what every cost of this run is valid for.
+    validity: what every cost of this run is valid for; a gene `optimize` has flags of its own, which each cost says.
     """
 
     config: Config
@@ -90,16 +93,15 @@ def judge(lab: Lab, number: int, genome: Genome, notify: Callable[[str], None]) 
         with watch.stage("estimate"):
             architecture = lab.space.decode(genome, lab.task.input_shape, len(lab.task.class_names))
             network = tuple(asdict(layer) for layer in architecture.layers)
-            estimate = estimate_architecture(architecture, lab.board)
-            trial = replace(trial, network=network, estimate=estimate)
+            deployment = deployed(lab.space, genome, lab.config)
+            estimate = lower_bound(architecture, deployment, lab.board)
+            trial = replace(trial, network=network, estimate=estimate, deployment=deployment.to_json())
         _require_within(lab, estimate)
-        candidate = work.Candidate(
-            task=lab.config.task, study_seed=lab.config.search.seed, architecture=architecture, key=genome.key
-        )
+        candidate = _candidate(lab, genome, architecture)
         with watch.stage("convert"):
             untrained = _in_child(lab, "converting", work.convert_untrained, candidate)
         with watch.stage("compile"):
-            program = _compile(lab, untrained)
+            program = _compile(lab, untrained, deployment)
         trial = replace(trial, estimate=planned(estimate, program), layers=describe_layers(program))
         _require_within(lab, planned(estimate, program))
         cost = _cost(lab, untrained, program, watch, genome.key)
@@ -118,6 +120,12 @@ def judge(lab: Lab, number: int, genome: Genome, notify: Callable[[str], None]) 
     except CandidateError as error:
         trial = _refused(lab, trial, error)
     return replace(trial, seconds=dict(watch.seconds), finished_at=time.time()), artifacts
+
+
+def _candidate(lab: Lab, genome: Genome, architecture: Architecture) -> work.Candidate:
+    """What is trained: the same for genomes that differ in hardware genes alone."""
+    key = network_of(lab.space, genome).key
+    return work.Candidate(task=lab.config.task, study_seed=lab.config.search.seed, architecture=architecture, key=key)
 
 
 def _refused(lab: Lab, trial: Trial, error: CandidateError) -> Trial:
@@ -178,7 +186,9 @@ def _cost(lab: Lab, tflite: bytes, program: Program, watch: Stopwatch, label: st
             asdict(lab.validity),
             settings.repeats,
             settings.samples,
-            settings.optimize,
+            program.optimize,
+            # Deployments differ in their code.
+            hashlib.sha256(repr(sorted(program.files.items())).encode()).hexdigest(),
         )
         found = lab.cache.recall(key, COST)
     if found is not None:
@@ -252,12 +262,10 @@ def describe_layers(program: Program) -> tuple[Mapping[str, Any], ...]:
     return tuple({**asdict(layer), "output_shape": list(layer.output_shape)} for layer in program.layers)
 
 
-def _compile(lab: Lab, tflite: bytes) -> Program:
+def _compile(lab: Lab, tflite: bytes, deployment: Deployment) -> Program:
     """For the lab's board, under a name of its own, because an image may hold several candidates."""
-    # A candidate's cost must not depend on its weights.
-    options = Options(keep_constant_channels=True, optimize=lab.config.board.optimize)
     name = f"network_{hashlib.sha256(tflite).hexdigest()[:16]}"
-    board = lab.board
+    board, options = lab.board, search_options(deployment)
     return compile_network(tflite, name=name, target=board.target, constants=board.constants, **options.arguments)
 
 
@@ -266,13 +274,11 @@ def finish(lab: Lab, trial: Trial, notify: Callable[[str], None]) -> tuple[Final
     watch = Stopwatch(notify)
     genome = Genome.parse(trial.genome)
     architecture = lab.space.decode(genome, lab.task.input_shape, len(lab.task.class_names))
-    candidate = work.Candidate(
-        task=lab.config.task, study_seed=lab.config.search.seed, architecture=architecture, key=trial.genome
-    )
+    candidate = _candidate(lab, genome, architecture)
     settings = (lab.config.train, lab.config.final)
     trained = _trained(lab, watch, "final training", work.finish_candidate, candidate, *settings)
     with watch.stage("compile"):
-        program = _compile(lab, trained.tflite)
+        program = _compile(lab, trained.tflite, deployed(lab.space, genome, lab.config))
     measured = measure_program(lab, trained.tflite, program, watch, trial.genome)
     _require_within(lab, measured.cost)
     finalist = Finalist(

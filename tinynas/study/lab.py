@@ -16,6 +16,7 @@ from tinynas.device.bench import open_bench
 from tinynas.device.gather import Gathering
 from tinynas.errors import ConfigError
 from tinynas.search.registry import require_strategy
+from tinynas.space.hardware import with_hardware
 from tinynas.space.registry import load_space
 from tinynas.study import work
 from tinynas.study.cache import Cache
@@ -36,7 +37,7 @@ def open_lab(config: Config) -> Iterator[Lab]:
         NoBoardError: no board answers.
     """
     board = load_board(config.board.name)
-    space = load_space(config.space.name, config.space.file)
+    space = with_hardware(load_space(config.space.name, config.space.file), config.space.hardware, board)
     require_strategy(config.search.strategy, config.search.predictor)
     task = call_in_child(
         f"loading task {config.task.name}",

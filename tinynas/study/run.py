@@ -9,11 +9,13 @@ from typing import Any
 
 from tinynas.config import Config, with_search
 from tinynas.errors import CandidateError, ConfigError, NothingFeasibleError
-from tinynas.estimate.analytic import estimate_architecture, features_of, infeasible_reason, smallest_cost
+from tinynas.estimate.analytic import features_of, infeasible_reason
 from tinynas.search.registry import make_strategy
 from tinynas.search.strategy import Strategy
 from tinynas.space.architecture import Architecture
 from tinynas.space.genome import Genome
+from tinynas.space.hardware import hardware_values
+from tinynas.study.deployment import deployed, least_of_space, lower_bound
 from tinynas.study.evaluate import Lab
 from tinynas.study.finalists import finish_front
 from tinynas.study.lab import facts_of, open_lab
@@ -114,7 +116,7 @@ def refuse_hopeless(lab: Lab) -> None:
     Raises:
         NothingFeasibleError: no candidate can meet the limits.
     """
-    least = smallest_cost(lab.space, lab.task.input_shape, len(lab.task.class_names), lab.board)
+    least = least_of_space(lab.space, lab.task.input_shape, len(lab.task.class_names), lab.board)
     reason = infeasible_reason(least, lab.bounds)
     if reason is not None:
         raise NothingFeasibleError(
@@ -160,7 +162,7 @@ def _strategy(lab: Lab) -> Strategy:
         objectives=len(settings.objectives),
         predictor=settings.predictor,
         admissible=lambda genome: _admissible(lab, genome),
-        features=lambda genome: features_of(_decode(lab, genome)),
+        features=lambda genome: _features(lab, genome),
     )
 
 
@@ -176,10 +178,15 @@ def _decode(lab: Lab, genome: Genome) -> Architecture:
     return lab.space.decode(genome, lab.task.input_shape, len(lab.task.class_names))
 
 
+def _features(lab: Lab, genome: Genome) -> tuple[float, ...]:
+    return (*features_of(_decode(lab, genome)), *hardware_values(lab.space, genome))
+
+
 def _admissible(lab: Lab, genome: Genome) -> bool:
     """Whether the estimate, a lower bound, leaves the genome a chance: sampling need not waste budget on the rest."""
     try:
         architecture = _decode(lab, genome)
     except CandidateError:
         return False
-    return infeasible_reason(estimate_architecture(architecture, lab.board), lab.bounds) is None
+    estimate = lower_bound(architecture, deployed(lab.space, genome, lab.config), lab.board)
+    return infeasible_reason(estimate, lab.bounds) is None

@@ -52,6 +52,7 @@ class Trial:
     state: "complete" (within the limits, trained, scored), "infeasible" (breaks a limit) or "failed" (with `stage`).
     violation: sum of relative excesses over the limits; 0 when complete, None when it could not be measured.
     accuracy_*: fractions in [0, 1] on the validation split. seconds: wall time per stage [s].
+    deployment: how it was compiled for the board, the fields of `space.hardware.Deployment`.
     network: one object per layer of the decoded network; layers: one per layer of the compiled network.
     """
 
@@ -66,6 +67,7 @@ class Trial:
     epochs: int | None = None
     estimate: Cost | None = None
     cost: Cost | None = None
+    deployment: Mapping[str, str | int] = field(default_factory=dict)
     network: tuple[Mapping[str, Any], ...] = ()
     layers: tuple[Mapping[str, Any], ...] = ()
     seconds: Mapping[str, float] = field(default_factory=dict)

@@ -1,0 +1,120 @@
+"""Hardware genes: how a network is put onto a board, as axes behind those of any space.
+
+They change no output byte, so networks that differ in them alone are trained alike.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
+
+from tinynas.boards import Board
+from tinynas.errors import ConfigError
+from tinynas.space.architecture import Architecture
+from tinynas.space.genome import Axis, Genome, Space, require_inside
+
+Gene = Literal["optimize", "patches", "fast_memory"]
+
+_KIB = 1024
+_FAST_KIB = (4, 16, 64)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Deployment:
+    """How a network is compiled for its board: for speed or size, its first layers in patches or not, and so many of
+    its constants [B] in memory that never makes the CPU wait. The fields are those of the compiler's options.
+    """
+
+    optimize: Literal["speed", "size"] = "speed"
+    patches: Literal["off", "auto"] = "off"
+    fast_bytes: int = 0
+
+    def to_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+class HardwareSpace:
+    """Any space with hardware genes behind its axes: `optimize` (0 speed, 1 size), `patches` (0 off, 1 auto) and
+    `fast_memory` [KiB].
+    """
+
+    def __init__(self, base: Space, genes: Sequence[Gene], board: Board) -> None:
+        self.base = base
+        self._genes = tuple(genes)
+        self.name = "+".join((base.name, *genes))
+        self.axes: tuple[Axis, ...] = (*base.axes, *(_axis(gene, board) for gene in genes))
+
+    def canonical(self, genome: Genome) -> Genome:
+        require_inside(self, genome)
+        network = self.base.canonical(self.network(genome))
+        return Genome(self.name, (*network.values, *self.hardware_values(genome)))
+
+    def decode(self, genome: Genome, input_shape: tuple[int, ...], classes: int) -> Architecture:
+        require_inside(self, genome)
+        return self.base.decode(self.network(genome), input_shape, classes)
+
+    def network(self, genome: Genome) -> Genome:
+        """The genome in the space without hardware genes."""
+        return Genome(self.base.name, genome.values[: len(self.base.axes)])
+
+    def deployment(self, genome: Genome, default: Deployment) -> Deployment:
+        """What the genes say; where there is no gene, what `default` says."""
+        return Deployment(**{**asdict(default), **self._named(genome)})
+
+    def hardware_values(self, genome: Genome) -> tuple[int, ...]:
+        """In the order of the genes."""
+        return genome.values[len(self.base.axes) :]
+
+    def _named(self, genome: Genome) -> Mapping[str, Any]:
+        fields: dict[str, Any] = {}
+        for gene, value in zip(self._genes, self.hardware_values(genome), strict=True):
+            match gene:
+                case "optimize":
+                    fields["optimize"] = "size" if value else "speed"
+                case "patches":
+                    fields["patches"] = "auto" if value else "off"
+                case "fast_memory":
+                    fields["fast_bytes"] = value * _KIB
+        return fields
+
+
+def with_hardware(space: Space, genes: Sequence[Gene], board: Board) -> Space:
+    """The space with `genes`, or itself without any.
+
+    Raises:
+        ConfigError: gene `fast_memory`, and the board has too little memory for it, or none that we place.
+    """
+    return HardwareSpace(space, genes, board) if genes else space
+
+
+def deployment_of(space: Space, genome: Genome, default: Deployment) -> Deployment:
+    """How a genome of any space is deployed; `default` says what no gene does."""
+    return space.deployment(genome, default) if isinstance(space, HardwareSpace) else default
+
+
+def hardware_values(space: Space, genome: Genome) -> tuple[int, ...]:
+    """The hardware genes' values; none in a space without them."""
+    return space.hardware_values(genome) if isinstance(space, HardwareSpace) else ()
+
+
+def network_of(space: Space, genome: Genome) -> Genome:
+    """The genome without its hardware genes: what is trained, and from which training takes its seed."""
+    return space.network(genome) if isinstance(space, HardwareSpace) else genome
+
+
+def _axis(gene: Gene, board: Board) -> Axis:
+    if gene != "fast_memory":
+        return Axis(name=gene, choices=(0, 1))
+    if not board.own_memory_map:
+        raise ConfigError(
+            f"board {board.name} is linked by its Arduino core, which knows no fast memory for constants: "
+            "leave gene fast_memory out of [space] hardware"
+        )
+    # A board without fast memory gives SRAM, half of it at most: the rest is for activations.
+    has = board.fast_memory.bytes if board.fast_memory else board.sram_bytes // 2
+    sizes = tuple(size for size in _FAST_KIB if size * _KIB <= has)
+    if not sizes:
+        raise ConfigError(
+            f"board {board.name} has {has:,} B for constants beside its flash, the smallest choice of gene "
+            f"fast_memory is {_FAST_KIB[0] * _KIB:,} B: leave it out of [space] hardware"
+        )
+    return Axis(name=gene, choices=(0, *sizes))

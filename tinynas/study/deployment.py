@@ -1,0 +1,48 @@
+"""How candidates are deployed: the compiler's options, and what an estimate may promise of them."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from tinynas.boards import Board
+from tinynas.compiler import Options
+from tinynas.config import Config
+from tinynas.cost import Cost
+from tinynas.estimate.analytic import estimate_architecture, smallest_cost
+from tinynas.space.architecture import Architecture
+from tinynas.space.genome import Genome, Space
+from tinynas.space.hardware import Deployment, HardwareSpace, deployment_of
+
+
+def deployed(space: Space, genome: Genome, config: Config) -> Deployment:
+    """What the genome says; without genes, what [board] says."""
+    return deployment_of(space, genome, Deployment(optimize=config.board.optimize))
+
+
+def search_options(deployment: Deployment) -> Options:
+    """As a search compiles: all channels are computed, for a candidate's cost must not depend on its weights."""
+    return Options(keep_constant_channels=True, **deployment.to_json())
+
+
+def export_options(record: Mapping[str, Any]) -> Options:
+    """As a trial was measured, but for what only tinynas's firmware and linker script can do: fast memory."""
+    return Options(**{name: value for name, value in record.items() if name != "fast_bytes"})
+
+
+def lower_bound(architecture: Architecture, deployment: Deployment, board: Board) -> Cost:
+    """The estimate, which stays a lower bound where the first layers run in patches."""
+    return _patched(estimate_architecture(architecture, board), architecture.layers[0].bytes, deployment.patches)
+
+
+def least_of_space(space: Space, input_shape: tuple[int, ...], classes: int, board: Board) -> Cost:
+    """What no candidate of the space undercuts, figure by figure."""
+    least = smallest_cost(space, input_shape, classes, board)
+    return _patched(least, math.prod(input_shape), "auto" if isinstance(space, HardwareSpace) else "off")
+
+
+def _patched(cost: Cost, input_bytes: int, patches: str) -> Cost:
+    if patches == "off" or cost.sram is None:
+        return cost
+    # In patches no activation need ever exist as a whole but the network's input.
+    return replace(cost, sram=replace(cost.sram, arena=min(cost.sram.arena, input_bytes)))
