@@ -53,6 +53,9 @@ def search(
     board: Annotated[str | None, typer.Option(help="Board name: see tinynas boards.")] = None,
     port: PortOption = None,
     bench: BenchOption = None,
+    estimate: Annotated[
+        str | None, typer.Option(help="Latencies while searching: measured, or table or learned after calibrate.")
+    ] = None,
     strategy: Annotated[str | None, typer.Option(help="nsga2, nsga3, aging, local or random.")] = None,
     predictor: Annotated[
         bool | None, typer.Option(help="Let a model choose among proposals. [default: where the strategy makes any]")
@@ -80,6 +83,7 @@ def search(
         "task": {"name": task or (data.stem if data else None), "path": data, "kind": kind},
         "space": {"name": space, "file": space_file, "hardware": hardware or None},
         "board": {"name": board, "port": port, "bench": bench},
+        "estimate": {"latency": estimate},
         "search": {
             "strategy": strategy,
             "predictor": predictor,

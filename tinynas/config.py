@@ -108,6 +108,22 @@ class LimitsSection(Section):
         return {name: bound for name, bound in named.items() if bound is not None}
 
 
+class EstimateSection(Section):
+    """How a candidate's latency is found while searching: "measured" on the board, or estimated from the board's
+    calibration by its "table" or by what is "learned" from it, and then only the front is measured, at the end.
+    `calibration`: its file; None: the one that tinynas calibrate writes.
+    """
+
+    latency: Literal["measured", "table", "learned"] = "measured"
+    calibration: Path | None = None
+
+    @model_validator(mode="after")
+    def _calibration_is_for_estimates(self) -> Self:
+        if self.latency == "measured" and self.calibration is not None:
+            raise ValueError('a calibration is for latency = "table" or "learned"')
+        return self
+
+
 class SearchSection(Section):
     """How to search: `budget` evaluations or `time` seconds, whichever comes first.
 
@@ -169,6 +185,7 @@ class Config(Section):
     space: SpaceSection = SpaceSection()
     board: BoardSection = BoardSection()
     limits: LimitsSection = LimitsSection()
+    estimate: EstimateSection = EstimateSection()
     search: SearchSection = SearchSection()
     train: TrainSection = TrainSection()
     final: FinalSection = FinalSection()
@@ -200,7 +217,7 @@ def with_search(config: Config, changes: Mapping[str, Any]) -> Config:
 
 
 def _anchor_paths(settings: dict[str, Any], folder: Path) -> None:
-    for section, key in (("task", "path"), ("space", "file"), ("board", "bench")):
+    for section, key in (("task", "path"), ("space", "file"), ("board", "bench"), ("estimate", "calibration")):
         values = settings.get(section)
         if isinstance(values, dict) and isinstance(values.get(key), str):
             values[key] = str(folder / values[key])

@@ -51,7 +51,8 @@ class Cost:
     """One network on one board. None means not known, never 0 or -1.
 
     latency_us: median over `repeats` inferences [us]; latency_iqr_us: their interquartile range [us];
-    latency_outliers: how many lie far outside it, and are in both.
+    latency_outliers: how many lie far outside it, and are in both. latency_low_us, latency_high_us: of an estimate, the
+    bounds between which 95 % of networks were measured [us].
     instructions: executed instructions per inference, where an emulator counts them; cycles: what they take by the
     CPU's manual with memory that never makes it wait; wait_cycles: what the board's flash adds, so that latency_us is
     the sum of both over the clock.
@@ -64,6 +65,8 @@ class Cost:
     latency_source: Source | None = None
     latency_iqr_us: float | None = None
     latency_outliers: int | None = None
+    latency_low_us: float | None = None
+    latency_high_us: float | None = None
     repeats: int = 0
     instructions: int | None = None
     cycles: int | None = None

@@ -50,6 +50,10 @@ def _print_line(console: Console, event: Event) -> None:
         )
     elif event.kind == "judged" and event.trial is not None:
         line = f"[{event.judged}/{event.budget}] trial {event.trial.number} {_verdict(event.trial)}"
+    elif event.kind == "measuring":
+        line = f"{event.budget} of the front were estimated, and are measured now"
+    elif event.kind == "measured" and event.trial is not None:
+        line = f"trial {event.trial.number} {_verdict(event.trial)}"
     elif event.kind == "finishing":
         line = f"{event.budget} finalists train longer, {event.judged} are done"
     elif event.kind == "finalist" and event.finalist is not None:
@@ -72,7 +76,8 @@ def _figures(cost: Cost | None) -> str:
         return ""
     parts = []
     if cost.latency_us is not None:
-        parts.append(f"{cost.latency_us / 1000:.2f} ms")
+        estimated = " estimated" if cost.latency_source == "estimated" else ""
+        parts.append(f"{cost.latency_us / 1000:.2f} ms{estimated}")
     if cost.sram is not None:
         parts.append(f"{cost.sram.total:,} B SRAM")
     if cost.flash is not None:
@@ -117,6 +122,12 @@ class _View:
             self._running.pop(event.number, None)
             self._trials.append(event.trial)
             self._done = event.judged
+        elif event.kind == "measuring":
+            self._phase = "measuring what survived"
+        elif event.kind == "measured" and event.trial is not None:
+            self._running.pop(event.number, None)
+            kept = [trial for trial in self._trials if trial.number != event.number]
+            self._trials = [*kept, event.trial]
         elif event.kind == "finishing":
             self._phase = "finalists train longer"
             self._begin(event)

@@ -7,6 +7,9 @@ import sys
 
 import pytest
 
+from tinynas.study.store import Store
+from tinynas.study.summary import search_front
+
 
 @pytest.fixture(scope="module")
 def calibrated(tmp_path_factory):
@@ -54,3 +57,62 @@ def test_what_is_there_is_shown_again_at_once(calibrated):
     shown = tinynas(home, "--networks", "8", "--space", "mlp")
     assert "within 5 %" in shown
     assert "fitted to 6 networks" in shown
+
+
+SEARCH = """
+[task]
+name = "digits"
+[space]
+name = "mlp"
+[estimate]
+latency = "learned"
+[search]
+budget = 4
+population = 4
+[train]
+epochs = 1
+samples = 200
+val_samples = 100
+[final]
+count = 1
+epochs = 1
+"""
+
+
+def run_search(home, *arguments):
+    return subprocess.run(
+        [sys.executable, "-m", "tinynas", *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+        env={**os.environ, "TINYNAS_HOME": str(home)},
+    )
+
+
+@pytest.mark.slow
+def test_a_search_on_estimates_measures_what_survives_and_says_what_is_which(calibrated, tmp_path):
+    home, _ = calibrated
+    config, path = tmp_path / "study.toml", tmp_path / "study.db"
+    config.write_text(SEARCH)
+    result = run_search(home, "search", "--config", config, "--study", path, "--json")
+    assert result.returncode == 0, result.stderr
+    with Store.open_to_read(path) as store:
+        trials = store.trials()
+        front = search_front(trials, ("error", "latency_us"))
+    assert len(trials) == 4
+    assert {point.cost.latency_source for point in front} == {"emulated"}
+    for trial in trials:
+        assert trial.estimate.latency_source == trial.estimate.sram_source == "estimated"
+        assert (trial.cost.latency_source == "emulated") or trial.cost == trial.estimate
+        if not trial.unmeasured:
+            assert trial.estimate.latency_us == pytest.approx(trial.cost.latency_us, rel=0.25)
+            assert trial.estimate.flash == trial.cost.flash
+            assert trial.estimate.sram.arena == trial.cost.sram.arena
+    assert json.loads(result.stdout)["front"][0]["latency_source"] == "emulated"
+
+
+def test_without_a_calibration_a_search_on_estimates_says_what_to_run(tmp_path):
+    result = run_search(tmp_path, "search", "--task", "digits", "--space", "mlp", "--estimate", "table", "--dry-run")
+    assert result.returncode == 2
+    assert "run tinynas calibrate --board netduinoplus2" in result.stderr

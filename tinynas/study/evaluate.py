@@ -1,7 +1,7 @@
 """One genome through the stages, cheapest gate first: estimate, compile, build, flash and measure, train.
 
 Latency, SRAM, flash and energy of a dense int8 network do not depend on its weights, so the untrained network is
-measured and only what fits is trained.
+measured and only what fits is trained. A study that searches on estimates leaves the board to what survives.
 """
 
 import hashlib
@@ -22,6 +22,7 @@ from tinynas.device.gather import Gathering, Order
 from tinynas.device.measure import to_cost
 from tinynas.errors import CandidateError, LimitError, WrongOutputError
 from tinynas.estimate.analytic import infeasible_reason
+from tinynas.estimate.latency import Estimator
 from tinynas.search.fitness import violation
 from tinynas.space.architecture import Architecture
 from tinynas.space.genome import Genome, Space
@@ -40,6 +41,7 @@ class Lab:
     cache: what other studies worked out; None where it is switched off.
     bounds: figure name -> the most that a network may need: the user's limits and the board's memories.
     validity: what every cost of this run is valid for; a gene `optimize` has flags of its own, which each cost says.
+    estimator: of latencies, None where all are measured.
     """
 
     config: Config
@@ -52,6 +54,7 @@ class Lab:
     cache: Cache | None
     bounds: Mapping[str, float]
     validity: Validity
+    estimator: Estimator | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -104,8 +107,13 @@ def judge(lab: Lab, number: int, genome: Genome, notify: Callable[[str], None]) 
             program = _compile(lab, untrained, deployment)
         trial = replace(trial, estimate=planned(estimate, program), layers=describe_layers(program))
         _require_within(lab, planned(estimate, program))
-        cost = _cost(lab, untrained, program, watch, genome.key)
-        trial = replace(trial, cost=cost)
+        estimated = _estimated(lab, program, watch)
+        if estimated is None:
+            cost = _cost(lab, untrained, program, watch, genome.key)
+            trial = replace(trial, cost=cost)
+        else:
+            cost = estimated
+            trial = replace(trial, cost=cost, estimate=cost)
         _require_within(lab, cost)
         trained = _trained(lab, watch, "training", work.train_candidate, candidate, lab.config.train)
         artifacts = _artifacts("model", trained.tflite, trained.vectors)
@@ -205,6 +213,55 @@ def planned(estimate: Cost, program: Program) -> Cost:
         sram=Sram(static=0, arena=program.arena_bytes, stack=None),
         flash=Flash(code=None, constants=program.constants_bytes),
     )
+
+
+def _estimated(lab: Lab, program: Program, watch: Stopwatch) -> Cost | None:
+    """What the network is estimated to take: its latency from the calibration, its memories as they are linked, without
+    the stack. None where it has to be measured: all are, or a layer is unlike all in the calibration.
+
+    Raises:
+        LimitError: it does not fit the board.
+    """
+    # A gene may choose other compiler flags than those the calibration holds for.
+    if lab.estimator is None or program.optimize != lab.config.board.optimize:
+        return None
+    latency = lab.estimator.estimate(program)
+    if latency is None:
+        return None
+    with watch.stage("build"), held_desk() as desk:
+        sizes, empty = (image := build(lab.board, program, desk)).sizes, image.baseline
+    power = lab.board.power
+    return Cost(
+        latency_us=latency.latency_us,
+        latency_source="estimated",
+        latency_low_us=latency.low_us,
+        latency_high_us=latency.high_us,
+        sram=Sram(static=sizes.static - empty.static, arena=sizes.arena - empty.arena, stack=None),
+        sram_source="estimated",
+        flash=Flash(code=sizes.code - empty.code, constants=sizes.constants - empty.constants, image=sizes.image),
+        flash_source="estimated",
+        energy_uj=None if power is None else power.run_mw * latency.latency_us / 1000,
+        energy_source=None if power is None else "estimated",
+        energy_basis=None if power is None else f"{power.run_mw:.1f} mW while running ({power.source}) x latency",
+        validity=lab.validity,
+    )
+
+
+def measure_survivor(lab: Lab, trial: Trial, tflite: bytes, notify: Callable[[str], None]) -> Trial:
+    """The trial with its cost measured instead of estimated; infeasible or failed if that is what the board says.
+
+    Raises as `judge`.
+    """
+    watch = Stopwatch(notify)
+    try:
+        with watch.stage("compile"):
+            program = _compile(lab, tflite, deployed(lab.space, Genome.parse(trial.genome), lab.config))
+        trial = replace(trial, cost=_cost(lab, tflite, program, watch, trial.genome))
+        _require_within(lab, trial.cost or Cost())
+    except CandidateError as error:
+        trial = _refused(lab, trial, error)
+    names = [*trial.seconds, *(name for name in watch.seconds if name not in trial.seconds)]
+    return replace(trial, seconds={name: trial.seconds.get(name, 0) + watch.seconds.get(name, 0) for name in names})
 
 
 def measure_program(lab: Lab, tflite: bytes, program: Program, watch: Stopwatch, label: str) -> Measured:

@@ -15,6 +15,8 @@ from tinynas.deploy.build import Baseline, Image, baseline, build_together
 from tinynas.device.bench import open_bench
 from tinynas.device.gather import Gathering
 from tinynas.errors import ConfigError
+from tinynas.estimate.calibration import calibration_path, read_calibration, require_valid
+from tinynas.estimate.latency import Estimator, make_estimator
 from tinynas.search.registry import require_strategy
 from tinynas.space.hardware import with_hardware
 from tinynas.space.registry import load_space
@@ -50,6 +52,8 @@ def open_lab(config: Config) -> Iterator[Lab]:
     with ExitStack() as stack:
         with held_desk() as desk:
             empty = baseline(board, desk, config.board.optimize)
+        validity = validity_of(board, empty)
+        estimator = _estimator(config, validity)
         children = stack.enter_context(
             Children(config.search.workers, memory_bytes=int(config.train.memory), prepare=work.configure)
         )
@@ -73,8 +77,30 @@ def open_lab(config: Config) -> Iterator[Lab]:
             gathering=gathering,
             cache=Cache(paths.home() / "cache.db", int(config.cache.size)) if config.cache.enabled else None,
             bounds=bounds_of(config, board, empty),
-            validity=validity_of(board, empty),
+            validity=validity,
+            estimator=estimator,
         )
+
+
+def _estimator(config: Config, validity: Validity) -> Estimator | None:
+    """What estimates latencies, None where they are measured.
+
+    Raises:
+        ConfigError: there is no calibration, or it holds for something else.
+    """
+    settings = config.estimate
+    if settings.latency == "measured":
+        return None
+    path = settings.calibration or calibration_path(validity.board, config.board.optimize)
+    if settings.calibration is None and not path.is_file():
+        raise ConfigError(
+            f"board {validity.board} is not calibrated, so that latency = {settings.latency!r} has nothing to estimate "
+            f"from: run tinynas calibrate --board {validity.board}"
+            f"{'' if config.board.optimize == 'speed' else ' --optimize size'}"
+        )
+    calibration = read_calibration(path)
+    require_valid(calibration, validity, path)
+    return make_estimator(settings.latency, calibration, path)
 
 
 def validity_of(board: Board, empty: Baseline) -> Validity:
@@ -131,6 +157,9 @@ def facts_of(lab: Lab) -> dict[str, Any]:
         "seed": lab.config.search.seed,
         "bounds": dict(lab.bounds),
         "validity": asdict(lab.validity),
+        "estimate": None
+        if lab.estimator is None
+        else {"latency": lab.estimator.method, "calibration": lab.estimator.digest},
         "tinynas": __version__,
         "elapsed_s": 0.0,
     }

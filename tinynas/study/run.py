@@ -23,6 +23,7 @@ from tinynas.study.session import Clock, Event, Notify, Session, threads
 from tinynas.study.steady import UNCHECKED, Steady
 from tinynas.study.store import Store
 from tinynas.study.summary import config_of
+from tinynas.study.survivors import measure_front
 
 _AHEAD = "ahead"
 # Enough for two or three workers and as many boards to have one candidate at work and one waiting, and the same for all
@@ -87,7 +88,7 @@ def _refuse_existing(path: Path, config: Config) -> None:
 
 def _require_same(store: Store, now: dict[str, Any]) -> None:
     """Costs are compared only when board, clock, toolchain, flags and firmware are the same."""
-    for name in ("board", "task", "space", "validity", "bounds"):
+    for name in ("board", "task", "space", "validity", "bounds", "estimate"):
         then = store.fact(name)
         if name == "task":
             # The folder may have moved; the digest says whether the data is the same.
@@ -149,6 +150,7 @@ def _run(store: Store, lab: Lab, notify: Notify) -> None:
     with threads(lab) as pool:
         session = Session(store=store, lab=lab, clock=clock, threads=pool, notify=notify, ahead=ahead)
         Steady(session, strategy, known).run()
+        measure_front(session)
         finish_front(session)
 
 

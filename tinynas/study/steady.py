@@ -110,4 +110,4 @@ class Steady:
 
 
 def _fitness(lab: Lab, trial: Trial) -> Fitness:
-    return fitness(lab.config.search.objectives, lab.bounds, trial.cost or trial.estimate, trial.error)
+    return fitness(lab.config.search.objectives, lab.bounds, trial.judged_on, trial.error)

@@ -3,7 +3,7 @@
 Invariants, kept by the schema and by transactions:
 
 * A trial is written once, when its verdict is final; a half-evaluated trial leaves no row. Only what a board measured
-  wrongly is forgotten, to be judged again.
+  wrongly is forgotten, to be judged again, and an estimated cost gives way to a measured one.
 * A genome has at most one trial.
 * A trial and its artifacts appear together or not at all.
 * One process writes at a time; readers never wait for it (WAL).
@@ -54,6 +54,8 @@ class Trial:
     accuracy_*: fractions in [0, 1] on the validation split. seconds: wall time per stage [s].
     deployment: how it was compiled for the board, the fields of `space.hardware.Deployment`.
     network: one object per layer of the decoded network; layers: one per layer of the compiled network.
+    estimate: a lower bound, or where a study searches on estimates what the trial was judged on, which has a validity;
+    cost is the same then until the board has measured it.
     """
 
     number: int
@@ -77,6 +79,17 @@ class Trial:
     def error(self) -> float | None:
         """Share of the validation split that the int8 network gets wrong, in [0, 1]."""
         return None if self.accuracy_int8_val is None else 1.0 - self.accuracy_int8_val
+
+    @property
+    def judged_on(self) -> Cost | None:
+        """What the strategy was told of, whatever was measured since."""
+        estimated = self.estimate is not None and self.estimate.validity is not None
+        return self.estimate if estimated else self.cost or self.estimate
+
+    @property
+    def unmeasured(self) -> bool:
+        """Whether the trial's cost is an estimate yet."""
+        return self.cost is not None and self.cost.latency_source == "estimated"
 
     def to_json(self) -> dict[str, Any]:
         """The trial as plain JSON values."""
@@ -220,6 +233,13 @@ class Store:
                 "INSERT INTO trials VALUES (?, ?, ?, ?)", (trial.number, trial.genome, trial.state, _dump(trial))
             )
             self._put(trial.number, artifacts)
+
+    def replace_trial(self, trial: Trial) -> None:
+        """Record a trial whose estimated cost was measured; its artifacts stay."""
+        with _explained(self.path), self._connection:
+            self._connection.execute(
+                "UPDATE trials SET state = ?, record = ? WHERE number = ?", (trial.state, _dump(trial), trial.number)
+            )
 
     def put_finalist(self, finalist: Finalist, artifacts: Mapping[str, bytes]) -> None:
         """Record a finalist, or replace it once its test accuracy is known."""

@@ -1,0 +1,49 @@
+"""Two stages: where a study searches on estimates, the board measures what survives, and the front is ranked anew.
+
+A trial of the front that turns out worse than was estimated may leave it, and another takes its place, which is then
+measured as well, until the whole front is.
+"""
+
+from concurrent.futures import FIRST_COMPLETED, Future, wait
+
+from tinynas.device.ladder import verify
+from tinynas.errors import ConfigError
+from tinynas.study.evaluate import measure_survivor
+from tinynas.study.session import POLL_S, Event, Session
+from tinynas.study.store import Trial
+from tinynas.study.summary import search_front
+
+
+def measure_front(session: Session) -> None:
+    """Measure each trial of the front whose cost is estimated, and again until no such trial is left there.
+
+    Raises:
+        BenchError, InfrastructureError: the run cannot go on; a later one measures the rest.
+    """
+    store, objectives = session.store, session.lab.config.search.objectives
+    while waiting := [point.trial for point in search_front(store.trials(), objectives) if point.trial.unmeasured]:
+        session.notify(Event(kind="measuring", judged=0, budget=len(waiting)))
+        measured = _measure(session, waiting)
+        # What a board measured that turns out to have drifted stays an estimate, and is measured again.
+        suspects = verify(session.lab.bench)
+        for trial in measured:
+            if trial.genome not in suspects:
+                store.replace_trial(trial)
+                session.notify(Event(kind="measured", number=trial.number, genome=trial.genome, trial=trial))
+        session.clock.save()
+
+
+def _measure(session: Session, trials: list[Trial]) -> list[Trial]:
+    """The trials as the board has measured them."""
+    running: set[Future[Trial]] = set()
+    for trial in trials:
+        tflite = session.store.artifact(trial.number, "model.tflite")
+        if tflite is None:
+            raise ConfigError(f"study {session.store.path}: trial {trial.number} has no network")
+        stages = session.stages(trial.number, trial.genome)
+        running.add(session.threads.submit(measure_survivor, session.lab, trial, tflite, stages))
+    found = []
+    while running:
+        done, running = wait(running, timeout=POLL_S, return_when=FIRST_COMPLETED)
+        found += [future.result() for future in done]
+    return sorted(found, key=lambda trial: trial.number)
