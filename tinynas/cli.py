@@ -10,8 +10,9 @@ from typing import Annotated, Any, NoReturn
 
 import typer
 
-from tinynas import cli_bench, cli_boards, cli_estimate, cli_networks
+from tinynas import cli_bench, cli_boards, cli_estimate, cli_networks, cli_spaces
 from tinynas.cli_output import print_found
+from tinynas.cli_spaces import fixed_axes
 from tinynas.errors import ConfigError, InfrastructureError, TinynasError
 
 app = typer.Typer(
@@ -29,6 +30,7 @@ app.add_typer(cli_networks.app)
 app.add_typer(cli_bench.app)
 app.add_typer(cli_boards.app)
 app.add_typer(cli_estimate.app)
+app.add_typer(cli_spaces.app)
 
 StudyArgument = Annotated[Path, typer.Argument(help="The study's file.", metavar="STUDY")]
 PortOption = Annotated[str | None, typer.Option(help="Serial port or URL of a physical board.")]
@@ -47,6 +49,7 @@ def search(
     kind: Annotated[str | None, typer.Option(help="What --data is: npz, images, audio or series.")] = None,
     space: Annotated[str | None, typer.Option(help="Search space: see tinynas spaces.")] = None,
     space_file: Annotated[Path | None, typer.Option(help="Python file that defines SPACE.")] = None,
+    fix: Annotated[list[str] | None, typer.Option(help="Repeat for each axis with one value: width=50.")] = None,
     hardware: Annotated[
         list[str] | None, typer.Option(help="Repeat for each gene: optimize, patches, fast_memory.")
     ] = None,
@@ -81,7 +84,7 @@ def search(
 
     flags: dict[str, dict[str, Any]] = {
         "task": {"name": task or (data.stem if data else None), "path": data, "kind": kind},
-        "space": {"name": space, "file": space_file, "hardware": hardware or None},
+        "space": {"name": space, "file": space_file, "fix": fixed_axes(fix), "hardware": hardware or None},
         "board": {"name": board, "port": port, "bench": bench},
         "estimate": {"latency": estimate},
         "search": {

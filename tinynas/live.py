@@ -21,6 +21,7 @@ from tinynas.study.arena import text_picture
 from tinynas.study.profile import Profile, Work
 from tinynas.study.session import Event
 from tinynas.study.store import Finalist, Trial
+from tinynas.study.subspaces import LEAST_FEASIBLE, Refinement
 from tinynas.study.summary import search_front
 
 _SHOWN_TRIALS = 8
@@ -285,6 +286,27 @@ def calibration_table(found: Mapping[str, Any]) -> None:
         highlight=False,
     )
     console.print(f"calibration: {found['calibration']}", highlight=False, soft_wrap=True)
+
+
+def refinement_table(found: Refinement) -> None:
+    """Print the sub-spaces, the one with the most compute at the top first, to stdout."""
+    table = Table(box=SIMPLE)
+    scales = list(found.subspaces[0].values)
+    for title in (*scales, "feasible", "half below", "80 % below", "most MACs"):
+        table.add_column(title, justify="right")
+    ranked = sorted(found.subspaces, key=lambda each: (len(each.macs) < LEAST_FEASIBLE, -(each.top_macs or 0)))
+    for each in ranked:
+        quantiles = (each.quantile(0.5), each.top_macs, each.quantile(1.0))
+        shares = ("-" if macs is None else f"{macs:,}" for macs in quantiles)
+        table.add_row(*(f"{value}" for value in each.values.values()), f"{len(each.macs)} of {each.sampled}", *shares)
+    console = _stdout(width=110)
+    console.print(table)
+    console.print(
+        "Feasible by lower bounds: a network that passes may still be too slow or too large when it is measured. "
+        f"Sub-spaces with fewer than {LEAST_FEASIBLE} feasible networks come last.",
+        highlight=False,
+    )
+    console.print(f"\n{found.setting}", markup=False, highlight=False)
 
 
 def profile_table(found: Profile) -> None:

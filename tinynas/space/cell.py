@@ -31,7 +31,10 @@ _AXES = (
     Axis(name="reduce", choices=(1, 2, 4)),
     Axis(name="channels", choices=(4, 8, 12, 16, 24)),
     Axis(name="cells", choices=_CELLS),
-    *(Axis(name=f"edge_{a}_{b}", choices=(_NONE, _SKIP, _CONV_1X1, _CONV_3X3, _POOL)) for a, b in _EDGES),
+    *(
+        Axis(name=f"edge_{a}_{b}", choices=(_NONE, _SKIP, _CONV_1X1, _CONV_3X3, _POOL), ordered=False)
+        for a, b in _EDGES
+    ),
 )
 
 
@@ -157,6 +160,8 @@ class CellSpace:
 
     name = "cell"
     axes = _AXES
+    # Resolution and width, by which tinynas refine divides it.
+    scales = ("reduce", "channels")
 
     def canonical(self, genome: Genome) -> Genome:
         require_inside(self, genome)

@@ -39,6 +39,8 @@ class ImageSpace:
 
     name = "image"
     axes = _AXES
+    # Resolution and width, by which tinynas refine divides it.
+    scales = ("reduce", "stem_filters")
 
     def canonical(self, genome: Genome) -> Genome:
         require_inside(self, genome)

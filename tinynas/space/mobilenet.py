@@ -59,6 +59,8 @@ class MobilenetSpace:
 
     name = "mobilenet"
     axes = _AXES
+    # Resolution and width, by which tinynas refine divides it.
+    scales = ("reduce", "width")
 
     def canonical(self, genome: Genome) -> Genome:
         # A block's channels name its stage, and the stem's the width: only a stage that is not there leaves a choice.

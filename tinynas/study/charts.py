@@ -9,11 +9,15 @@ import textwrap
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+import plotly.io
+
 from tinynas.cost import Cost
 from tinynas.study.progress import progress
 from tinynas.study.quantities import QUANTITIES, percent, source_of, written
 from tinynas.study.reading import Study
 from tinynas.study.store import Finalist, Trial
+from tinynas.study.subspaces import Refinement
+from tinynas.study.subspaces import written as written_values
 from tinynas.study.summary import FrontPoint, search_front
 
 _Figure = dict[str, Any]
@@ -298,6 +302,32 @@ def _axis() -> _Figure:
         "tickcolor": "#c9d1d8",
         "automargin": True,
     }
+
+
+def refinement_page(found: Refinement) -> str:
+    """A page that needs no network: for each sub-space the share of its feasible networks below so many MACs, the
+    chosen one drawn strongly.
+    """
+    layout = _layout(620)
+    layout["xaxis"] |= {"title": {"text": "multiply-accumulates of an inference"}, "type": "log"}
+    layout["yaxis"] |= {"title": {"text": "feasible networks with at most so many [%]"}, "range": [0, 100]}
+    layout["legend"] = {"orientation": "v"}
+    layout["margin"] |= {"t": 60}
+    layout["title"] = {"text": html.escape(f"Space {found.space} on {found.board}: sub-spaces by their compute")}
+    data = [
+        {
+            "type": "scatter",
+            "mode": "lines",
+            "name": html.escape(f"{written_values(each.values)} ({len(each.macs)} of {each.sampled} feasible)"),
+            "x": list(each.macs),
+            "y": [100 * (number + 1) / len(each.macs) for number in range(len(each.macs))],
+            "line": {"shape": "hv", "width": 4 if each is found.chosen else 1.2},
+        }
+        for each in found.subspaces
+        if each.macs
+    ]
+    page: str = plotly.io.to_html({"data": data, "layout": layout}, include_plotlyjs=True, validate=False)
+    return page
 
 
 def _layout(height: int) -> _Figure:
