@@ -73,6 +73,7 @@ def search(
     population: Annotated[int | None, typer.Option(help="Candidates that parents are chosen from.")] = None,
     seed: Annotated[int | None, typer.Option(help="Same seed, same result.")] = None,
     workers: Annotated[int | None, typer.Option(help="Training processes.")] = None,
+    stop: Annotated[str | None, typer.Option(help="End trainings early: halving, curve or none.")] = None,
     cache: Annotated[
         bool | None, typer.Option(help="Take what earlier studies trained and measured. [default: no]")
     ] = None,
@@ -97,6 +98,7 @@ def search(
             "seed": seed,
             "workers": workers,
         },
+        "stop": {"rule": stop},
         "cache": {"enabled": cache},
         "limits": {"latency": limit_latency, "sram": limit_sram, "flash": limit_flash, "energy": limit_energy},
     }

@@ -31,7 +31,7 @@ def _network(seed: int) -> bytes:
     config = load_config(None, {"task": {"name": "digits"}, "train": {"epochs": 16, "patience": 16}})
     candidate = work.Candidate(task=config.task, study_seed=seed, architecture=architecture, key="a test")
     with Children(1, memory_bytes=8 << 30, prepare=work.configure) as children:
-        return children.call("training", 300, work.train_candidate, candidate, config.train, 4).tflite
+        return children.call("training", 300, work.train_candidate, candidate, work.Course(), 4, config.train).tflite
 
 
 @pytest.fixture(scope="session")

@@ -26,6 +26,8 @@ TRAINED_NETWORK = Trained(
     accuracy_ptq_val=0.25,
     accuracy_int8_val=0.25,
     epochs=3,
+    curve=(0.1, 0.1 + 0.2, 0.2),
+    stopped=False,
     seconds={},
 )
 EMULATED = Cost(
@@ -126,21 +128,24 @@ def test_two_processes_write_at_once_and_nothing_is_lost(cache):
 def test_whatever_a_training_depends_on_is_in_its_key():
     train = TrainSection()
     keys = {
-        training_key("d", candidate(), train, 16),
-        training_key("e", candidate(), train, 16),
-        training_key("d", candidate(filters=12), train, 16),
-        training_key("d", candidate(study_seed=2), train, 16),
-        training_key("d", candidate(key="b"), train, 16),
-        training_key("d", candidate(), TrainSection(epochs=9), 16),
-        training_key("d", candidate(), train, FinalSection(), 16),
-        training_key("d", candidate(), train, 17),
+        training_key("d", candidate(), {}, train, 16),
+        training_key("e", candidate(), {}, train, 16),
+        training_key("d", candidate(filters=12), {}, train, 16),
+        training_key("d", candidate(study_seed=2), {}, train, 16),
+        training_key("d", candidate(key="b"), {}, train, 16),
+        training_key("d", candidate(), {}, TrainSection(epochs=9), 16),
+        training_key("d", candidate(), {}, train, FinalSection(), 16),
+        training_key("d", candidate(), {}, train, 17),
+        training_key("d", candidate(), {2: 0.5}, train, 16),
     }
-    assert len(keys) == 8
+    assert len(keys) == 9
 
 
 def test_neither_the_datas_place_nor_a_deadline_is_in_the_key():
     moved = candidate(task=TaskSection(name="elsewhere"))
-    assert training_key("d", candidate(), TrainSection(), 16) == training_key("d", moved, TrainSection(timeout=9.0), 16)
+    assert training_key("d", candidate(), {}, TrainSection(), 16) == training_key(
+        "d", moved, {}, TrainSection(timeout=9.0), 16
+    )
 
 
 def test_what_a_physical_board_measures_has_no_key():

@@ -27,6 +27,9 @@ seed = 5
 epochs = 3
 samples = 400
 val_samples = 100
+[stop]
+rule = "halving"
+first_epochs = 1
 [final]
 count = 2
 epochs = 4
@@ -98,6 +101,8 @@ def test_three_kills_change_nothing(tmp_path):
 
     assert judged(undisturbed) == 14
     require_lower_bounds(undisturbed)
+    with Store.open_to_read(undisturbed) as store:
+        assert any(trial.state == "complete" and trial.reason for trial in store.trials()), "nothing was stopped early"
     assert found(killed) == found(undisturbed)
 
 

@@ -4,11 +4,15 @@
 state; here the order comes from the seed alone.
 """
 
+import logging
 import math
+import os
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import astuple, dataclass, field
+from pathlib import Path
 from typing import Any
+from zipfile import BadZipFile
 
 import numpy as np
 import tensorflow as tf
@@ -19,6 +23,10 @@ from tinynas.model.data import Task
 from tinynas.model.splits import stratified_subset
 
 _PREDICT_BATCH = 500
+# A state is written at most so often: its few MB should cost less than what a kill would lose.
+_SAVE_EVERY_S = 20.0
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,6 +44,7 @@ class TrainRecord:
 
     val_accuracy_float: in [0, 1], of the weights that were kept, those of `best_epoch` (counted from 1).
     samples: how many training samples were used.
+    stopped: whether `needs` ended it.
     """
 
     epochs_run: int
@@ -44,6 +53,25 @@ class TrainRecord:
     history: tuple[Epoch, ...]
     samples: int
     seconds: float
+    stopped: bool = False
+
+
+@dataclass
+class _Progress:
+    """A training under way: its epochs, the best of them (0: none yet), and the weights of that one."""
+
+    best_weights: list[np.ndarray]
+    best_epoch: int = 0
+    history: list[Epoch] = field(default_factory=list)
+
+    @property
+    def best(self) -> float:
+        return self.history[self.best_epoch - 1].val_accuracy if self.best_epoch else -1.0
+
+    def add(self, epoch: Epoch, model: Any) -> None:
+        self.history.append(epoch)
+        if epoch.val_accuracy > self.best:
+            self.best_epoch, self.best_weights = len(self.history), model.get_weights()
 
 
 def train(
@@ -57,6 +85,9 @@ def train(
     patience: int = 3,
     seed: int,
     val_samples: int | None = None,
+    needs: Mapping[int, float] | None = None,
+    state: Path | None = None,
+    save_every_s: float = _SAVE_EVERY_S,
 ) -> TrainRecord:
     """Train `model` in place with Adam on a cosine schedule, and leave it with its best weights.
 
@@ -64,6 +95,10 @@ def train(
     accuracy has not risen for `patience` epochs. `samples` takes a stratified subset of the training split that depends
     on `seed` only, `val_samples` the first of the validation split; None takes all. Same model, task, arguments and
     machine: same weights, provided `configure_process` was called.
+
+    needs: epoch -> what the best validation accuracy must have come to by then for the training to go on.
+    state: file that the training is kept in from time to time, and continued from where it is there, with the same
+        result; it must be of a training with the same arguments. The end removes it.
 
     Source: Loshchilov and Hutter, "SGDR", 2017, for the schedule.
 
@@ -80,31 +115,87 @@ def train(
     labels = tf.constant(task.train.y[chosen])
     run_epoch, predict, rng = _epoch_function(model, optimizer), predictor(model), np.random.default_rng(seed)
 
-    history: list[Epoch] = []
-    best_epoch, best_weights = 0, model.get_weights()
+    progress, saved = _restored(state, model, optimizer), time.monotonic()
+    stopped = False
     for number in range(1, epochs + 1):
         epoch_started = time.monotonic()
         order = rng.permutation(len(chosen))[: steps * batch_size].reshape(steps, batch_size)
-        loss = float(run_epoch(inputs, labels, tf.constant(order)))
-        if not math.isfinite(loss):
-            raise CandidateError(
-                f"training diverged in epoch {number}: its loss is {loss}; lower [train] learning_rate"
-            )
-        right = predict(task.val.x[:val_samples]).argmax(axis=1) == task.val.y[:val_samples]
-        history.append(Epoch(loss=loss, val_accuracy=float(right.mean()), seconds=time.monotonic() - epoch_started))
-        if best_epoch == 0 or history[-1].val_accuracy > history[best_epoch - 1].val_accuracy:
-            best_epoch, best_weights = number, model.get_weights()
-        elif number - best_epoch >= patience:
+        if number > len(progress.history):
+            loss = float(run_epoch(inputs, labels, tf.constant(order)))
+            if not math.isfinite(loss):
+                raise CandidateError(
+                    f"training diverged in epoch {number}: its loss is {loss}; lower [train] learning_rate"
+                )
+            right = predict(task.val.x[:val_samples]).argmax(axis=1) == task.val.y[:val_samples]
+            seconds = time.monotonic() - epoch_started
+            progress.add(Epoch(loss=loss, val_accuracy=float(right.mean()), seconds=seconds), model)
+        stopped = progress.best < (needs or {}).get(number, 0.0)
+        if stopped or number - progress.best_epoch >= patience:
             break
-    model.set_weights(best_weights)
+        if state is not None and number < epochs and time.monotonic() - saved >= save_every_s:
+            _save(state, model, optimizer, progress)
+            saved = time.monotonic()
+    model.set_weights(progress.best_weights)
+    if state is not None:
+        state.unlink(missing_ok=True)
     return TrainRecord(
-        epochs_run=len(history),
-        best_epoch=best_epoch,
-        val_accuracy_float=history[best_epoch - 1].val_accuracy,
-        history=tuple(history),
+        epochs_run=len(progress.history),
+        best_epoch=progress.best_epoch,
+        val_accuracy_float=progress.best,
+        history=tuple(progress.history),
         samples=len(chosen),
         seconds=time.monotonic() - started,
+        stopped=stopped,
     )
+
+
+def _save(path: Path, model: Any, optimizer: Any, progress: _Progress) -> None:
+    """Replace the file at once, so that a kill leaves the old state or the new one."""
+    arrays: dict[str, Any] = {
+        "history": np.array([astuple(epoch) for epoch in progress.history]),
+        "best_epoch": np.array(progress.best_epoch),
+        **{f"weights_{number}": each for number, each in enumerate(model.get_weights())},
+        **{f"optimizer_{number}": each for number, each in enumerate(optimizer.get_weights())},
+        **{f"best_{number}": each for number, each in enumerate(progress.best_weights)},
+    }
+    draft = path.with_name(f"{path.name}.{os.getpid()}")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with draft.open("wb") as file:
+        np.savez(file, **arrays)
+    draft.replace(path)
+
+
+def _restored(path: Path | None, model: Any, optimizer: Any) -> _Progress:
+    """The training in the file, with the model and the optimizer as they were; a new one where there is none."""
+    progress = _Progress(best_weights=model.get_weights())
+    if path is None or not path.is_file():
+        return progress
+    # Its slots exist from the first step on, or from here.
+    optimizer._create_all_weights(model.trainable_variables)
+    try:
+        # NumPy leaves a damaged file open that it has opened itself.
+        with path.open("rb") as stream, np.load(stream, allow_pickle=False) as file:
+            weights, slots, best = (
+                [file[f"{name}_{number}"] for number in range(len(like))]
+                for name, like in (
+                    ("weights", progress.best_weights),
+                    ("optimizer", optimizer.get_weights()),
+                    ("best", progress.best_weights),
+                )
+            )
+            history = [Epoch(loss=row[0], val_accuracy=row[1], seconds=row[2]) for row in file["history"].tolist()]
+            best_epoch = int(file["best_epoch"])
+        if not 1 <= best_epoch <= len(history):
+            raise ValueError(f"its best epoch is {best_epoch} of {len(history)}")
+        model.set_weights(best)
+        model.set_weights(weights)
+        optimizer.set_weights(slots)
+    except (ValueError, KeyError, TypeError, IndexError, OSError, EOFError, BadZipFile) as error:
+        _log.warning("training state %s is damaged (%s): the training starts anew", path, error)
+        model.set_weights(progress.best_weights)
+        optimizer.set_weights([np.zeros_like(each) for each in optimizer.get_weights()])
+        return progress
+    return _Progress(best_weights=best, best_epoch=best_epoch, history=history)
 
 
 def predictor(model: Any) -> Callable[[np.ndarray], np.ndarray]:

@@ -13,7 +13,7 @@ import platform
 import shutil
 import sqlite3
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import asdict, dataclass, fields
 from functools import lru_cache
@@ -121,13 +121,22 @@ class Cache:
             _log.warning("cache %s cannot be used (%s): remove it, or switch it off with --no-cache", self.path, error)
 
 
-def training_key(task_digest: str, candidate: Candidate, *settings: BaseModel | int | str) -> str:
-    """The key of one training: the data with its split, the network, its seed, the settings, the program, the CPU."""
+def training_key(task_digest: str, candidate: Candidate, needs: Mapping[int, float], *settings: Any) -> str:
+    """The key of one training: the data with its split, the network, its seed, the settings (sections and plain JSON
+    values), what it needs to go on, the program, the CPU.
+    """
     plain = [
         each.model_dump(mode="json", exclude=_LIMITS) if isinstance(each, BaseModel) else each for each in settings
     ]
     return _key(
-        "training", task_digest, asdict(candidate.architecture), candidate.seed, plain, _program(), _arithmetic()
+        "training",
+        task_digest,
+        asdict(candidate.architecture),
+        candidate.seed,
+        sorted(needs.items()),
+        plain,
+        _program(),
+        _arithmetic(),
     )
 
 
@@ -188,11 +197,12 @@ def _pack_trained(trained: Trained) -> bytes:
 
 def _unpack_trained(content: bytes) -> Trained:
     with np.load(BytesIO(content), allow_pickle=False) as file:
+        record = json.loads(file["record"].tobytes())
         return Trained(
             tflite=file["tflite"].tobytes(),
             vectors=Vectors(inputs=file["inputs"], outputs=file["outputs"]),
             seconds={},
-            **json.loads(file["record"].tobytes()),
+            **{**record, "curve": tuple(record["curve"])},
         )
 
 

@@ -6,9 +6,10 @@ measured and only what fits is trained. A study that searches on estimates leave
 
 import hashlib
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
 from tinynas.boards import Board
@@ -31,6 +32,7 @@ from tinynas.study import work
 from tinynas.study.cache import COST, TRAINED, Cache, cost_key, training_key
 from tinynas.study.deployment import deployed, lower_bound, search_options
 from tinynas.study.desks import held_desk
+from tinynas.study.stopping import least_accuracies
 from tinynas.study.store import Finalist, Trial
 
 
@@ -39,6 +41,7 @@ class Lab:
     """What evaluation needs, opened once per run.
 
     cache: what other studies worked out; None where it is switched off.
+    states: folder of the trainings under way, which a study that was killed goes on with.
     bounds: figure name -> the most that a network may need: the user's limits and the board's memories.
     validity: what every cost of this run is valid for; a gene `optimize` has flags of its own, which each cost says.
     estimator: of latencies, None where all are measured.
@@ -52,6 +55,7 @@ class Lab:
     bench: Bench
     gathering: Gathering
     cache: Cache | None
+    states: Path
     bounds: Mapping[str, float]
     validity: Validity
     estimator: Estimator | None = None
@@ -82,8 +86,11 @@ class Stopwatch:
             self.seconds[name] = self.seconds.get(name, 0.0) + time.monotonic() - started
 
 
-def judge(lab: Lab, number: int, genome: Genome, notify: Callable[[str], None]) -> tuple[Trial, dict[str, bytes]]:
-    """Take one genome through the gates. Returns its verdict and the artifacts that belong to it.
+def judge(
+    lab: Lab, number: int, genome: Genome, notify: Callable[[str], None], earlier: Sequence[Trial] = ()
+) -> tuple[Trial, dict[str, bytes]]:
+    """Take one genome through the gates. Returns its verdict and the artifacts that belong to it. Its training may be
+    stopped because of `earlier` trials.
 
     Raises:
         BenchError: the bench has no board left; the genome is not at fault and has no verdict.
@@ -115,7 +122,8 @@ def judge(lab: Lab, number: int, genome: Genome, notify: Callable[[str], None]) 
             cost = estimated
             trial = replace(trial, cost=cost, estimate=cost)
         _require_within(lab, cost)
-        trained = _trained(lab, watch, "training", work.train_candidate, candidate, lab.config.train)
+        needs = least_accuracies(lab.config.stop, lab.config.search, lab.config.train.epochs, cost, earlier)
+        trained = _trained(lab, watch, work.train_candidate, candidate, needs, lab.config.train)
         artifacts = _artifacts("model", trained.tflite, trained.vectors)
         trial = replace(
             trial,
@@ -124,6 +132,8 @@ def judge(lab: Lab, number: int, genome: Genome, notify: Callable[[str], None]) 
             accuracy_int8_val=trained.accuracy_int8_val,
             accuracy_float_val=trained.accuracy_float_val,
             epochs=trained.epochs,
+            curve=trained.curve,
+            reason=_why_stopped(trained, needs) if trained.stopped else None,
         )
     except CandidateError as error:
         trial = _refused(lab, trial, error)
@@ -161,24 +171,31 @@ def _in_child(lab: Lab, what: str, function: Callable[..., Any], *args: Any) -> 
 def _trained(
     lab: Lab,
     watch: Stopwatch,
-    what: str,
     function: Callable[..., work.Trained],
     candidate: work.Candidate,
+    needs: Mapping[int, float],
     *settings: TrainSection | FinalSection,
 ) -> work.Trained:
     """The result of a training, from the cache where an equal one is there."""
-    samples, key = lab.config.board.samples, ""
-    if lab.cache is not None:
-        with watch.stage("recall"):
-            key = training_key(lab.task.digest, candidate, *settings, samples, what)
-            found = lab.cache.recall(key, TRAINED)
-        if found is not None:
-            return found
+    samples = lab.config.board.samples
+    with watch.stage("recall"):
+        key = training_key(lab.task.digest, candidate, needs, *settings, samples, function.__name__)
+        found = None if lab.cache is None else lab.cache.recall(key, TRAINED)
+    if found is not None:
+        return found
     with watch.stage("train"):
-        trained: work.Trained = _in_child(lab, what, function, candidate, *settings, samples)
+        course = work.Course(needs=needs, state=lab.states / f"{key}.npz")
+        trained: work.Trained = _in_child(lab, "training", function, candidate, course, samples, *settings)
     if lab.cache is not None:
         lab.cache.put(key, TRAINED.pack(trained))
     return trained
+
+
+def _why_stopped(trained: work.Trained, needs: Mapping[int, float]) -> str:
+    return (
+        f"stopped after {trained.epochs} epochs: {max(trained.curve):.2%} on validation, "
+        f"{needs[trained.epochs]:.2%} were needed to go on"
+    )
 
 
 def _cost(lab: Lab, tflite: bytes, program: Program, watch: Stopwatch, label: str) -> Cost:
@@ -333,7 +350,7 @@ def finish(lab: Lab, trial: Trial, notify: Callable[[str], None]) -> tuple[Final
     architecture = lab.space.decode(genome, lab.task.input_shape, len(lab.task.class_names))
     candidate = _candidate(lab, genome, architecture)
     settings = (lab.config.train, lab.config.final)
-    trained = _trained(lab, watch, "final training", work.finish_candidate, candidate, *settings)
+    trained = _trained(lab, watch, work.finish_candidate, candidate, {}, *settings)
     with watch.stage("compile"):
         program = _compile(lab, trained.tflite, deployed(lab.space, genome, lab.config))
     measured = measure_program(lab, trained.tflite, program, watch, trial.genome)

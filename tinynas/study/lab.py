@@ -1,9 +1,11 @@
 """Opening a lab: board, bench, children, task and the bounds that hold for a study."""
 
 import functools
+import time
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 from tinynas import __version__, paths
@@ -28,6 +30,7 @@ from tinynas.study.evaluate import Lab
 
 _LOADING_TIMEOUT_S = 1800.0
 _BATCH = 8
+_STATE_LIFE_S = 14 * 24 * 3600.0
 
 
 @contextmanager
@@ -78,6 +81,7 @@ def open_lab(config: Config) -> Iterator[Lab]:
             bench=bench,
             gathering=gathering,
             cache=Cache(paths.home() / "cache.db", int(config.cache.size)) if config.cache.enabled else None,
+            states=_states(),
             bounds=bounds_of(config, board, empty),
             validity=validity,
             estimator=estimator,
@@ -114,6 +118,16 @@ def validity_of(board: Board, empty: Baseline) -> Validity:
         flags=empty.flags,
         firmware=empty.firmware_hash,
     )
+
+
+def _states() -> Path:
+    """Where trainings under way are kept, without those that nobody has gone on with for long."""
+    folder = paths.home() / "training"
+    for path in folder.glob("*.npz*"):
+        with suppress(FileNotFoundError):
+            if time.time() - path.stat().st_mtime > _STATE_LIFE_S:
+                path.unlink()
+    return folder
 
 
 def _combine(board: Board, images: Sequence[Image]) -> Sequence[Image]:

@@ -9,10 +9,12 @@ from typing import Any
 import numpy as np
 from scipy.stats import kendalltau, spearmanr
 
+from tinynas.boards import load_board
 from tinynas.children import Children
 from tinynas.config import Config
 from tinynas.errors import ConfigError
 from tinynas.space.genome import Genome
+from tinynas.space.hardware import network_of, with_hardware
 from tinynas.space.registry import load_space
 from tinynas.study import work
 from tinynas.study.store import Store, Trial
@@ -90,7 +92,8 @@ def rank(name: str, scores: Sequence[float], accuracies: Sequence[float]) -> Ran
 
 
 def _candidates(path: Path, config: Config, task: Any, trials: Sequence[Trial]) -> list[work.Candidate]:
-    space = load_space(config.space.name, config.space.file)
+    base = load_space(config.space.name, config.space.file)
+    space = with_hardware(base, config.space.hardware, load_board(config.board.name))
     candidates = []
     for trial in trials:
         genome = Genome.parse(trial.genome)
@@ -99,8 +102,9 @@ def _candidates(path: Path, config: Config, task: Any, trials: Sequence[Trial]) 
             raise ConfigError(
                 f"study {path}: space {space.name} makes another network of {trial.genome} than it did then"
             )
+        key = network_of(space, genome).key
         candidates.append(
-            work.Candidate(task=config.task, study_seed=config.search.seed, architecture=architecture, key=trial.genome)
+            work.Candidate(task=config.task, study_seed=config.search.seed, architecture=architecture, key=key)
         )
     return candidates
 

@@ -55,7 +55,10 @@ class Steady:
 
     def _judge(self, number: int) -> None:
         session, genome = self._session, self._asked[number]
-        future = session.threads.submit(judge, session.lab, number, genome, session.stages(number, genome.key))
+        # Those that were told before it was asked for, and no others that happen to be known.
+        earlier = [self._known[each.key] for each in self._asked[: max(0, number - session.ahead + 1)]]
+        notify = session.stages(number, genome.key)
+        future = session.threads.submit(judge, session.lab, number, genome, notify, earlier)
         self._running[future] = number
 
     def _await(self, genome: Genome) -> bool:

@@ -53,7 +53,8 @@ class Trial:
     violation: sum of relative excesses over the limits; 0 when complete, None when it could not be measured.
     accuracy_*: fractions in [0, 1] on the validation split. seconds: wall time per stage [s].
     deployment: how it was compiled for the board, the fields of `space.hardware.Deployment`.
-    network: one object per layer of the decoded network; layers: one per layer of the compiled network.
+    curve: the float network's accuracy on the validation split after each epoch; `reason` says why a training was
+    stopped early. network: one object per layer of the decoded network; layers: one per layer of the compiled network.
     estimate: a lower bound, or where a study searches on estimates what the trial was judged on, which has a validity;
     cost is the same then until the board has measured it.
     """
@@ -67,6 +68,7 @@ class Trial:
     accuracy_int8_val: float | None = None
     accuracy_float_val: float | None = None
     epochs: int | None = None
+    curve: tuple[float, ...] = ()
     estimate: Cost | None = None
     cost: Cost | None = None
     deployment: Mapping[str, str | int] = field(default_factory=dict)
@@ -138,7 +140,7 @@ def _load(kind: type[Record], text: str) -> Record:
     for name in ("cost", "estimate"):
         if plain.get(name) is not None:
             plain[name] = Cost.from_json(plain[name])
-    for name in ("network", "layers"):
+    for name in ("network", "layers", "curve"):
         if name in plain:
             plain[name] = tuple(plain[name])
     return kind(**plain)

@@ -5,8 +5,10 @@ Arguments and results are plain data. A child keeps the task it loaded last, so 
 
 import hashlib
 import time
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
+from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
@@ -38,7 +40,10 @@ class Vectors:
 
 @dataclass(frozen=True, kw_only=True)
 class Trained:
-    """An int8 network with its accuracies on the validation split, as fractions, and its reference vectors."""
+    """An int8 network with its accuracies on the validation split, as fractions, and its reference vectors.
+
+    curve: the float network's accuracy after each epoch; stopped: whether it had not come far enough to go on.
+    """
 
     tflite: bytes
     vectors: Vectors
@@ -47,6 +52,8 @@ class Trained:
     accuracy_ptq_val: float
     accuracy_int8_val: float
     epochs: int
+    curve: tuple[float, ...]
+    stopped: bool
     seconds: dict[str, float]
 
 
@@ -89,6 +96,14 @@ class Candidate:
         """Its own seed in [0, 2**31): the same in every run of the study, whatever was evaluated before."""
         digest = hashlib.sha256(f"{self.study_seed}/{self.key}".encode()).digest()
         return int.from_bytes(digest[:4], "little") >> 1
+
+
+@dataclass(frozen=True, kw_only=True)
+class Course:
+    """How far a training may go, and the file that it is kept in: `needs` and `state` of `model.train.train`."""
+
+    needs: Mapping[int, float] = field(default_factory=dict)
+    state: Path | None = None
 
 
 def convert_untrained(candidate: Candidate) -> bytes:
@@ -141,18 +156,20 @@ def proxy_scores(candidate: Candidate, samples: int) -> dict[str, float]:
     return score_proxies(model, as_input(train.x[chosen], model.input_shape), train.y[chosen])
 
 
-def train_candidate(candidate: Candidate, settings: TrainSection, samples: int) -> Trained:
+def train_candidate(candidate: Candidate, course: Course, samples: int, settings: TrainSection) -> Trained:
     """Train, quantize and score one candidate as int8 on (part of) the validation split, with `samples` vectors."""
-    return _fit(candidate, settings, settings.val_samples, samples)[1]
+    return _fit(candidate, course, settings, settings.val_samples, samples)[1]
 
 
-def finish_candidate(candidate: Candidate, settings: TrainSection, final: FinalSection, samples: int) -> Trained:
+def finish_candidate(
+    candidate: Candidate, course: Course, samples: int, settings: TrainSection, final: FinalSection
+) -> Trained:
     """Train on the whole train split for longer; if PTQ loses more than `final.qat_points`, keep QAT when better."""
     from tinynas.model.quantize import qat
     from tinynas.model.score import score
 
     longer = settings.model_copy(update={"epochs": final.epochs, "patience": final.patience, "samples": None})
-    model, trained = _fit(candidate, longer, None, samples)
+    model, trained = _fit(candidate, course, longer, None, samples)
     if 100 * (trained.accuracy_float_val - trained.accuracy_ptq_val) <= final.qat_points:
         return trained
     task, started = _task(candidate.task, candidate.study_seed), time.monotonic()
@@ -165,7 +182,9 @@ def finish_candidate(candidate: Candidate, settings: TrainSection, final: FinalS
     return replace(trained, tflite=aware, vectors=vectors, method="qat", accuracy_int8_val=accuracy, seconds=seconds)
 
 
-def _fit(candidate: Candidate, settings: TrainSection, val_samples: int | None, samples: int) -> tuple[Any, Trained]:
+def _fit(
+    candidate: Candidate, course: Course, settings: TrainSection, val_samples: int | None, samples: int
+) -> tuple[Any, Trained]:
     from tinynas.model.build import build
     from tinynas.model.quantize import quantize
     from tinynas.model.score import score
@@ -183,6 +202,8 @@ def _fit(candidate: Candidate, settings: TrainSection, val_samples: int | None, 
         patience=settings.patience,
         seed=candidate.seed,
         val_samples=val_samples,
+        needs=course.needs,
+        state=course.state,
     )
     trained = time.monotonic()
     tflite = quantize(model, _representative(task, candidate.seed))
@@ -195,6 +216,8 @@ def _fit(candidate: Candidate, settings: TrainSection, val_samples: int | None, 
         accuracy_ptq_val=accuracy,
         accuracy_int8_val=accuracy,
         epochs=record.epochs_run,
+        curve=tuple(epoch.val_accuracy for epoch in record.history),
+        stopped=record.stopped,
         seconds={"train": trained - started, "score": time.monotonic() - trained},
     )
 
