@@ -79,6 +79,43 @@ def refine(
         typer.echo(f"picture: {picture}")
 
 
+@app.command(epilog="Example: tinynas screen --space image --board netduinoplus2 --factor 2")
+def screen(
+    space: Annotated[str, typer.Option(help="Search space: see tinynas spaces.")] = "image",
+    space_file: Annotated[Path | None, typer.Option(help="Python file that defines SPACE.")] = None,
+    board: Annotated[str, typer.Option(help="Board name: see tinynas boards.")] = "netduinoplus2",
+    port: Annotated[str | None, typer.Option(help="Serial port or URL of a physical board.")] = None,
+    bench: Annotated[
+        Path | None, typer.Option("--bench", help="A bench.toml, which says where the boards are.")
+    ] = None,
+    optimize: Annotated[str, typer.Option(help="What networks are compiled for: speed or size.")] = "speed",
+    factor: Annotated[
+        float, typer.Option(min=1.0, help="Drop what takes more than so many times the best choice's time for a MAC.")
+    ] = 3.0,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object to stdout.")] = False,
+) -> None:
+    """Time a space's operators on a board, and say which choices it does badly for their multiply-accumulates."""
+    from tinynas.config import load_config
+
+    where = {"name": board, "port": port, "bench": bench, "optimize": optimize}
+    settings = load_config(
+        None,
+        {
+            "space": {"name": space, "file": space_file},
+            "board": {key: value for key, value in where.items() if value is not None},
+        },
+    )
+    from tinynas.live import screening_table, stages_shown
+    from tinynas.study.screen import screen as run_screen
+
+    with stages_shown() as notify:
+        found = run_screen(settings, factor, notify=notify)
+    if as_json:
+        print_found(found.to_json(), as_json=True)
+    else:
+        screening_table(found)
+
+
 def _write(path: Path, text: str) -> None:
     try:
         path.write_text(text, encoding="utf-8")

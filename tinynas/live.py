@@ -19,6 +19,7 @@ from rich.text import Text
 from tinynas.cost import Cost
 from tinynas.study.arena import text_picture
 from tinynas.study.profile import Profile, Work
+from tinynas.study.screening import Screening
 from tinynas.study.session import Event
 from tinynas.study.store import Finalist, Trial
 from tinynas.study.subspaces import LEAST_FEASIBLE, Refinement
@@ -306,6 +307,34 @@ def refinement_table(found: Refinement) -> None:
         f"Sub-spaces with fewer than {LEAST_FEASIBLE} feasible networks come last.",
         highlight=False,
     )
+    console.print(f"\n{found.setting}", markup=False, highlight=False)
+
+
+def screening_table(found: Screening) -> None:
+    """Print what each operator costs for a multiply-accumulate, and which ones are done badly, to stdout."""
+    table = Table(box=SIMPLE)
+    for title in ("choice", "size", "MAC", "µs", "ns per MAC", "nJ per MAC", "of the best"):
+        table.add_column(title, justify="left" if title in {"choice", "size"} else "right")
+    for each in found.timings:
+        ratio = found.ratio(each)
+        table.add_row(
+            f"{each.name} {each.choice}",
+            "x".join(map(str, each.size)),
+            f"{each.macs:,}",
+            "does not fit" if each.latency_us is None else f"{each.latency_us:,.1f}",
+            "-" if each.ns_per_mac is None else f"{each.ns_per_mac:.2f}",
+            "-" if each.nj_per_mac is None else f"{each.nj_per_mac:.3f}",
+            "-" if ratio is None else f"{ratio:.2f}",
+        )
+    console = _stdout(width=110)
+    console.print(table)
+    console.print(f"Latencies are {found.source}, of {found.validity.board}.", highlight=False)
+    if not found.dropped:
+        console.print(f"Nothing takes more than {found.factor:g} times the best at every size.", highlight=False)
+        return
+    for name, choices in found.dropped.items():
+        said = ", ".join(map(str, choices))
+        console.print(f"{name} {said}: more than {found.factor:g} times the best at every size", highlight=False)
     console.print(f"\n{found.setting}", markup=False, highlight=False)
 
 

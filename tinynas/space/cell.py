@@ -11,7 +11,8 @@ one network and have one key.
 import functools
 import itertools
 from collections import Counter
-from typing import NamedTuple
+from collections.abc import Mapping
+from typing import ClassVar, NamedTuple
 
 from tinynas.errors import CandidateError
 from tinynas.space.architecture import Architecture, Builder
@@ -162,6 +163,13 @@ class CellSpace:
     axes = _AXES
     # Resolution and width, by which tinynas refine divides it.
     scales = ("reduce", "channels")
+    # What tinynas screen times: operations that a board may do badly. The others multiply nothing.
+    operators: ClassVar[Mapping[str, tuple[int, ...]]] = {"edge": (_CONV_1X1, _CONV_3X3)}
+
+    def operator(self, build: Builder, source: int, name: str, choice: int) -> int:
+        """What a choice of `operators` adds to a network, with as many channels as its input has."""
+        del name
+        return _operation(build, source, choice, {})
 
     def canonical(self, genome: Genome) -> Genome:
         require_inside(self, genome)

@@ -4,6 +4,9 @@ Resolution, stem, up to four stages of one block kind each, head. Stage blocks a
 convolution (MobileNet: Howard et al. 2017) or an inverted residual (MobileNetV2: Sandler et al. 2018).
 """
 
+from collections.abc import Mapping
+from typing import ClassVar
+
 from tinynas.space.architecture import Architecture, Builder
 from tinynas.space.genome import Axis, Genome, named, require_inside
 
@@ -41,6 +44,13 @@ class ImageSpace:
     axes = _AXES
     # Resolution and width, by which tinynas refine divides it.
     scales = ("reduce", "stem_filters")
+    # What tinynas screen times: settings of blocks that a board may do badly.
+    operators: ClassVar[Mapping[str, tuple[int, ...]]] = {"block": (_CONV, _SEPARABLE, _INVERTED), "kernel": (3, 5, 7)}
+
+    def operator(self, build: Builder, source: int, name: str, choice: int) -> int:
+        """What a choice of `operators` adds to a network, with as many channels as its input has."""
+        settings = {"block_1": _CONV, "kernel_1": 3, "filters_1": build.shape(source)[-1], "expansion_1": 2}
+        return _block(build, source, 1, 1, settings | {f"{name}_1": choice})
 
     def canonical(self, genome: Genome) -> Genome:
         require_inside(self, genome)

@@ -5,7 +5,8 @@ kernel, expansion and depth, head. Strides and the growth of the channels from s
 there: what they would change, resolution, width and depth change, too.
 """
 
-from typing import NamedTuple
+from collections.abc import Mapping
+from typing import ClassVar, NamedTuple
 
 from tinynas.space.architecture import Architecture, Builder
 from tinynas.space.genome import Axis, Genome, named, require_inside
@@ -61,6 +62,15 @@ class MobilenetSpace:
     axes = _AXES
     # Resolution and width, by which tinynas refine divides it.
     scales = ("reduce", "width")
+    # What tinynas screen times: settings of blocks that a board may do badly.
+    operators: ClassVar[Mapping[str, tuple[int, ...]]] = {"kernel": (3, 5, 7), "expansion": (1, 3, 4, 6)}
+
+    def operator(self, build: Builder, source: int, name: str, choice: int) -> int:
+        """What a choice of `operators` adds to a network, with as many channels as its input has."""
+        if name == "kernel":
+            return build.depthwise(source, choice, activation="relu6")
+        filters = build.shape(source)[-1]
+        return _inverted_residual(build, source, filters=filters, kernel=3, expansion=choice, stride=1)
 
     def canonical(self, genome: Genome) -> Genome:
         # A block's channels name its stage, and the stem's the width: only a stage that is not there leaves a choice.

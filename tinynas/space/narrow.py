@@ -1,5 +1,6 @@
 """A space with fewer choices: axes fixed to one value, or without the choices that a board does badly."""
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
@@ -52,3 +53,25 @@ def narrowed(space: Space, choices: Mapping[str, Sequence[int]]) -> Space:
             raise ConfigError(f"axis {name} of space {space.name} takes {axes[name].choices}, not {tuple(wanted)}")
     ordered = {name: [choice for choice in axes[name].choices if choice in wanted] for name, wanted in choices.items()}
     return NarrowSpace(space, ordered) if choices else space
+
+
+def without(space: Space, dropped: Mapping[str, Sequence[int]]) -> Space:
+    """The space without some choices: `{"kernel": (7,)}` takes 7 from axes kernel, kernel_1, kernel_2 and so on.
+
+    Raises:
+        ConfigError: no axis is called so, it lacks the choice, or none would be left.
+    """
+    choices: dict[str, list[int]] = {}
+    for name, gone in dropped.items():
+        axes = [axis for axis in space.axes if re.fullmatch(rf"{re.escape(name)}(_\d+)*", axis.name)]
+        if not axes:
+            known = sorted({re.sub(r"(_\d+)+$", "", axis.name) for axis in space.axes})
+            raise ConfigError(f"space {space.name} has no axes {name!r}: {nearest(name, known)}")
+        for axis in axes:
+            lacking = [choice for choice in gone if choice not in axis.choices]
+            if lacking:
+                raise ConfigError(f"axis {axis.name} of space {space.name} takes {axis.choices}, not {tuple(lacking)}")
+            choices[axis.name] = [choice for choice in axis.choices if choice not in gone]
+            if not choices[axis.name]:
+                raise ConfigError(f"axis {axis.name} of space {space.name} has no choice left without {tuple(gone)}")
+    return narrowed(space, choices)

@@ -239,8 +239,8 @@ def _estimated(lab: Lab, program: Program, watch: Stopwatch) -> Cost | None:
     Raises:
         LimitError: it does not fit the board.
     """
-    # A gene may choose other compiler flags than those the calibration holds for.
-    if lab.estimator is None or program.optimize != lab.config.board.optimize:
+    # A gene may choose other compiler flags than those the calibration holds for, and flash that is waited for less.
+    if lab.estimator is None or program.optimize != lab.config.board.optimize or program.fast_bytes:
         return None
     latency = lab.estimator.estimate(program)
     if latency is None:

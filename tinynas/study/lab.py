@@ -21,7 +21,7 @@ from tinynas.estimate.calibration import calibration_path, read_calibration, req
 from tinynas.estimate.latency import Estimator, make_estimator
 from tinynas.search.registry import require_strategy
 from tinynas.space.hardware import with_hardware
-from tinynas.space.narrow import fixed
+from tinynas.space.narrow import fixed, without
 from tinynas.space.registry import load_space
 from tinynas.study import work
 from tinynas.study.cache import Cache
@@ -43,7 +43,7 @@ def open_lab(config: Config) -> Iterator[Lab]:
         NoBoardError: no board answers.
     """
     board = load_board(config.board.name)
-    whole = load_space(config.space.name, config.space.file)
+    whole = without(load_space(config.space.name, config.space.file), config.space.drop)
     space = with_hardware(fixed(whole, config.space.fix), config.space.hardware, board)
     require_strategy(config.search.strategy, config.search.predictor)
     task = call_in_child(
