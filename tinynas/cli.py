@@ -59,10 +59,13 @@ def search(
     estimate: Annotated[
         str | None, typer.Option(help="Latencies while searching: measured, or table or learned after calibrate.")
     ] = None,
-    strategy: Annotated[str | None, typer.Option(help="nsga2, nsga3, aging, local or random.")] = None,
+    strategy: Annotated[
+        str | None, typer.Option(help="nsga2, nsga3, aging, local, bayesian, reinforce or random.")
+    ] = None,
     predictor: Annotated[
         bool | None, typer.Option(help="Let a model choose among proposals. [default: where the strategy makes any]")
     ] = None,
+    formulation: Annotated[str | None, typer.Option(help="pareto, weighted_product or chebyshev.")] = None,
     objective: Annotated[list[str] | None, typer.Option(help="Repeat for each: error, latency_us, sram_bytes…")] = None,
     limit_latency: Annotated[str | None, typer.Option(help="For example '20 ms'.")] = None,
     limit_sram: Annotated[str | None, typer.Option(help="For example '32 KB'.")] = None,
@@ -90,6 +93,7 @@ def search(
         "estimate": {"latency": estimate},
         "search": {
             "strategy": strategy,
+            "formulation": formulation,
             "predictor": predictor,
             "objectives": objective or None,
             "budget": budget,

@@ -130,12 +130,16 @@ class EstimateSection(Section):
 class SearchSection(Section):
     """How to search: `budget` evaluations or `time` seconds, whichever comes first.
 
+    formulation: whether strategies are told all objectives ("pareto"), or MnasNet's weighted product of them with
+        `exponents` (-0.07 where none is given), or their Chebyshev distance under ever new random weights.
     predictor: whether a model of what is known chooses among the strategy's proposals; None: where it makes any.
     ahead: how many candidates may be under way at once; None: two for each worker, and at least 6.
     """
 
     strategy: str = "nsga2"
     objectives: Annotated[tuple[Figure, ...], Field(min_length=1)] = ("error", "latency_us")
+    formulation: Literal["pareto", "weighted_product", "chebyshev"] = "pareto"
+    exponents: dict[str, Annotated[float, Field(lt=0, ge=-10)]] = Field(default_factory=dict)
     budget: Count = 64
     time: Seconds | None = None
     population: Annotated[int, Field(ge=2)] = 12
@@ -148,6 +152,15 @@ class SearchSection(Section):
     def _objectives_are_distinct(self) -> Self:
         if len(set(self.objectives)) != len(self.objectives):
             raise ValueError("objectives are named twice")
+        return self
+
+    @model_validator(mode="after")
+    def _exponents_are_of_costs(self) -> Self:
+        if self.exponents and self.formulation != "weighted_product":
+            raise ValueError(f"formulation {self.formulation!r} takes no exponents: weighted_product does")
+        wrong = [name for name in self.exponents if name == "error" or name not in self.objectives]
+        if wrong:
+            raise ValueError(f"exponents are of the costs among the objectives, not of {', '.join(wrong)}")
         return self
 
 

@@ -31,7 +31,9 @@ from tinynas.space.genome import Genome
 TABLE = Path(__file__).resolve().parents[3] / "shared" / "nasbench" / "nb201_int8.csv.gz"
 DEVICES = ("raspi4", "pixel3", "fpga")
 BUDGETS = (50, 100, 200, 400)
-POPULATION = 16
+OBJECTIVES = ("error", "latency_us")
+# As by default.
+POPULATION = 12
 # So many candidates are under way at once, as in a search with two workers and a board.
 AHEAD = 6
 Points = dict[tuple[int, ...], tuple[float, float]]
@@ -56,7 +58,12 @@ def sequence_of(strategy: str, points: Points, *, seed: int, budget: int) -> lis
     """What the strategy evaluated, in order."""
     name, plus, _ = strategy.partition("+predictor")
     searching = make_strategy(
-        name, Grid(*[5] * 6, ordered=False), seed=seed, population=POPULATION, objectives=2, predictor=bool(plus)
+        name,
+        Grid(*[5] * 6, ordered=False),
+        seed=seed,
+        population=POPULATION,
+        objectives=("error", "latency_us"),
+        predictor=bool(plus),
     )
     waiting: deque[Genome] = deque()
     seen: list[tuple[float, float]] = []

@@ -82,7 +82,9 @@ def conflict(genome: Genome) -> Fitness:
 
 def volume(strategy: str, grid: Grid, evaluate: Evaluate, *, seed: int, budget: int, population: int) -> float:
     """The hypervolume after `budget` evaluations, reference (1, 1)."""
-    searching = make_strategy(strategy, grid, seed=seed, population=population, objectives=2, predictor=False)
+    searching = make_strategy(
+        strategy, grid, seed=seed, population=population, objectives=("error", "latency_us"), predictor=False
+    )
     seen: list[tuple[Genome, Fitness]] = []
     while len(seen) < budget and (genome := searching.ask()):
         seen.append((genome, evaluate(genome)))

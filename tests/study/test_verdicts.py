@@ -79,6 +79,19 @@ def test_finalists_are_the_most_accurate_and_others_along_the_front(count, chose
     assert found == chosen
 
 
+@pytest.mark.parametrize(
+    ("search", "chosen"),
+    [
+        ({"objectives": ["error"]}, [0, 5, 1]),
+        ({"objectives": ["latency_us"]}, [3, 1, 5]),
+        ({"formulation": "weighted_product", "exponents": {"latency_us": -0.2}}, [1, 5, 0]),
+    ],
+)
+def test_where_one_number_is_looked_for_the_finalists_are_the_best_by_it(search, chosen):
+    config = load_config(None, {"search": search, "final": {"count": 3}})
+    assert [each.number for each in finalists.choose_finalists(TRIALS, config)] == chosen
+
+
 def test_no_complete_trial_means_no_finalist():
     assert finalists.choose_finalists([TRIALS[4]], load_config(None)) == []
 

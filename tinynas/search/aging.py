@@ -24,13 +24,12 @@ class AgingEvolution:
     def __init__(self, setting: Setting) -> None:
         self._space, self._rng, self._draw = setting.space, setting.rng, setting.draw
         self._sample = max(2, round(_SAMPLE_SHARE * setting.population))
-        self._random_left = setting.population
+        self._first = setting.population
         self._population: deque[tuple[Genome, Fitness]] = deque(maxlen=setting.population)
         self._ranges = Ranges()
 
     def ask(self) -> Genome | None:
-        if self._random_left or not self._population:
-            self._random_left = max(0, self._random_left - 1)
+        if self._draw.count < self._first or not self._population:
             return self._draw.random()
         return self._draw.fresh(self._child, _ATTEMPTS) or self._draw.random()
 

@@ -9,6 +9,7 @@ import numpy as np
 
 from tinynas.cost import Cost
 from tinynas.errors import ConfigError
+from tinynas.space.genome import Genome
 
 
 @dataclass(frozen=True)
@@ -66,6 +67,19 @@ def non_dominated(points: Sequence[Sequence[float]]) -> list[int]:
     if not points:
         return []
     return [int(index) for index in np.flatnonzero(moocore.is_nondominated(np.asarray(points, dtype=float)))]
+
+
+def summits(genomes: Sequence[Genome], told: Sequence[Fitness]) -> list[Genome]:
+    """The genomes on the front; while nothing is feasible, those that break limits least."""
+    feasible = [
+        (genome, fitness.objectives)
+        for genome, fitness in zip(genomes, told, strict=True)
+        if fitness.objectives is not None
+    ]
+    if feasible:
+        return [feasible[index][0] for index in non_dominated([objectives for _, objectives in feasible])]
+    least = min((fitness.violation for fitness in told), default=0.0)
+    return [genome for genome, fitness in zip(genomes, told, strict=True) if fitness.violation == least]
 
 
 def hypervolume(points: Sequence[Sequence[float]], reference: Sequence[float]) -> float:

@@ -9,9 +9,9 @@ least tried candidate first.
 from collections import Counter
 from collections.abc import Sequence
 
-from tinynas.search.fitness import Fitness, non_dominated
+from tinynas.search.fitness import Fitness, summits
 from tinynas.search.strategy import Setting
-from tinynas.space.genome import Genome
+from tinynas.space.genome import Genome, neighbour
 
 _ATTEMPTS = 20
 
@@ -21,39 +21,25 @@ class LocalSearch:
 
     def __init__(self, setting: Setting) -> None:
         self._space, self._rng, self._draw = setting.space, setting.rng, setting.draw
-        self._random_left = setting.population
-        self._seen: list[tuple[Genome, Fitness]] = []
+        self._first = setting.population
+        self._genomes: list[Genome] = []
+        self._fitness: list[Fitness] = []
         self._tried: Counter[Genome] = Counter()
 
     def ask(self) -> Genome | None:
-        if self._random_left or not self._seen:
-            self._random_left = max(0, self._random_left - 1)
+        if self._draw.count < self._first or not self._genomes:
             return self._draw.random()
-        return self._step(self._summits())
+        return self._step(summits(self._genomes, self._fitness))
 
     def tell(self, genome: Genome, fitness: Fitness) -> None:
-        self._seen.append((genome, fitness))
+        self._genomes.append(genome)
+        self._fitness.append(fitness)
 
-    def _summits(self) -> list[Genome]:
-        feasible = [(genome, fitness.objectives) for genome, fitness in self._seen if fitness.objectives is not None]
-        if feasible:
-            return [feasible[index][0] for index in non_dominated([objectives for _, objectives in feasible])]
-        least = min(fitness.violation for _, fitness in self._seen)
-        return [genome for genome, fitness in self._seen if fitness.violation == least]
-
-    def _step(self, summits: Sequence[Genome]) -> Genome | None:
+    def _step(self, known: Sequence[Genome]) -> Genome | None:
         """A new neighbour of a summit, of the least tried one that has any; else a new start at random."""
-        for summit in sorted(summits, key=lambda genome: self._tried[genome]):
-            found = self._draw.fresh(lambda summit=summit: self._neighbour(summit), _ATTEMPTS)  # type: ignore[misc]
+        for summit in sorted(known, key=lambda genome: self._tried[genome]):
+            found = self._draw.fresh(lambda summit=summit: neighbour(self._space, summit, self._rng), _ATTEMPTS)  # type: ignore[misc]
             if found is not None:
                 self._tried[summit] += 1
                 return found
         return self._draw.random()
-
-    def _neighbour(self, genome: Genome) -> Genome:
-        """Another choice on one axis."""
-        index = self._rng.choice([at for at, axis in enumerate(self._space.axes) if len(axis.choices) > 1])
-        choices = [choice for choice in self._space.axes[index].choices if choice != genome.values[index]]
-        values = list(genome.values)
-        values[index] = self._rng.choice(choices)
-        return self._space.canonical(Genome(self._space.name, tuple(values)))

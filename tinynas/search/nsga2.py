@@ -59,14 +59,13 @@ class Nsga2:
     def __init__(self, setting: Setting) -> None:
         # DEAP's variation and tournament use the global random state; ours take this one, so that a run repeats.
         self._space, self._rng, self._draw = setting.space, setting.rng, setting.draw
-        self._population, self._objectives = setting.population, setting.objectives
-        self._random_left = setting.population
+        self._population, self._objectives = setting.population, len(setting.objectives)
+        self._first = setting.population
         self._survivors: list[Individual] = []
         self._rank: dict[Genome, int] = {}
 
     def ask(self) -> Genome | None:
-        if self._random_left or not self._survivors:
-            self._random_left = max(0, self._random_left - 1)
+        if self._draw.count < self._first or not self._survivors:
             return self._draw.random()
         return self._draw.fresh(self._vary, _ATTEMPTS) or self._draw.random()
 

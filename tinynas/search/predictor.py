@@ -19,15 +19,14 @@ from sklearn.gaussian_process import GaussianProcessRegressor
 from sklearn.gaussian_process.kernels import ConstantKernel, Matern, WhiteKernel
 from threadpoolctl import threadpool_limits
 
-from tinynas.search.fitness import Fitness, non_dominated
-from tinynas.search.strategy import Strategy
-from tinynas.space.genome import Genome, Space
+from tinynas.search.fitness import Fitness, non_dominated, summits
+from tinynas.space.genome import Genome, Space, neighbour, random_genome
 
 # What is known of a genome without evaluating it, as numbers, for example the logarithm of its MACs.
 Features = Callable[[Genome], Sequence[float]]
 
-# Proposals to choose from; twice as many choose no better on tests/benchmarks/search.py.
-POOL = 100
+# Proposals to choose from; three times as many choose no better on tests/benchmarks/search.py.
+_POOL = 100
 _DRAWS = 8
 # Kernels are fitted again when there is so much more data; a fit takes longer than all the rest.
 _REFIT = 1.2
@@ -40,18 +39,30 @@ _LARGEST = 3.0
 
 
 class Predictor:
-    """Learns from every answer, and chooses among proposals."""
+    """Learns from every answer, and chooses among proposals, of which half are neighbours of the best known."""
+
+    pool = _POOL
 
     def __init__(self, space: Space, rng: random.Random, features: Features | None = None) -> None:
         self._space, self._rng, self._features = space, rng, features
         self._genomes: list[Genome] = []
         self._fitness: list[Fitness] = []
         self._models: dict[str, _Process] = {}
+        self._summits: list[Genome] = []
+        self._summits_of = 0
 
     def learn(self, genome: Genome, fitness: Fitness) -> None:
         """One more answer."""
         self._genomes.append(genome)
         self._fitness.append(fitness)
+
+    def propose(self) -> Genome:
+        """One of the front, or of what breaks limits least, with one axis changed; at random while nothing is known."""
+        if self._summits_of != len(self._genomes):
+            self._summits, self._summits_of = summits(self._genomes, self._fitness), len(self._genomes)
+        if not self._summits:
+            return random_genome(self._space, self._rng)
+        return neighbour(self._space, self._rng.choice(self._summits), self._rng)
 
     def choose(self, proposals: list[Genome]) -> Genome:
         """The most promising proposal; the first one while too little is known."""
@@ -161,17 +172,3 @@ def _gains(front: np.ndarray, points: np.ndarray) -> np.ndarray:
     for index in np.flatnonzero(~(above >= 0).all(axis=2).any(axis=1)):
         gains[index] = moocore.hypervolume(np.vstack([front, points[index]]), ref=reference) - before
     return np.asarray(gains)
-
-
-class Guided:
-    """A strategy with a predictor, which learns what it is told."""
-
-    def __init__(self, strategy: Strategy, predictor: Predictor) -> None:
-        self._strategy, self._predictor = strategy, predictor
-
-    def ask(self) -> Genome | None:
-        return self._strategy.ask()
-
-    def tell(self, genome: Genome, fitness: Fitness) -> None:
-        self._predictor.learn(genome, fitness)
-        self._strategy.tell(genome, fitness)

@@ -1,25 +1,34 @@
 """Strategies by name."""
 
+import importlib.util
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
+from typing import Literal
 
 from tinynas.boards import nearest
 from tinynas.errors import ConfigError
 from tinynas.search.aging import AgingEvolution
+from tinynas.search.bayesian import Bayesian
+from tinynas.search.formulation import RandomChebyshev, WeightedProduct
 from tinynas.search.local import LocalSearch
 from tinynas.search.nsga2 import Nsga2
 from tinynas.search.nsga3 import Nsga3
-from tinynas.search.predictor import POOL, Features, Guided, Predictor
+from tinynas.search.predictor import Features, Predictor
 from tinynas.search.random_search import RandomSearch
-from tinynas.search.strategy import Admissible, Draw, Setting, Strategy
-from tinynas.space.genome import Space
+from tinynas.search.reinforce import Reinforce
+from tinynas.search.strategy import Admissible, Draw, Informed, Setting, Strategy
+from tinynas.space.genome import Genome, Space
+
+Formulation = Literal["pareto", "weighted_product", "chebyshev"]
 
 _STRATEGIES: dict[str, Callable[[Setting], Strategy]] = {
     "aging": AgingEvolution,
+    "bayesian": Bayesian,
     "local": LocalSearch,
     "nsga2": Nsga2,
     "nsga3": Nsga3,
     "random": RandomSearch,
+    "reinforce": Reinforce,
 }
 # Those that make proposals of which a predictor can choose.
 _GUIDED = ("aging", "local", "nsga2", "nsga3")
@@ -40,10 +49,13 @@ def require_strategy(name: str, predictor: bool | None) -> None:
 
     Raises:
         ConfigError: no strategy has that name (the nearest one is suggested).
+        ConfigError: it needs a package that is not installed.
         ConfigError: a predictor is of no use to it.
     """
     if name not in _STRATEGIES:
         raise ConfigError(f"strategy {name!r} is not known: {nearest(name, strategy_names())}")
+    if name == "bayesian" and importlib.util.find_spec("optuna") is None:
+        raise ConfigError("strategy 'bayesian' needs Optuna: pip install 'tinynas[bayesian]'")
     if predictor and name not in _GUIDED:
         raise ConfigError(
             f"strategy {name!r} has no proposals for a predictor to choose from: leave out [search] predictor, "
@@ -57,13 +69,16 @@ def make_strategy(
     *,
     seed: int,
     population: int,
-    objectives: int,
+    objectives: Sequence[str],
+    formulation: Formulation = "pareto",
+    exponents: Mapping[str, float] | None = None,
     predictor: bool | None = None,
     admissible: Admissible = lambda genome: True,
     features: Features | None = None,
 ) -> Strategy:
     """A strategy at its start.
 
+    formulation, exponents: what is looked for, see `search.formulation`.
     admissible: a cheap test that sampling may use to spare the budget.
     predictor: whether one chooses what to evaluate of many proposals; None: where the strategy makes any. It learns
         from genomes, and from their `features`.
@@ -74,8 +89,25 @@ def make_strategy(
     require_strategy(name, predictor)
     rng = random.Random(seed)
     is_guided = name in _GUIDED if predictor is None else predictor
-    guide = Predictor(space, random.Random(seed), features) if is_guided else None
-    draw = Draw(space, rng, admissible, guide.choose if guide else None, POOL if guide else 1)
-    setting = Setting(space=space, rng=rng, draw=draw, population=population, objectives=objectives)
-    strategy = _STRATEGIES[name](setting)
-    return Guided(strategy, guide) if guide else strategy
+    told = objectives if formulation == "pareto" else (formulation,)
+    drawn: set[Genome] = set()
+
+    def make() -> Strategy:
+        guide = Predictor(space, random.Random(rng.getrandbits(31)), features) if is_guided else None
+        draw = Draw(
+            space,
+            rng,
+            admissible=admissible,
+            drawn=drawn,
+            guide=guide,
+        )
+        setting = Setting(space=space, rng=rng, draw=draw, population=population, objectives=told)
+        return Informed(_STRATEGIES[name](setting), draw, guide)
+
+    match formulation:
+        case "pareto":
+            return make()
+        case "weighted_product":
+            return WeightedProduct(make(), objectives, exponents or {})
+        case "chebyshev":
+            return RandomChebyshev(make, random.Random(seed), population)

@@ -1,7 +1,7 @@
 """What every strategy is: asked for genomes, told their fitness. Equal seeds and answers give equal questions."""
 
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -9,8 +9,6 @@ from tinynas.search.fitness import Fitness
 from tinynas.space.genome import Genome, Space, random_genome
 
 Admissible = Callable[[Genome], bool]
-# Of several new genomes, the one to evaluate.
-Choose = Callable[[list[Genome]], Genome]
 
 _ATTEMPTS = 1000
 _FOR_EACH = 4
@@ -32,49 +30,79 @@ class Strategy(Protocol):
 
 @dataclass(frozen=True, kw_only=True)
 class Setting:
-    """What a strategy works with. Its only source of chance is `rng`. `objectives` is their number."""
+    """What a strategy works with. Its only source of chance is `rng`. `objectives` are their names, in order."""
 
     space: Space
     rng: random.Random
     draw: "Draw"
     population: int
-    objectives: int
+    objectives: Sequence[str]
+
+
+class Guide(Protocol):
+    """Chooses among `pool` proposals, of which it makes half itself."""
+
+    @property
+    def pool(self) -> int: ...
+
+    def propose(self) -> Genome:
+        """A proposal, perhaps not a new one."""
+
+    def choose(self, proposals: list[Genome]) -> Genome:
+        """The one to evaluate."""
+
+    def learn(self, genome: Genome, fitness: Fitness) -> None:
+        """One more answer."""
 
 
 class Draw:
     """Draws genomes that were not drawn before, from the space at random or from proposals.
 
-    `admissible` tells cheaply whether a genome has a chance to meet the limits; after many refusals a genome without
-    one is taken all the same, so that a search under impossible limits ends with their reason. With `choose`, the best
-    of `pool` proposals is drawn instead of the first.
+    `drawn` holds those that were, and is added to. `admissible` tells cheaply whether a genome has a chance to meet the
+    limits; after many refusals a genome without one is taken all the same, so that a search under impossible limits
+    ends with their reason. With a `guide`, the best of many proposals is drawn instead of the first.
     """
 
     def __init__(
-        self, space: Space, rng: random.Random, admissible: Admissible, choose: Choose | None = None, pool: int = 1
+        self,
+        space: Space,
+        rng: random.Random,
+        *,
+        admissible: Admissible,
+        drawn: set[Genome],
+        guide: Guide | None = None,
     ) -> None:
-        self._space = space
-        self._rng = rng
-        self._admissible = admissible
-        self._choose = choose
-        self._pool = pool
-        self._drawn: set[Genome] = set()
+        self._space, self._rng, self._admissible, self._drawn = space, rng, admissible, drawn
+        self._guide = guide
+
+    @property
+    def count(self) -> int:
+        """How many genomes were drawn or marked."""
+        return len(self._drawn)
 
     def fresh(self, propose: Callable[[], Genome], attempts: int) -> Genome | None:
-        """One of the proposals that are new and admissible; None when there is none within `attempts`, and a few for
-        each of the pool.
-        """
-        found: dict[Genome, None] = {}
-        for _ in range(attempts + _FOR_EACH * (self._pool - 1)):
+        """A proposal that is new and admissible; None when none of `attempts` is."""
+        for _ in range(attempts):
             genome = propose()
-            if genome not in self._drawn and genome not in found and self._admissible(genome):
+            if self._is_fresh(genome):
+                genome = genome if self._guide is None else self._best(genome, propose, self._guide)
+                self._drawn.add(genome)
+                return genome
+        return None
+
+    def _best(self, first: Genome, propose: Callable[[], Genome], guide: "Guide") -> Genome:
+        """The guide's choice among this proposal, more like it, and as many of its own."""
+        found = {first: None}
+        for attempt in range(_FOR_EACH * guide.pool):
+            genome = guide.propose() if attempt % 2 else propose()
+            if genome not in found and self._is_fresh(genome):
                 found[genome] = None
-                if len(found) == self._pool:
+                if len(found) == guide.pool:
                     break
-        if not found:
-            return None
-        genome = next(iter(found)) if self._choose is None else self._choose(list(found))
-        self._drawn.add(genome)
-        return genome
+        return guide.choose(list(found))
+
+    def _is_fresh(self, genome: Genome) -> bool:
+        return genome not in self._drawn and self._admissible(genome)
 
     def random(self) -> Genome | None:
         """A new genome at random; None when the space seems to have no more."""
@@ -93,3 +121,19 @@ class Draw:
     def mark(self, genome: Genome) -> None:
         """Never draw this genome."""
         self._drawn.add(genome)
+
+
+class Informed:
+    """A strategy whose draw and whose guide learn of every answer."""
+
+    def __init__(self, strategy: Strategy, draw: Draw, guide: Guide | None) -> None:
+        self._strategy, self._draw, self._guide = strategy, draw, guide
+
+    def ask(self) -> Genome | None:
+        return self._strategy.ask()
+
+    def tell(self, genome: Genome, fitness: Fitness) -> None:
+        self._draw.mark(genome)
+        if self._guide is not None:
+            self._guide.learn(genome, fitness)
+        self._strategy.tell(genome, fitness)

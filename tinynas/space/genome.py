@@ -109,6 +109,17 @@ def mutate(space: Space, genome: Genome, rng: random.Random) -> Genome:
     return space.canonical(Genome(space.name, tuple(values)))
 
 
+def neighbour(space: Space, genome: Genome, rng: random.Random) -> Genome:
+    """Another choice on one axis; the genome itself where no axis has one."""
+    free = [at for at, axis in enumerate(space.axes) if len(axis.choices) > 1]
+    if not free:
+        return genome
+    index = rng.choice(free)
+    values = list(genome.values)
+    values[index] = rng.choice([choice for choice in space.axes[index].choices if choice != values[index]])
+    return space.canonical(Genome(space.name, tuple(values)))
+
+
 def _another(axis: Axis, value: int, rng: random.Random) -> int:
     choices = axis.choices
     if len(choices) == 1:

@@ -4,24 +4,43 @@ from collections.abc import Sequence
 from concurrent.futures import FIRST_COMPLETED, wait
 from dataclasses import replace
 
-from tinynas.config import Config
+from tinynas.config import Config, SearchSection
 from tinynas.device.ladder import verify
 from tinynas.errors import CandidateError, ConfigError, NothingFeasibleError
+from tinynas.search.scalar import weighted_product
 from tinynas.study import work
 from tinynas.study.evaluate import finish
 from tinynas.study.session import POLL_S, Event, Session
 from tinynas.study.store import Finalist, Store, Trial
-from tinynas.study.summary import search_front
+from tinynas.study.summary import FrontPoint, search_front
 
 
 def choose_finalists(trials: Sequence[Trial], config: Config) -> list[Trial]:
-    """At most `final.count` trials of the front: the most accurate one, then evenly along the front."""
-    points = search_front(trials, config.search.objectives)
+    """At most `final.count` trials: of the front the most accurate one, then evenly along it. Where one number is
+    looked for, those that are best by it.
+    """
+    settings = config.search
+    if len(settings.objectives) == 1 or settings.formulation == "weighted_product":
+        return _best(trials, settings)[: config.final.count]
+    points = search_front(trials, settings.objectives)
     count = min(config.final.count, len(points))
     if count <= 1:
         return [point.trial for point in points[:count]]
     chosen = {round(index * (len(points) - 1) / (count - 1)) for index in range(count)}
     return [points[index].trial for index in sorted(chosen)]
+
+
+def _best(trials: Sequence[Trial], settings: SearchSection) -> list[Trial]:
+    """All complete trials, best first."""
+
+    def worth(point: FrontPoint) -> float:
+        values = point.values(settings.objectives)
+        if settings.formulation == "weighted_product":
+            return weighted_product(settings.objectives, values, settings.exponents)
+        return -values[0]
+
+    points = [FrontPoint(trial=trial, finalist=None) for trial in trials if trial.state == "complete"]
+    return [point.trial for point in sorted(points, key=lambda point: (-worth(point), point.trial.number))]
 
 
 def finish_front(session: Session) -> None:
