@@ -57,7 +57,8 @@ def search(
     port: PortOption = None,
     bench: BenchOption = None,
     estimate: Annotated[
-        str | None, typer.Option(help="Latencies while searching: measured, or table or learned after calibrate.")
+        str | None,
+        typer.Option(help="Latencies while searching: measured, analytic, or after calibrate table or learned."),
     ] = None,
     strategy: Annotated[
         str | None, typer.Option(help="nsga2, nsga3, aging, local, bayesian, reinforce or random.")

@@ -112,17 +112,18 @@ class LimitsSection(Section):
 
 
 class EstimateSection(Section):
-    """How a candidate's latency is found while searching: "measured" on the board, or estimated from the board's
-    calibration by its "table" or by what is "learned" from it, and then only the front is measured, at the end.
-    `calibration`: its file; None: the one that tinynas calibrate writes.
+    """How a candidate's latency is found while searching: "measured" on the board, or estimated, and then only the
+    front is measured, at the end. Estimates are "analytic", from a model of the CPU's instructions, or come from the
+    board's calibration: its "table", or what is "learned" from it. `calibration`: its file; None: the one that tinynas
+    calibrate writes.
     """
 
-    latency: Literal["measured", "table", "learned"] = "measured"
+    latency: Literal["measured", "analytic", "table", "learned"] = "measured"
     calibration: Path | None = None
 
     @model_validator(mode="after")
     def _calibration_is_for_estimates(self) -> Self:
-        if self.latency == "measured" and self.calibration is not None:
+        if self.latency in ("measured", "analytic") and self.calibration is not None:
             raise ValueError('a calibration is for latency = "table" or "learned"')
         return self
 

@@ -269,7 +269,7 @@ def calibration_table(found: Mapping[str, Any]) -> None:
     table = Table(box=SIMPLE)
     for title in ("method", "networks", "mean error", "within 5 %", "largest error", "rank correlation"):
         table.add_column(title, justify="left" if title == "method" else "right")
-    for method in ("table", "learned"):
+    for method in ("analytic", "table", "learned"):
         errors = found[method]
         if "reason" in errors:
             table.add_row(method, "-", errors["reason"])

@@ -4,11 +4,20 @@ import json
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
+from tinynas.boards import load_board
+from tinynas.compiler import compile_network
+from tinynas.estimate.calibration import read_calibration
+from tinynas.estimate.latency import analytic_estimator, relative_errors
+from tinynas.estimate.loops import work_of
 from tinynas.study.store import Store
 from tinynas.study.summary import search_front
+
+MODELS = Path(__file__).parents[3] / "shared" / "models"
+needs_models = pytest.mark.skipif(not MODELS.is_dir(), reason="the reference networks are not beside the checkout")
 
 
 @pytest.fixture(scope="module")
@@ -52,6 +61,32 @@ def test_layers_add_up_to_what_the_whole_network_takes(calibrated):
         assert network["latency_us"] == pytest.approx(network["cycles"] / 168)
 
 
+def test_the_instruction_model_agrees_with_the_board(calibrated):
+    home, _ = calibrated
+    calibration = read_calibration(home / "calibrations" / "netduinoplus2.json")
+    errors = relative_errors(analytic_estimator(load_board("netduinoplus2")), calibration.networks)
+    assert len(errors) == len(calibration.networks)
+    assert max(map(abs, errors)) < 0.05
+
+
+@needs_models
+@pytest.mark.parametrize("name", ["ic"])
+def test_the_instruction_model_agrees_with_the_board_on_a_reference_network(name, tmp_path_factory):
+    board, path = load_board("netduinoplus2"), MODELS / f"{name}.tflite"
+    ran = run_tinynas(tmp_path_factory.getbasetemp(), "profile", path, "--keep-constant-channels", "--json")
+    assert ran.returncode == 0, ran.stderr
+    options = {"target": board.target, "constants": board.constants, "keep_constant_channels": True}
+    works = work_of(compile_network(path.read_bytes(), **options))
+    model, estimated, taken = analytic_estimator(board).model, 0.0, 0
+    for work, layer in zip(works, json.loads(ran.stdout)["layers"], strict=True):
+        cycles = model.cycles(work)
+        # What no network of the spaces has is unknown: SOFTMAX, and a convolution that adds.
+        assert (cycles is None) == (layer["op"] == "SOFTMAX" or "_add" in work.family or work.kind == "free")
+        estimated += cycles or 0
+        taken += layer["cycles"] + layer["wait_cycles"] if cycles is not None else 0
+    assert estimated == pytest.approx(taken, rel=0.05)
+
+
 def test_what_is_there_is_shown_again_at_once(calibrated):
     home, _ = calibrated
     shown = tinynas(home, "--networks", "8", "--space", "mlp")
@@ -79,7 +114,7 @@ epochs = 1
 """
 
 
-def run_search(home, *arguments):
+def run_tinynas(home, *arguments):
     return subprocess.run(
         [sys.executable, "-m", "tinynas", *map(str, arguments)],
         capture_output=True,
@@ -95,7 +130,7 @@ def test_a_search_on_estimates_measures_what_survives_and_says_what_is_which(cal
     home, _ = calibrated
     config, path = tmp_path / "study.toml", tmp_path / "study.db"
     config.write_text(SEARCH)
-    result = run_search(home, "search", "--config", config, "--study", path, "--json")
+    result = run_tinynas(home, "search", "--config", config, "--study", path, "--json")
     assert result.returncode == 0, result.stderr
     with Store.open_to_read(path) as store:
         trials = store.trials()
@@ -113,6 +148,6 @@ def test_a_search_on_estimates_measures_what_survives_and_says_what_is_which(cal
 
 
 def test_without_a_calibration_a_search_on_estimates_says_what_to_run(tmp_path):
-    result = run_search(tmp_path, "search", "--task", "digits", "--space", "mlp", "--estimate", "table", "--dry-run")
+    result = run_tinynas(tmp_path, "search", "--task", "digits", "--space", "mlp", "--estimate", "table", "--dry-run")
     assert result.returncode == 2
     assert "run tinynas calibrate --board netduinoplus2" in result.stderr

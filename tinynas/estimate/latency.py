@@ -8,15 +8,19 @@ from typing import Literal, Protocol, get_args
 
 import numpy as np
 
+from tinynas.boards import Board
 from tinynas.compiler.program import Program
 from tinynas.errors import ConfigError
 from tinynas.estimate.calibration import Calibration, ObservedNetwork
+from tinynas.estimate.instructions import PATH as INSTRUCTIONS
+from tinynas.estimate.instructions import instructions_for
 from tinynas.estimate.learned import Learned, observations
 from tinynas.estimate.loops import Work, work_of
 from tinynas.estimate.table import Table
 
-Method = Literal["table", "learned"]
-METHODS: tuple[Method, ...] = get_args(Method)
+Method = Literal["analytic", "table", "learned"]
+Fitted = Literal["table", "learned"]
+METHODS: tuple[Fitted, ...] = get_args(Fitted)
 
 # With fewer networks, most kernels have not been seen.
 LEAST_NETWORKS = 6
@@ -47,7 +51,7 @@ class Estimator:
     """A model with what a whole network takes beyond its layers.
 
     spread: estimates lie within this factor of what was measured for 95 % of networks, as a logarithm. digest: SHA-256
-    of the calibration, hexadecimal.
+    of the calibration, or of the instruction models, hexadecimal.
     """
 
     method: Method
@@ -77,7 +81,23 @@ class Estimator:
         return sum(known) + self.outside_cycles if len(known) == len(taken) else None
 
 
-def make_estimator(method: Method, calibration: Calibration, path: Path) -> Estimator:
+def analytic_estimator(board: Board) -> Estimator:
+    """An estimator from the instruction model of the board's CPU, which nothing was measured for on this board.
+
+    Raises:
+        ConfigError: there is no model for it.
+    """
+    model, outside_cycles = instructions_for(board)
+    return Estimator(
+        method="analytic",
+        model=model,
+        clock_hz=board.clock_hz,
+        outside_cycles=outside_cycles,
+        digest=hashlib.sha256(INSTRUCTIONS.read_bytes()).hexdigest(),
+    )
+
+
+def make_estimator(method: Fitted, calibration: Calibration, path: Path) -> Estimator:
     """An estimator fitted to a calibration, which was read from `path`.
 
     Raises:

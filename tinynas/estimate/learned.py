@@ -5,6 +5,7 @@ observed bears that out (ridge regression of relative errors, with a weaker prio
 emulated board each layer is an observation; on a physical one, where nothing counts layers, each network is.
 """
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
@@ -16,9 +17,12 @@ from tinynas.estimate.loops import Work
 
 # What a layer takes beyond its loops matters little to a network: relative errors count in full above this many cycles.
 _SMALL_CYCLES = 300.0
-_RIDGE = 1e-8
+_RIDGE = 1e-6
 # How far a kind may deviate from its family, beside how far the family's own cycles may be from 0.
-_DEVIATION = 0.03
+_DEVIATION = 0.1
+
+# Of a family; fewer say nothing of how its time grows with sizes.
+LEAST_OBSERVATIONS = 5
 
 _Column = tuple[str, ...]
 
@@ -52,15 +56,26 @@ class Learned:
             for work in each.works:
                 for column, _ in _entries(work):
                     self._columns.setdefault(column, len(self._columns))
-        self._families = {column[0] for column in self._columns}
+        seen = Counter(family for each in observed for family in {work.family for work in each.works})
+        self._families = {family for family, count in seen.items() if count >= LEAST_OBSERVATIONS}
         self._cycles = self._fit(observed)
 
     def cycles(self, work: Work) -> float | None:
-        """Of one layer; None if nothing of its family was observed."""
+        """Of one layer; None if next to nothing of its family was observed."""
         if work.family not in self._families:
             return None
         terms = ((self._columns.get(column), value) for column, value in _entries(work))
         return max(float(sum(self._cycles[index] * value for index, value in terms if index is not None)), 0.0)
+
+    def turns(self, family: str, kind: str) -> dict[str, float]:
+        """Cycles of a turn of each loop; for a kind that was not observed, those of its family."""
+        names = [column[1] for column in self._columns if column[0] == family and len(column) == 2]
+        own = {name: self._columns.get((family, kind, name)) for name in names}
+        return {
+            name: float(self._cycles[self._columns[(family, name)]])
+            + (0.0 if (index := own[name]) is None else _DEVIATION * float(self._cycles[index]))
+            for name in names
+        }
 
     def _fit(self, observed: Sequence[Observation]) -> npt.NDArray[np.float64]:
         """Cycles of a turn, by column."""

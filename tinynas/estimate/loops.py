@@ -53,8 +53,12 @@ def _work(layer: LayerInfo, calls: Sequence[CallInfo], users: Mapping[str, int])
     if family is None or len(calls) > 1:
         return Work(kind=kind, family=kind, counts={"calls": len(calls), **counted})
     added = {"values": layer.output_bytes} if _adds(calls[0]) else {}
-    counts = {"calls": 1, **family(calls[0].parameters), **added}
-    return Work(kind=kind, family=f"{family.__name__}{'_add' if added else ''}", counts=counts)
+    # One that adds has the convolution's parameters beside the addition's.
+    parameters = {name.removeprefix("conv."): value for name, value in calls[0].parameters.items()}
+    counts = {"calls": 1, **family(parameters), **added}
+    # One function multiplies for both.
+    named = "_matmul" if family in (_conv, _fully_connected) else family.__name__
+    return Work(kind=kind, family=f"{named}{'_add' if added else ''}", counts=counts)
 
 
 def _adds(call: CallInfo) -> bool:
@@ -157,33 +161,34 @@ def _pair_fully_connected(p: Parameters) -> Counts:
 
 
 def _conv(p: Parameters) -> Counts:
-    """tn_conv.h, tn_matmul.h: two pixels at a time and four channels."""
-    t, depth = _taps(p), p["matmul.depth"]
-    pairs, alone, fours, rest = t.pixels // 2, t.pixels % 2, p["matmul.channels"] // 4, p["matmul.channels"] % 4
+    """tn_conv.h: two pixels at a time, whose patches are copied unless they lie in the input as they are."""
+    t, copied = _taps(p), 1 - p["contiguous"]
     return {
-        "pairs": pairs,
-        "alone": alone,
-        "outputs": t.pixels * p["matmul.channels"],
-        "fours": pairs * fours,
-        "products": pairs * fours * depth,
-        "products_alone": alone * fours * depth + t.pixels * rest * depth,
-        "rows": t.pixels * t.height,
-        "copied": t.pixels * depth,
-        "outside": t.outside * t.channels,
-        "edge_rows": t.edges * t.height,
+        **_products(p, t.pixels),
+        "rows": copied * t.pixels * t.height,
+        "copied": copied * t.pixels * p["matmul.depth"],
+        "outside": copied * t.outside * t.channels,
+        "edge_rows": copied * t.edges * t.height,
     }
 
 
 def _fully_connected(p: Parameters) -> Counts:
-    """tn_fully_connected.h, tn_matmul.h: four channels at a time."""
-    fours, rest, depth = p["matmul.channels"] // 4, p["matmul.channels"] % 4, p["matmul.depth"]
-    rows = p["rows"]
+    """tn_fully_connected.h: two input vectors at a time, where they are."""
+    return {**_products(p, p["rows"]), "rows": 0, "copied": 0, "outside": 0, "edge_rows": 0}
+
+
+def _products(p: Parameters, vectors: int) -> Counts:
+    """tn_matmul.h: two input vectors at a time, a last one alone, and four channels, one by one those that remain."""
+    pairs, alone, fours, rest = vectors // 2, vectors % 2, p["matmul.channels"] // 4, p["matmul.channels"] % 4
+    depth = p["matmul.depth"]
     return {
-        "rows": rows,
-        "fours": rows * fours,
-        "rest": rows * rest,
-        "products": rows * fours * depth,
-        "rest_products": rows * rest * depth,
+        "pairs": pairs,
+        "alone": alone,
+        "outputs": vectors * p["matmul.channels"],
+        "fours": pairs * fours,
+        "products": pairs * fours * depth,
+        "products_alone": alone * fours * depth,
+        "products_of_rest": vectors * rest * depth,
     }
 
 

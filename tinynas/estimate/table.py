@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.optimize import nnls
 
-from tinynas.estimate.learned import Observation
+from tinynas.estimate.learned import LEAST_OBSERVATIONS, Observation
 from tinynas.estimate.loops import Work
 
 _NEIGHBOURS = 8
@@ -54,7 +54,7 @@ class Table:
             work = layer.works[0]
             by_kind.setdefault(work.kind, []).append(layer)
             by_family.setdefault(work.family, []).append(layer)
-        self._families = _known(by_family, least=1)
+        self._families = _known(by_family, least=LEAST_OBSERVATIONS)
         self._kinds = _known(by_kind, least=_LEAST_LAYERS)
         self._exact = {
             kind: {tuple(row): float(cycles) for row, cycles in zip(known.turns, known.cycles, strict=True)}
@@ -62,7 +62,7 @@ class Table:
         }
 
     def cycles(self, work: Work) -> float | None:
-        """Of one layer; None if nothing of its family was profiled."""
+        """Of one layer; None if next to nothing of its family was profiled."""
         turns = tuple(float(value) for value in work.counts.values())
         exact = self._exact.get(work.kind, {}).get(turns)
         if exact is not None:

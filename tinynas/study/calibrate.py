@@ -38,7 +38,7 @@ from tinynas.estimate.calibration import (
     require_valid,
     validity_record,
 )
-from tinynas.estimate.latency import METHODS, make_estimator, relative_errors
+from tinynas.estimate.latency import METHODS, analytic_estimator, make_estimator, relative_errors
 from tinynas.estimate.loops import work_of
 from tinynas.lock import FileLock
 from tinynas.space.architecture import Architecture
@@ -337,9 +337,13 @@ def report(calibration: Calibration, path: Path) -> dict[str, Any]:
         "kinds": len({work.kind for network in calibration.fitted for work in network.works}),
         "validity": calibration.validity.model_dump(),
     }
-    for method in METHODS:
+    for method in ("analytic", *METHODS):
         try:
-            estimator = make_estimator(method, calibration, path)
+            estimator = (
+                analytic_estimator(load_board(calibration.validity.board))
+                if method == "analytic"
+                else make_estimator(method, calibration, path)
+            )
         except ConfigError as error:
             found[method] = {"reason": str(error)}
             continue

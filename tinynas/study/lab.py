@@ -18,7 +18,7 @@ from tinynas.device.bench import open_bench
 from tinynas.device.gather import Gathering
 from tinynas.errors import ConfigError
 from tinynas.estimate.calibration import calibration_path, read_calibration, require_valid
-from tinynas.estimate.latency import Estimator, make_estimator
+from tinynas.estimate.latency import Estimator, analytic_estimator, make_estimator
 from tinynas.search.registry import require_strategy
 from tinynas.space.hardware import with_hardware
 from tinynas.space.narrow import fixed, without
@@ -58,7 +58,7 @@ def open_lab(config: Config) -> Iterator[Lab]:
         with held_desk() as desk:
             empty = baseline(board, desk, config.board.optimize)
         validity = validity_of(board, empty)
-        estimator = _estimator(config, validity)
+        estimator = _estimator(config, board, validity)
         children = stack.enter_context(
             Children(config.search.workers, memory_bytes=int(config.train.memory), prepare=work.configure)
         )
@@ -88,7 +88,7 @@ def open_lab(config: Config) -> Iterator[Lab]:
         )
 
 
-def _estimator(config: Config, validity: Validity) -> Estimator | None:
+def _estimator(config: Config, board: Board, validity: Validity) -> Estimator | None:
     """What estimates latencies, None where they are measured.
 
     Raises:
@@ -97,6 +97,8 @@ def _estimator(config: Config, validity: Validity) -> Estimator | None:
     settings = config.estimate
     if settings.latency == "measured":
         return None
+    if settings.latency == "analytic":
+        return analytic_estimator(board)
     path = settings.calibration or calibration_path(validity.board, config.board.optimize)
     if settings.calibration is None and not path.is_file():
         raise ConfigError(
