@@ -10,7 +10,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 from scipy.stats import spearmanr
@@ -38,7 +38,7 @@ from tinynas.estimate.calibration import (
     require_valid,
     validity_record,
 )
-from tinynas.estimate.latency import METHODS, analytic_estimator, make_estimator, relative_errors
+from tinynas.estimate.latency import Estimator, Method, analytic_estimator, make_estimator, relative_errors
 from tinynas.estimate.loops import work_of
 from tinynas.lock import FileLock
 from tinynas.space.architecture import Architecture
@@ -337,13 +337,9 @@ def report(calibration: Calibration, path: Path) -> dict[str, Any]:
         "kinds": len({work.kind for network in calibration.fitted for work in network.works}),
         "validity": calibration.validity.model_dump(),
     }
-    for method in ("analytic", *METHODS):
+    for method in get_args(Method):
         try:
-            estimator = (
-                analytic_estimator(load_board(calibration.validity.board))
-                if method == "analytic"
-                else make_estimator(method, calibration, path)
-            )
+            estimator = _estimator(method, calibration, path)
         except ConfigError as error:
             found[method] = {"reason": str(error)}
             continue
@@ -353,6 +349,12 @@ def report(calibration: Calibration, path: Path) -> dict[str, Any]:
             **_ranks(estimates, [network.cycles for network in calibration.held_out]),
         }
     return found
+
+
+def _estimator(method: Method, calibration: Calibration, path: Path) -> Estimator:
+    if method == "analytic":
+        return analytic_estimator(load_board(calibration.validity.board))
+    return make_estimator(method, calibration, path)
 
 
 def errors_of(errors: Sequence[float]) -> dict[str, Any]:
