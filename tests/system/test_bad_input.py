@@ -43,6 +43,8 @@ def refused(result, exit_code, *words):
         (["--config", "absent.toml"], ["absent.toml", "cannot be read"]),
         (["--data", "absent.npz", "--kind", "npz"], ["absent.npz"]),
         (["--space-file", "absent.py"], ["absent.py"]),
+        (["--fix", "width"], ["--fix 'width'", "such as width=50"]),
+        (["--hardware", "clock"], ["space.hardware", "'optimize', 'patches' or 'fast_memory'"]),
         (["--nonsense"], ["--nonsense"]),
     ],
 )

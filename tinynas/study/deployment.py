@@ -1,4 +1,4 @@
-"""How candidates are deployed: the compiler's options, and what an estimate may promise of them."""
+"""What is searched, and how candidates are deployed: the compiler's options, and what estimates may promise of them."""
 
 import math
 from collections.abc import Mapping
@@ -12,7 +12,24 @@ from tinynas.cost import Cost
 from tinynas.estimate.analytic import estimate_architecture, smallest_cost
 from tinynas.space.architecture import Architecture
 from tinynas.space.genome import Genome, Space
-from tinynas.space.hardware import Deployment, HardwareSpace, deployment_of
+from tinynas.space.hardware import Deployment, HardwareSpace, deployment_of, with_hardware
+from tinynas.space.narrow import fixed, without
+from tinynas.space.registry import load_space
+
+
+def searched_space(config: Config, board: Board) -> Space:
+    """The space that [space] describes, with genes for `board`.
+
+    Raises:
+        ConfigError: the space, an axis, a choice or a gene is not known, or the board cannot serve a gene.
+    """
+    return with_hardware(network_space(config), config.space.hardware, board)
+
+
+def network_space(config: Config) -> Space:
+    """The same without hardware genes. Raises ConfigError as `searched_space`."""
+    space = config.space
+    return fixed(without(load_space(space.name, space.file), space.drop), space.fix)
 
 
 def deployed(space: Space, genome: Genome, config: Config) -> Deployment:

@@ -112,8 +112,8 @@ def judge(
             untrained = _in_child(lab, "converting", work.convert_untrained, candidate)
         with watch.stage("compile"):
             program = _compile(lab, untrained, deployment)
-        trial = replace(trial, estimate=planned(estimate, program), layers=describe_layers(program))
-        _require_within(lab, planned(estimate, program))
+        trial = replace(trial, estimate=planned(estimate, program, lab.board), layers=describe_layers(program))
+        _require_within(lab, planned(estimate, program, lab.board))
         estimated = _estimated(lab, program, watch)
         if estimated is None:
             cost = _cost(lab, untrained, program, watch, genome.key)
@@ -223,11 +223,13 @@ def _cost(lab: Lab, tflite: bytes, program: Program, watch: Stopwatch, label: st
     return cost
 
 
-def planned(estimate: Cost, program: Program) -> Cost:
-    """The estimate with what the compiler's plan knows to the byte: arena and constants."""
+def planned(estimate: Cost, program: Program, board: Board) -> Cost:
+    """The estimate with what the compiler's plan knows to the byte: arena, constants, and those of them that are
+    in SRAM because the board has no fast memory of its own.
+    """
     return replace(
         estimate,
-        sram=Sram(static=0, arena=program.arena_bytes, stack=None),
+        sram=Sram(static=0 if board.fast_memory else program.fast_bytes, arena=program.arena_bytes, stack=None),
         flash=Flash(code=None, constants=program.constants_bytes),
     )
 

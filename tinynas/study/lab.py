@@ -20,11 +20,9 @@ from tinynas.errors import ConfigError
 from tinynas.estimate.calibration import calibration_path, read_calibration, require_valid
 from tinynas.estimate.latency import Estimator, analytic_estimator, make_estimator
 from tinynas.search.registry import require_strategy
-from tinynas.space.hardware import with_hardware
-from tinynas.space.narrow import fixed, without
-from tinynas.space.registry import load_space
 from tinynas.study import work
 from tinynas.study.cache import Cache
+from tinynas.study.deployment import searched_space
 from tinynas.study.desks import held_desk
 from tinynas.study.evaluate import Lab
 
@@ -43,8 +41,7 @@ def open_lab(config: Config) -> Iterator[Lab]:
         NoBoardError: no board answers.
     """
     board = load_board(config.board.name)
-    whole = without(load_space(config.space.name, config.space.file), config.space.drop)
-    space = with_hardware(fixed(whole, config.space.fix), config.space.hardware, board)
+    space = searched_space(config, board)
     require_strategy(config.search.strategy, config.search.predictor)
     task = call_in_child(
         f"loading task {config.task.name}",

@@ -14,9 +14,9 @@ from tinynas.children import Children
 from tinynas.config import Config
 from tinynas.errors import ConfigError
 from tinynas.space.genome import Genome
-from tinynas.space.hardware import network_of, with_hardware
-from tinynas.space.registry import load_space
+from tinynas.space.hardware import network_of
 from tinynas.study import work
+from tinynas.study.deployment import searched_space
 from tinynas.study.store import Store, Trial
 from tinynas.study.summary import config_of
 
@@ -92,8 +92,7 @@ def rank(name: str, scores: Sequence[float], accuracies: Sequence[float]) -> Ran
 
 
 def _candidates(path: Path, config: Config, task: Any, trials: Sequence[Trial]) -> list[work.Candidate]:
-    base = load_space(config.space.name, config.space.file)
-    space = with_hardware(base, config.space.hardware, load_board(config.board.name))
+    space = searched_space(config, load_board(config.board.name))
     candidates = []
     for trial in trials:
         genome = Genome.parse(trial.genome)

@@ -17,9 +17,10 @@ from tinynas.deploy.build import baseline
 from tinynas.errors import CandidateError, ConfigError
 from tinynas.estimate.analytic import estimate_architecture, infeasible_reason
 from tinynas.space.genome import Genome, Space, random_genome
-from tinynas.space.narrow import fixed, without
+from tinynas.space.narrow import fixed
 from tinynas.space.registry import load_space
 from tinynas.study import work
+from tinynas.study.deployment import network_space
 from tinynas.study.desks import held_desk
 from tinynas.study.lab import bounds_of
 from tinynas.study.subspaces import Refinement, SubSpace, written
@@ -42,8 +43,7 @@ def refine(
         ToolchainError: the firmware, whose memories are not the network's, cannot be built.
     """
     board = load_board(config.board.name)
-    whole = without(load_space(config.space.name, config.space.file), config.space.drop)
-    space = fixed(whole, config.space.fix)
+    space = network_space(config)
     choices = _choices(space, scales or _scales_of(config))
     notify(f"task {config.task.name}")
     task = call_in_child(
