@@ -66,6 +66,9 @@ def search(
     predictor: Annotated[
         bool | None, typer.Option(help="Let a model choose among proposals. [default: where the strategy makes any]")
     ] = None,
+    start: Annotated[
+        list[str] | None, typer.Option(help="Begin with a known network, a genome or a study's front. Repeat for more.")
+    ] = None,
     formulation: Annotated[str | None, typer.Option(help="pareto, weighted_product or chebyshev.")] = None,
     objective: Annotated[list[str] | None, typer.Option(help="Repeat for each: error, latency_us, sram_bytes…")] = None,
     limit_latency: Annotated[str | None, typer.Option(help="For example '20 ms'.")] = None,
@@ -95,6 +98,7 @@ def search(
         "search": {
             "strategy": strategy,
             "formulation": formulation,
+            "start": start or None,
             "predictor": predictor,
             "objectives": objective or None,
             "budget": budget,

@@ -134,6 +134,7 @@ class SearchSection(Section):
     formulation: whether strategies are told all objectives ("pareto"), or MnasNet's weighted product of them with
         `exponents` (-0.07 where none is given), or their Chebyshev distance under ever new random weights.
     predictor: whether a model of what is known chooses among the strategy's proposals; None: where it makes any.
+    start: what to begin with: names of known networks, genomes, files of earlier studies, whose fronts are taken.
     ahead: how many candidates may be under way at once; None: two for each worker, and at least 6.
     """
 
@@ -148,6 +149,7 @@ class SearchSection(Section):
     workers: Count = 2
     predictor: bool | None = None
     ahead: Count | None = None
+    start: tuple[str, ...] = ()
 
     @model_validator(mode="after")
     def _objectives_are_distinct(self) -> Self:
@@ -251,3 +253,6 @@ def _anchor_paths(settings: dict[str, Any], folder: Path) -> None:
         values = settings.get(section)
         if isinstance(values, dict) and isinstance(values.get(key), str):
             values[key] = str(folder / values[key])
+    search = settings.get("search")
+    if isinstance(search, dict) and isinstance(search.get("start"), list):
+        search["start"] = [str(folder / one) if str(one).endswith(".db") else one for one in search["start"]]

@@ -16,7 +16,7 @@ from tinynas.search.nsga3 import Nsga3
 from tinynas.search.predictor import Features, Predictor
 from tinynas.search.random_search import RandomSearch
 from tinynas.search.reinforce import Reinforce
-from tinynas.search.strategy import Admissible, Draw, Informed, Setting, Strategy
+from tinynas.search.strategy import Admissible, Draw, Informed, Setting, Started, Strategy
 from tinynas.space.genome import Genome, Space
 
 Formulation = Literal["pareto", "weighted_product", "chebyshev"]
@@ -75,6 +75,7 @@ def make_strategy(
     predictor: bool | None = None,
     admissible: Admissible = lambda genome: True,
     features: Features | None = None,
+    start: Sequence[Genome] = (),
 ) -> Strategy:
     """A strategy at its start.
 
@@ -82,6 +83,7 @@ def make_strategy(
     admissible: a cheap test that sampling may use to spare the budget.
     predictor: whether one chooses what to evaluate of many proposals; None: where the strategy makes any. It learns
         from genomes, and from their `features`.
+    start: what is asked for first; the more these are, the fewer are drawn at random.
 
     Raises:
         ConfigError: as `require_strategy`.
@@ -90,7 +92,7 @@ def make_strategy(
     rng = random.Random(seed)
     is_guided = name in _GUIDED if predictor is None else predictor
     told = objectives if formulation == "pareto" else (formulation,)
-    drawn: set[Genome] = set()
+    drawn = set(start)
 
     def make() -> Strategy:
         guide = Predictor(space, random.Random(rng.getrandbits(31)), features) if is_guided else None
@@ -106,8 +108,9 @@ def make_strategy(
 
     match formulation:
         case "pareto":
-            return make()
+            strategy = make()
         case "weighted_product":
-            return WeightedProduct(make(), objectives, exponents or {})
+            strategy = WeightedProduct(make(), objectives, exponents or {})
         case "chebyshev":
-            return RandomChebyshev(make, random.Random(seed), population)
+            strategy = RandomChebyshev(make, random.Random(seed), population)
+    return Started(strategy, start)

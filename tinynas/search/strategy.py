@@ -137,3 +137,16 @@ class Informed:
         if self._guide is not None:
             self._guide.learn(genome, fitness)
         self._strategy.tell(genome, fitness)
+
+
+class Started:
+    """A strategy that begins with given genomes."""
+
+    def __init__(self, strategy: Strategy, start: Sequence[Genome]) -> None:
+        self._strategy, self._left = strategy, list(start)
+
+    def ask(self) -> Genome | None:
+        return self._left.pop(0) if self._left else self._strategy.ask()
+
+    def tell(self, genome: Genome, fitness: Fitness) -> None:
+        self._strategy.tell(genome, fitness)

@@ -4,6 +4,7 @@ Nothing of a strategy is saved. It is deterministic, so a resumed run asks it th
 the store what was judged before, and goes on where the store ends.
 """
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from tinynas.study.evaluate import Lab
 from tinynas.study.finalists import finish_front
 from tinynas.study.lab import facts_of, open_lab
 from tinynas.study.session import Clock, Event, Notify, Session, threads
+from tinynas.study.start import starting_genomes
 from tinynas.study.steady import UNCHECKED, Steady
 from tinynas.study.store import Store
 from tinynas.study.summary import config_of
@@ -43,7 +45,7 @@ def search(config: Config, path: Path, notify: Notify) -> None:
         _refuse_existing(path, config)
     with open_lab(config) as lab:
         refuse_hopeless(lab)
-        with Store.create(path, facts_of(lab)) as store:
+        with Store.create(path, _facts(lab)) as store:
             _run(store, lab, notify)
 
 
@@ -51,7 +53,13 @@ def check(config: Config) -> dict[str, Any]:
     """What a search would work with, all parts opened and checked, nothing searched. Raises as `search`."""
     with open_lab(config) as lab:
         refuse_hopeless(lab)
-        return {name: fact for name, fact in facts_of(lab).items() if name != "elapsed_s"}
+        return {name: fact for name, fact in _facts(lab).items() if name != "elapsed_s"}
+
+
+def _facts(lab: Lab) -> dict[str, Any]:
+    """Those of a new study, with what it begins with: the files that say so may be gone when it is resumed."""
+    start = starting_genomes(lab.config.search.start, lab.space)
+    return {**facts_of(lab), "start": [genome.key for genome in start]}
 
 
 def resume(path: Path, notify: Notify, budget: int | None = None, time_limit: float | str | None = None) -> None:
@@ -129,7 +137,7 @@ def refuse_hopeless(lab: Lab) -> None:
 def _run(store: Store, lab: Lab, notify: Notify) -> None:
     settings = lab.config.search
     clock = Clock(store, settings.time)
-    strategy = _strategy(lab)
+    strategy = _strategy(lab, [Genome.parse(key) for key in store.fact("start") or []])
     store.set_fact("finished", False)
     for number in store.fact(UNCHECKED) or []:
         # The run ended before their boards had shown that they measured rightly.
@@ -154,7 +162,7 @@ def _run(store: Store, lab: Lab, notify: Notify) -> None:
         finish_front(session)
 
 
-def _strategy(lab: Lab) -> Strategy:
+def _strategy(lab: Lab, start: Sequence[Genome]) -> Strategy:
     settings = lab.config.search
     return make_strategy(
         settings.strategy,
@@ -167,6 +175,7 @@ def _strategy(lab: Lab) -> Strategy:
         predictor=settings.predictor,
         admissible=lambda genome: _admissible(lab, genome),
         features=lambda genome: _features(lab, genome),
+        start=start,
     )
 
 
