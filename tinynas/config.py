@@ -168,7 +168,11 @@ class SearchSection(Section):
 
 
 class TrainSection(Section):
-    """How a candidate is trained; `samples` and `val_samples` None take all."""
+    """How a candidate is trained; `samples` and `val_samples` None take all.
+
+    inherit: whether it starts from the weights of the trained candidate before it that differs from it in the fewest
+    axes. Finalists are always trained from the start.
+    """
 
     epochs: Count = 8
     samples: Count | None = 12000
@@ -176,6 +180,7 @@ class TrainSection(Section):
     batch_size: Count = 64
     learning_rate: Annotated[float, Field(gt=0, le=1)] = 1e-2
     patience: Count = 3
+    inherit: bool = False
     timeout: Seconds = 1800.0
     memory: Bytes = 8 * 1024**3
 

@@ -59,7 +59,7 @@ def timed(function: Callable[[], Any]) -> tuple[Any, float]:
 
 
 def trained(architecture: Architecture, task: Task, *, seed: int, **settings: Any) -> tuple[float, Any]:
-    """int8 accuracy on validation, and how the training went."""
+    """int8 accuracy on validation, and how the training went, its seconds in user CPU time."""
     from tinynas.model.build import build
     from tinynas.model.quantize import quantize
     from tinynas.model.score import score
@@ -67,7 +67,8 @@ def trained(architecture: Architecture, task: Task, *, seed: int, **settings: An
 
     model = build(architecture, seed)
     chosen = {"epochs": EPOCHS, "samples": SAMPLES, "patience": EPOCHS, **settings}
-    record = train(model, task, learning_rate=1e-2, seed=seed, val_samples=VAL_SAMPLES, **chosen)
+    record, spent = timed(lambda: train(model, task, learning_rate=1e-2, seed=seed, val_samples=VAL_SAMPLES, **chosen))
+    record = replace(record, seconds=spent)
     tflite = quantize(model, task.train.x[:256])
     return score(tflite, task.val.x[:VAL_SAMPLES], task.val.y[:VAL_SAMPLES]), record
 

@@ -16,7 +16,7 @@ from tinynas.study import lab
 from tinynas.study.cache import COST, TRAINED, Cache, cost_key, training_key
 from tinynas.study.run import search
 from tinynas.study.store import Store
-from tinynas.study.work import Candidate, Trained, Vectors
+from tinynas.study.work import Candidate, Course, Origin, Trained, Vectors
 
 TRAINED_NETWORK = Trained(
     tflite=b"\x1c\0\0\0TFL3",
@@ -28,6 +28,7 @@ TRAINED_NETWORK = Trained(
     epochs=3,
     curve=(0.1, 0.1 + 0.2, 0.2),
     stopped=False,
+    weights=b"weights",
     seconds={},
 )
 EMULATED = Cost(
@@ -125,26 +126,32 @@ def test_two_processes_write_at_once_and_nothing_is_lost(cache):
     assert all(cache.get(f"{name}{number}") == name.encode() * 100 for name in "xy" for number in range(25))
 
 
+def begins_with(weights):
+    return Course(origin=Origin(architecture=candidate(filters=4).architecture, weights=weights))
+
+
 def test_whatever_a_training_depends_on_is_in_its_key():
     train = TrainSection()
     keys = {
-        training_key("d", candidate(), {}, train, 16),
-        training_key("e", candidate(), {}, train, 16),
-        training_key("d", candidate(filters=12), {}, train, 16),
-        training_key("d", candidate(study_seed=2), {}, train, 16),
-        training_key("d", candidate(key="b"), {}, train, 16),
-        training_key("d", candidate(), {}, TrainSection(epochs=9), 16),
-        training_key("d", candidate(), {}, train, FinalSection(), 16),
-        training_key("d", candidate(), {}, train, 17),
-        training_key("d", candidate(), {2: 0.5}, train, 16),
+        training_key("d", candidate(), Course(), train, 16),
+        training_key("e", candidate(), Course(), train, 16),
+        training_key("d", candidate(filters=12), Course(), train, 16),
+        training_key("d", candidate(study_seed=2), Course(), train, 16),
+        training_key("d", candidate(key="b"), Course(), train, 16),
+        training_key("d", candidate(), Course(), TrainSection(epochs=9), 16),
+        training_key("d", candidate(), Course(), train, FinalSection(), 16),
+        training_key("d", candidate(), Course(), train, 17),
+        training_key("d", candidate(), Course(needs={2: 0.5}), train, 16),
+        training_key("d", candidate(), begins_with(b"a"), train, 16),
+        training_key("d", candidate(), begins_with(b"b"), train, 16),
     }
-    assert len(keys) == 9
+    assert len(keys) == 11
 
 
 def test_neither_the_datas_place_nor_a_deadline_is_in_the_key():
     moved = candidate(task=TaskSection(name="elsewhere"))
-    assert training_key("d", candidate(), {}, TrainSection(), 16) == training_key(
-        "d", moved, {}, TrainSection(timeout=9.0), 16
+    assert training_key("d", candidate(), Course(), TrainSection(), 16) == training_key(
+        "d", moved, Course(), TrainSection(timeout=9.0), 16
     )
 
 

@@ -50,7 +50,7 @@ def open_session(store, monkeypatch):
     pools = []
 
     def open_it(ahead, seconds=(), *, drift=None, time_s=None):
-        def judge(lab, number, genome, notify, earlier):
+        def judge(lab, number, genome, notify, before):
             time.sleep(seconds[number] if number < len(seconds) else 0)
             judged[number] = judged.get(number, 0) + 1
             return complete(number, 99.0 + judged[number]), {"model": bytes([judged[number]])}

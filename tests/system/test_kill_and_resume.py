@@ -27,6 +27,7 @@ seed = 5
 epochs = 3
 samples = 400
 val_samples = 100
+inherit = true
 [stop]
 rule = "halving"
 first_epochs = 1

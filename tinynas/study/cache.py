@@ -13,7 +13,7 @@ import platform
 import shutil
 import sqlite3
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import asdict, dataclass, fields
 from functools import lru_cache
@@ -29,7 +29,7 @@ from pydantic import BaseModel
 from tinynas import paths
 from tinynas.boards import Board
 from tinynas.cost import Cost
-from tinynas.study.work import Candidate, Trained, Vectors
+from tinynas.study.work import Candidate, Course, Trained, Vectors
 
 _log = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -121,10 +121,13 @@ class Cache:
             _log.warning("cache %s cannot be used (%s): remove it, or switch it off with --no-cache", self.path, error)
 
 
-def training_key(task_digest: str, candidate: Candidate, needs: Mapping[int, float], *settings: Any) -> str:
-    """The key of one training: the data with its split, the network, its seed, the settings (sections and plain JSON
-    values), what it needs to go on, the program, the CPU.
+def training_key(task_digest: str, candidate: Candidate, course: Course, *settings: Any) -> str:
+    """The key of one training: the data with its split, the network, its seed, where it begins and what it needs to go
+    on, the settings (sections and plain JSON values), the program, the CPU.
     """
+    origin = None
+    if course.origin is not None:
+        origin = asdict(course.origin.architecture), hashlib.sha256(course.origin.weights).hexdigest()
     plain = [
         each.model_dump(mode="json", exclude=_LIMITS) if isinstance(each, BaseModel) else each for each in settings
     ]
@@ -133,7 +136,8 @@ def training_key(task_digest: str, candidate: Candidate, needs: Mapping[int, flo
         task_digest,
         asdict(candidate.architecture),
         candidate.seed,
-        sorted(needs.items()),
+        sorted(course.needs.items()),
+        origin,
         plain,
         _program(),
         _arithmetic(),
@@ -182,7 +186,7 @@ def _arithmetic() -> dict[str, Any]:
 
 def _pack_trained(trained: Trained) -> bytes:
     """A .npz file without objects. The time that it took is not kept: whoever finds it has not spent it."""
-    left_out = ("tflite", "vectors", "seconds")
+    left_out = ("tflite", "vectors", "weights", "seconds")
     record = {each.name: getattr(trained, each.name) for each in fields(trained) if each.name not in left_out}
     file = BytesIO()
     np.savez(
@@ -190,6 +194,7 @@ def _pack_trained(trained: Trained) -> bytes:
         tflite=np.frombuffer(trained.tflite, np.uint8),
         inputs=trained.vectors.inputs,
         outputs=trained.vectors.outputs,
+        weights=np.frombuffer(trained.weights or b"", np.uint8),
         record=np.frombuffer(json.dumps(record).encode(), np.uint8),
     )
     return file.getvalue()
@@ -201,6 +206,7 @@ def _unpack_trained(content: bytes) -> Trained:
         return Trained(
             tflite=file["tflite"].tobytes(),
             vectors=Vectors(inputs=file["inputs"], outputs=file["outputs"]),
+            weights=file["weights"].tobytes() or None,
             seconds={},
             **{**record, "curve": tuple(record["curve"])},
         )

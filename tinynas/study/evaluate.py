@@ -35,6 +35,9 @@ from tinynas.study.desks import held_desk
 from tinynas.study.stopping import least_accuracies
 from tinynas.study.store import Finalist, Trial
 
+# The artifact that others begin with.
+WEIGHTS = "weights.npz"
+
 
 @dataclass(frozen=True, kw_only=True)
 class Lab:
@@ -86,11 +89,22 @@ class Stopwatch:
             self.seconds[name] = self.seconds.get(name, 0.0) + time.monotonic() - started
 
 
+@dataclass(frozen=True, kw_only=True)
+class Before:
+    """What is known when a genome is asked for: the trials that were told, and the one whose weights it begins with."""
+
+    trials: Sequence[Trial] = ()
+    origin: work.Origin | None = None
+
+
+NOTHING_BEFORE = Before()
+
+
 def judge(
-    lab: Lab, number: int, genome: Genome, notify: Callable[[str], None], earlier: Sequence[Trial] = ()
+    lab: Lab, number: int, genome: Genome, notify: Callable[[str], None], before: Before = NOTHING_BEFORE
 ) -> tuple[Trial, dict[str, bytes]]:
-    """Take one genome through the gates. Returns its verdict and the artifacts that belong to it. Its training may be
-    stopped because of `earlier` trials.
+    """Take one genome through the gates. Returns its verdict and the artifacts that belong to it. Where its training
+    begins, and how far it goes, may depend on what was `before`.
 
     Raises:
         BenchError: the bench has no board left; the genome is not at fault and has no verdict.
@@ -122,9 +136,12 @@ def judge(
             cost = estimated
             trial = replace(trial, cost=cost, estimate=cost)
         _require_within(lab, cost)
-        needs = least_accuracies(lab.config.stop, lab.config.search, lab.config.train.epochs, cost, earlier)
-        trained = _trained(lab, watch, work.train_candidate, candidate, needs, lab.config.train)
+        needs = least_accuracies(lab.config.stop, lab.config.search, lab.config.train.epochs, cost, before.trials)
+        course = work.Course(origin=before.origin, needs=needs)
+        trained = _trained(lab, watch, work.train_candidate, candidate, course, lab.config.train)
         artifacts = _artifacts("model", trained.tflite, trained.vectors)
+        if trained.weights is not None:
+            artifacts[WEIGHTS] = trained.weights
         trial = replace(
             trial,
             state="complete",
@@ -173,18 +190,18 @@ def _trained(
     watch: Stopwatch,
     function: Callable[..., work.Trained],
     candidate: work.Candidate,
-    needs: Mapping[int, float],
+    course: work.Course,
     *settings: TrainSection | FinalSection,
 ) -> work.Trained:
     """The result of a training, from the cache where an equal one is there."""
     samples = lab.config.board.samples
     with watch.stage("recall"):
-        key = training_key(lab.task.digest, candidate, needs, *settings, samples, function.__name__)
+        key = training_key(lab.task.digest, candidate, course, *settings, samples, function.__name__)
         found = None if lab.cache is None else lab.cache.recall(key, TRAINED)
     if found is not None:
         return found
     with watch.stage("train"):
-        course = work.Course(needs=needs, state=lab.states / f"{key}.npz")
+        course = replace(course, state=lab.states / f"{key}.npz")
         trained: work.Trained = _in_child(lab, "training", function, candidate, course, samples, *settings)
     if lab.cache is not None:
         lab.cache.put(key, TRAINED.pack(trained))
@@ -352,7 +369,7 @@ def finish(lab: Lab, trial: Trial, notify: Callable[[str], None]) -> tuple[Final
     architecture = lab.space.decode(genome, lab.task.input_shape, len(lab.task.class_names))
     candidate = _candidate(lab, genome, architecture)
     settings = (lab.config.train, lab.config.final)
-    trained = _trained(lab, watch, work.finish_candidate, candidate, {}, *settings)
+    trained = _trained(lab, watch, work.finish_candidate, candidate, work.Course(), *settings)
     with watch.stage("compile"):
         program = _compile(lab, trained.tflite, deployed(lab.space, genome, lab.config))
     measured = measure_program(lab, trained.tflite, program, watch, trial.genome)

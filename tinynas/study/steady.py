@@ -12,7 +12,8 @@ from tinynas.device.ladder import verify
 from tinynas.search.fitness import Fitness, fitness
 from tinynas.search.strategy import Strategy
 from tinynas.space.genome import Genome
-from tinynas.study.evaluate import Lab, judge
+from tinynas.study.evaluate import Before, Lab, judge
+from tinynas.study.origin import origin_of
 from tinynas.study.session import POLL_S, Event, Session
 from tinynas.study.store import Trial
 
@@ -57,8 +58,9 @@ class Steady:
         session, genome = self._session, self._asked[number]
         # Those that were told before it was asked for, and no others that happen to be known.
         earlier = [self._known[each.key] for each in self._asked[: max(0, number - session.ahead + 1)]]
+        before = Before(trials=earlier, origin=origin_of(session.store, session.lab, genome, earlier))
         notify = session.stages(number, genome.key)
-        future = session.threads.submit(judge, session.lab, number, genome, notify, earlier)
+        future = session.threads.submit(judge, session.lab, number, genome, notify, before)
         self._running[future] = number
 
     def _await(self, genome: Genome) -> bool:

@@ -43,6 +43,7 @@ class Trained:
     """An int8 network with its accuracies on the validation split, as fractions, and its reference vectors.
 
     curve: the float network's accuracy after each epoch; stopped: whether it had not come far enough to go on.
+    weights: the float network's, for others to start from, where the settings ask for that.
     """
 
     tflite: bytes
@@ -54,6 +55,7 @@ class Trained:
     epochs: int
     curve: tuple[float, ...]
     stopped: bool
+    weights: bytes | None = None
     seconds: dict[str, float]
 
 
@@ -99,9 +101,20 @@ class Candidate:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Course:
-    """How far a training may go, and the file that it is kept in: `needs` and `state` of `model.train.train`."""
+class Origin:
+    """A trained network that another one starts from; `weights` as `model.inherit.pack_weights` gives them."""
 
+    architecture: Architecture
+    weights: bytes
+
+
+@dataclass(frozen=True, kw_only=True)
+class Course:
+    """Where a training begins (None: anew), how far it may go, and the file that it is kept in: `needs` and `state` of
+    `model.train.train`.
+    """
+
+    origin: Origin | None = None
     needs: Mapping[int, float] = field(default_factory=dict)
     state: Path | None = None
 
@@ -168,7 +181,8 @@ def finish_candidate(
     from tinynas.model.quantize import qat
     from tinynas.model.score import score
 
-    longer = settings.model_copy(update={"epochs": final.epochs, "patience": final.patience, "samples": None})
+    changes = {"epochs": final.epochs, "patience": final.patience, "samples": None, "inherit": False}
+    longer = settings.model_copy(update=changes)
     model, trained = _fit(candidate, course, longer, None, samples)
     if 100 * (trained.accuracy_float_val - trained.accuracy_ptq_val) <= final.qat_points:
         return trained
@@ -186,12 +200,18 @@ def _fit(
     candidate: Candidate, course: Course, settings: TrainSection, val_samples: int | None, samples: int
 ) -> tuple[Any, Trained]:
     from tinynas.model.build import build
+    from tinynas.model.inherit import inherit, pack_weights, unpack_weights
     from tinynas.model.quantize import quantize
     from tinynas.model.score import score
     from tinynas.model.train import train
 
     task, started = _task(candidate.task, candidate.study_seed), time.monotonic()
     model = build(candidate.architecture, candidate.seed)
+    origin, known = course.origin, _representative(task, candidate.seed)
+    if origin is not None:
+        weights = unpack_weights(origin.weights)
+        start = candidate.architecture
+        inherit(model, start, weights=weights, origin=origin.architecture, x=known, seed=candidate.seed)
     record = train(
         model,
         task,
@@ -206,7 +226,7 @@ def _fit(
         state=course.state,
     )
     trained = time.monotonic()
-    tflite = quantize(model, _representative(task, candidate.seed))
+    tflite = quantize(model, known)
     accuracy = score(tflite, task.val.x[:val_samples], task.val.y[:val_samples])
     return model, Trained(
         tflite=tflite,
@@ -218,6 +238,7 @@ def _fit(
         epochs=record.epochs_run,
         curve=tuple(epoch.val_accuracy for epoch in record.history),
         stopped=record.stopped,
+        weights=pack_weights(model) if settings.inherit else None,
         seconds={"train": trained - started, "score": time.monotonic() - trained},
     )
 

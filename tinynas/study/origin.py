@@ -1,0 +1,32 @@
+"""Which trained network a candidate begins with."""
+
+from collections.abc import Sequence
+
+from tinynas.space.genome import Genome
+from tinynas.study.evaluate import WEIGHTS, Lab
+from tinynas.study.store import Store, Trial
+from tinynas.study.work import Origin
+
+
+def nearest(genome: Genome, earlier: Sequence[Trial]) -> Trial | None:
+    """Of the trials that were trained the one whose genome differs in the fewest axes; of equal ones the most accurate,
+    then the first.
+    """
+
+    def rank(trial: Trial) -> tuple[int, float, int]:
+        values = Genome.parse(trial.genome).values
+        differing = sum(one != other for one, other in zip(values, genome.values, strict=True))
+        return differing, -(trial.accuracy_int8_val or 0.0), trial.number
+
+    return min((trial for trial in earlier if trial.state == "complete"), key=rank, default=None)
+
+
+def origin_of(store: Store, lab: Lab, genome: Genome, earlier: Sequence[Trial]) -> Origin | None:
+    """The weights that a candidate begins with; None where it begins anew, as the first ones do."""
+    if not lab.config.train.inherit or (trial := nearest(genome, earlier)) is None:
+        return None
+    weights = store.artifact(trial.number, WEIGHTS)
+    if weights is None:
+        return None
+    shape, classes = lab.task.input_shape, len(lab.task.class_names)
+    return Origin(architecture=lab.space.decode(Genome.parse(trial.genome), shape, classes), weights=weights)
