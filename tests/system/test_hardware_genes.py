@@ -61,6 +61,8 @@ def test_one_network_costs_what_its_deployment_makes_of_it_and_is_as_accurate_in
     # The constants are copied to SRAM, and the flash is waited for less often.
     assert plain.cost.sram.static < fast.estimate.sram.static <= fast.cost.sram.static
     assert fast.cost.wait_cycles < plain.cost.wait_cycles
+    (point,) = study.front()
+    assert point["deployment"] == small.deployment
     # The front's only trial has the least flash. An export is compiled as its trial was.
     assert finalist.trial == small.number
     assert "-Os" in finalist.cost.validity.flags

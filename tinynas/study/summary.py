@@ -74,7 +74,8 @@ def summary(store: Store) -> dict[str, Any]:
     """A study in one object of plain JSON values.
 
     evaluated: judged trials, of which `trained` are complete, `infeasible` break a limit and `failed` went wrong.
-    front: one object per point with `trial`, `genome`, `accuracy_int8_val`, `accuracy_int8_test` and the cost's fields.
+    front: one object per point with `trial`, `genome`, `deployment`, `accuracy_int8_val`, `accuracy_int8_test` and the
+    cost's fields.
     """
     trials = store.trials()
     states = [trial.state for trial in trials]
@@ -103,6 +104,7 @@ def describe_point(point: FrontPoint) -> dict[str, Any]:
     return {
         "trial": point.trial.number,
         "genome": point.trial.genome,
+        "deployment": dict(point.trial.deployment),
         "method": None if point.finalist is None else point.finalist.method,
         "accuracy_int8_val": point.accuracy_int8_val,
         "accuracy_int8_test": point.accuracy_int8_test,
