@@ -168,13 +168,10 @@ def _print(result: Mapping[str, Any]) -> None:
     print(f"{result['networks']} networks on {result['board']}, {result['fitted']} others fitted to")
     print(f"{'':24} estimated  mean error  within 5 %  largest error  rank correlation")
     for name, errors in {**result["methods"], **{f"learned, {k}": v for k, v in result["spaces"].items()}}.items():
-        if not errors["estimated"]:
-            print(f"{name:24} {0:9}")
-            continue
-        print(
-            f"{name:24} {errors['estimated']:9} {errors['mean_error']:11.2%} {errors['within_5_percent']:11.1%} "
-            f"{errors['largest_error']:14.2%} {errors['rank_correlation']:17.5f}"
-        )
+        figures = [("mean_error", "11.2%"), ("within_5_percent", "11.1%"), ("largest_error", "14.2%")]
+        figures.append(("rank_correlation", "17.5f"))
+        shown = (f"{errors[figure]:{form}}" for figure, form in figures if errors[figure] is not None)
+        print(f"{name:24} {errors['estimated']:9} {' '.join(shown)}")
     print(f"{'multiply-accumulates':24} {'':49} {result['macs_rank_correlation']:17.5f}")
     for method, share in result["inside_interval"].items():
         print(f"{method}: {share:.1%} inside the interval of 95 %")
@@ -199,6 +196,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--board", default="netduinoplus2")
     parser.add_argument("--networks", type=int, default=200)
+    parser.add_argument("--calibration", type=int, default=200, help="networks of the calibration")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--json", action="store_true")
@@ -206,7 +204,8 @@ def main() -> None:
         "--write-instructions", action="store_true", help="fit the instruction model of the board's target, and end"
     )
     arguments = parser.parse_args()
-    settings, board = Settings(board=arguments.board, workers=arguments.workers), load_board(arguments.board)
+    board = load_board(arguments.board)
+    settings = Settings(board=arguments.board, networks=arguments.calibration, workers=arguments.workers)
     calibrate(settings, lambda done, total, network: None)
     path = calibration_path(board.name, "speed")
     if arguments.write_instructions:
