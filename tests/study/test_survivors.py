@@ -74,6 +74,13 @@ def test_only_what_is_on_the_front_is_measured_and_what_comes_up_behind_it(sessi
     assert sources(session.store) == {0: "emulated", 1: "emulated", 2: "emulated", 3: "estimated", 4: "emulated"}
 
 
+def test_finalists_that_are_not_on_the_front_are_measured_as_well(session):
+    settings = {"search": {"formulation": "weighted_product"}, "final": {"count": 5}}
+    session.lab.config = load_config(None, settings)
+    survivors.measure_front(session)
+    assert set(sources(session.store).values()) == {"emulated"}
+
+
 def test_what_turns_out_to_break_a_limit_leaves_the_front(session):
     session.lab.bounds["latency_us"] = 100.0
     survivors.measure_front(session)

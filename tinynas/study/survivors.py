@@ -4,24 +4,28 @@ A trial of the front that turns out worse than was estimated may leave it, and a
 measured as well, until the whole front is.
 """
 
+from collections.abc import Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 
+from tinynas.config import Config
 from tinynas.device.ladder import verify
 from tinynas.errors import ConfigError
 from tinynas.study.evaluate import measure_survivor
+from tinynas.study.finalists import choose_finalists
 from tinynas.study.session import POLL_S, Event, Session
 from tinynas.study.store import Trial
 from tinynas.study.summary import search_front
 
 
 def measure_front(session: Session) -> None:
-    """Measure each trial of the front whose cost is estimated, and again until no such trial is left there.
+    """Measure each trial of the front, or among those to be finalists, whose cost is estimated, and again until no such
+    trial is left there.
 
     Raises:
         BenchError, InfrastructureError: the run cannot go on; a later one measures the rest.
     """
-    store, objectives = session.store, session.lab.config.search.objectives
-    while waiting := [point.trial for point in search_front(store.trials(), objectives) if point.trial.unmeasured]:
+    store, config = session.store, session.lab.config
+    while waiting := [trial for trial in _surviving(store.trials(), config) if trial.unmeasured]:
         session.notify(Event(kind="measuring", judged=0, budget=len(waiting)))
         measured = _measure(session, waiting)
         # What a board measured that turns out to have drifted stays an estimate, and is measured again.
@@ -31,6 +35,12 @@ def measure_front(session: Session) -> None:
                 store.replace_trial(trial)
                 session.notify(Event(kind="measured", number=trial.number, genome=trial.genome, trial=trial))
         session.clock.save()
+
+
+def _surviving(trials: Sequence[Trial], config: Config) -> list[Trial]:
+    """The front, and where one number is looked for, the best by it, which need not all be on the front."""
+    front = [point.trial for point in search_front(trials, config.search.objectives)]
+    return list({trial.number: trial for trial in (*front, *choose_finalists(trials, config))}.values())
 
 
 def _measure(session: Session, trials: list[Trial]) -> list[Trial]:
