@@ -6,14 +6,30 @@ After a population at random every candidate of the front has its neighbours tri
 least tried candidate first.
 """
 
+import random
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from tinynas.search.fitness import Fitness, summits
 from tinynas.search.strategy import Setting
-from tinynas.space.genome import Genome, neighbour
+from tinynas.space.genome import Genome, Space, neighbour
 
 _ATTEMPTS = 20
+
+
+Fresh = Callable[[Callable[[], Genome], int], Genome | None]
+
+
+def climb(
+    space: Space, rng: random.Random, known: Sequence[Genome], tried: Counter[Genome], fresh: Fresh
+) -> Genome | None:
+    """A new neighbour of the least `tried` of the `known` summits that has any; `fresh` gives the first new proposal."""
+    for summit in sorted(known, key=lambda genome: tried[genome]):
+        found = fresh(lambda summit=summit: neighbour(space, summit, rng), _ATTEMPTS)  # type: ignore[misc]
+        if found is not None:
+            tried[summit] += 1
+            return found
+    return None
 
 
 class LocalSearch:
@@ -29,17 +45,9 @@ class LocalSearch:
     def ask(self) -> Genome | None:
         if self._draw.count < self._first or not self._genomes:
             return self._draw.random()
-        return self._step(summits(self._genomes, self._fitness))
+        known = summits(self._genomes, self._fitness)
+        return climb(self._space, self._rng, known, self._tried, self._draw.fresh) or self._draw.random()
 
     def tell(self, genome: Genome, fitness: Fitness) -> None:
         self._genomes.append(genome)
         self._fitness.append(fitness)
-
-    def _step(self, known: Sequence[Genome]) -> Genome | None:
-        """A new neighbour of a summit, of the least tried one that has any; else a new start at random."""
-        for summit in sorted(known, key=lambda genome: self._tried[genome]):
-            found = self._draw.fresh(lambda summit=summit: neighbour(self._space, summit, self._rng), _ATTEMPTS)  # type: ignore[misc]
-            if found is not None:
-                self._tried[summit] += 1
-                return found
-        return self._draw.random()

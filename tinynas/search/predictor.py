@@ -9,6 +9,7 @@ Evolutionary Optimization Assisted by Gaussian Random Field Metamodels", IEEE Tr
 
 import random
 import warnings
+from collections import Counter
 from collections.abc import Callable, Sequence
 
 import moocore
@@ -20,6 +21,7 @@ from sklearn.gaussian_process.kernels import ConstantKernel, Matern, WhiteKernel
 from threadpoolctl import threadpool_limits
 
 from tinynas.search.fitness import Fitness, non_dominated, summits
+from tinynas.search.local import Fresh, climb
 from tinynas.space.genome import Genome, Space, neighbour, random_genome
 
 # What is known of a genome without evaluating it, as numbers, for example the logarithm of its MACs.
@@ -28,6 +30,9 @@ Features = Callable[[Genome], Sequence[float]]
 # Proposals to choose from; three times as many choose no better on tests/benchmarks/search.py.
 _POOL = 100
 _DRAWS = 8
+# From so many answers on, and so often, a step of hill climbing is taken instead.
+_LATE = 75
+_STEPS = 0.75
 # Kernels are fitted again when there is so much more data; a fit takes longer than all the rest.
 _REFIT = 1.2
 # Beyond this many the fits would take seconds: the latest say most about where the search is.
@@ -50,6 +55,7 @@ class Predictor:
         self._models: dict[str, _Process] = {}
         self._summits: list[Genome] = []
         self._summits_of = 0
+        self._tried: Counter[Genome] = Counter()
 
     def learn(self, genome: Genome, fitness: Fitness) -> None:
         """One more answer."""
@@ -58,11 +64,25 @@ class Predictor:
 
     def propose(self) -> Genome:
         """One of the front, or of what breaks limits least, with one axis changed; at random while nothing is known."""
+        known = self._known_summits()
+        return (
+            neighbour(self._space, self._rng.choice(known), self._rng)
+            if known
+            else random_genome(self._space, self._rng)
+        )
+
+    def step(self, fresh: Fresh) -> Genome | None:
+        """Once the front is roughly known, mostly a step of hill climbing: what is left to gain is smaller than what
+        the processes can tell from chance.
+        """
+        if len(self._genomes) < _LATE or self._rng.random() >= _STEPS:
+            return None
+        return climb(self._space, self._rng, self._known_summits(), self._tried, fresh)
+
+    def _known_summits(self) -> list[Genome]:
         if self._summits_of != len(self._genomes):
             self._summits, self._summits_of = summits(self._genomes, self._fitness), len(self._genomes)
-        if not self._summits:
-            return random_genome(self._space, self._rng)
-        return neighbour(self._space, self._rng.choice(self._summits), self._rng)
+        return self._summits
 
     def choose(self, proposals: list[Genome]) -> Genome:
         """The most promising proposal; the first one while too little is known."""

@@ -48,6 +48,9 @@ class Guide(Protocol):
     def propose(self) -> Genome:
         """A proposal, perhaps not a new one."""
 
+    def step(self, fresh: Callable[[Callable[[], Genome], int], Genome | None]) -> Genome | None:
+        """What to evaluate without choosing, made new by `fresh`, where the guide thinks that this serves better."""
+
     def choose(self, proposals: list[Genome]) -> Genome:
         """The one to evaluate."""
 
@@ -82,13 +85,17 @@ class Draw:
 
     def fresh(self, propose: Callable[[], Genome], attempts: int) -> Genome | None:
         """A proposal that is new and admissible; None when none of `attempts` is."""
-        for _ in range(attempts):
-            genome = propose()
-            if self._is_fresh(genome):
-                genome = genome if self._guide is None else self._best(genome, propose, self._guide)
-                self._drawn.add(genome)
-                return genome
-        return None
+        genome = None if self._guide is None else self._guide.step(self._first)
+        if genome is None:
+            genome = self._first(propose, attempts)
+            if genome is not None and self._guide is not None:
+                genome = self._best(genome, propose, self._guide)
+        if genome is not None:
+            self._drawn.add(genome)
+        return genome
+
+    def _first(self, propose: Callable[[], Genome], attempts: int) -> Genome | None:
+        return next((genome for _ in range(attempts) if self._is_fresh(genome := propose())), None)
 
     def _best(self, first: Genome, propose: Callable[[], Genome], guide: "Guide") -> Genome:
         """The guide's choice among this proposal, more like it, and as many of its own."""
