@@ -23,7 +23,7 @@ Fresh = Callable[[Callable[[], Genome], int], Genome | None]
 def climb(
     space: Space, rng: random.Random, known: Sequence[Genome], tried: Counter[Genome], fresh: Fresh
 ) -> Genome | None:
-    """A new neighbour of the least `tried` of the `known` summits that has any; `fresh` gives the first new proposal."""
+    """A neighbour of the least `tried` of the `known` summits that has a new one, which `fresh` finds."""
     for summit in sorted(known, key=lambda genome: tried[genome]):
         found = fresh(lambda summit=summit: neighbour(space, summit, rng), _ATTEMPTS)  # type: ignore[misc]
         if found is not None:
