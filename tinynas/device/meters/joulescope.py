@@ -2,24 +2,20 @@
 
 import contextlib
 import threading
-import time
 from types import TracebackType
 from typing import Annotated, Any, Literal, Protocol, Self
 
 import numpy as np
 from pydantic import Field
 
-from tinynas.cost import Source
-from tinynas.device.meters.contract import Recording, Subject
+from tinynas.device.meters.contract import Recording
 from tinynas.device.meters.pulses import PulseIntegrator
+from tinynas.device.meters.stream import Stream, StreamingMeter
 from tinynas.errors import ConfigError, MeterError
 from tinynas.settings import Section
 
 # What the current range "auto" ends at, JS110 and JS220 user's guides, specifications.
 _FULL_SCALE_MA = 10_000.0
-_LAG_S = 2.0
-# When the first sample was taken is known no better than the lag of its block: record so much longer.
-_MARGIN_S = 0.25
 # Samples that are missing at once: with more, the instrument was gone.
 _MOST_MISSING_S = 1.0
 
@@ -48,11 +44,8 @@ class Driver(Protocol):
     def finalize(self) -> None: ...
 
 
-class JoulescopeMeter:
+class JoulescopeMeter(StreamingMeter):
     """The driver's thread hands over blocks of samples from `start` on; only sums are kept."""
-
-    source: Source = "measured"
-    shortest_s = 10.0
 
     def __init__(self, config: JoulescopeConfig) -> None:
         """Raises ConfigError: pyjoulescope_driver is not installed."""
@@ -60,12 +53,12 @@ class JoulescopeMeter:
             import pyjoulescope_driver  # noqa: F401
         except ImportError as error:
             raise ConfigError("a joulescope needs pyjoulescope_driver: pip install 'tinynas[joulescope]'") from error
+        super().__init__()
         self.name = f"joulescope {config.serial or ''}".strip()
         self.supply_v: float | None = config.supply_v
         self._config = config
         self._driver: Driver | None = None
         self._path = ""
-        self._reader: _Reader | None = None
 
     def __enter__(self) -> Self:
         import pyjoulescope_driver
@@ -90,23 +83,13 @@ class JoulescopeMeter:
     ) -> None:
         self._close()
 
-    def start(self, subject: Subject) -> None:
+    def _begin(self) -> Stream:
         if self._driver is None:
             raise ValueError("the meter is not connected")
-        self._end_reader()
         try:
-            self._reader = _Reader(self._driver, self._path, self._config)
+            return _Samples(self.name, self._driver, self._path, self._config)
         except Exception as error:
             raise MeterError(f"meter {self.name} does not stream: {error}") from error
-        self._reader.await_samples(self.name)
-
-    def ran(self, latency_s: float) -> None:
-        self._running().require_alive(self.name)
-
-    def stop(self) -> Recording:
-        reader, self._reader = self._running(), None
-        reader.end(self.name)
-        return reader.recording()
 
     def _find(self, paths: list[str]) -> str:
         serial = self._config.serial
@@ -116,19 +99,8 @@ class JoulescopeMeter:
             raise MeterError(f"meter {self.name}: {len(found)} of the Joulescopes here fit ({here}): give its serial")
         return found[0]
 
-    def _running(self) -> "_Reader":
-        if self._reader is None:
-            raise ValueError("the meter was not started")
-        return self._reader
-
-    def _end_reader(self) -> None:
-        if self._reader is not None:
-            with contextlib.suppress(MeterError):
-                self._reader.end(self.name)
-            self._reader = None
-
     def _close(self) -> None:
-        self._end_reader()
+        self._end_stream()
         if self._driver is not None:
             # What is gone cannot be closed, and that spoils no figure.
             with contextlib.suppress(Exception):
@@ -175,20 +147,18 @@ class _Channel:
         return taken
 
 
-class _Reader:
+class _Samples(Stream):
     """One recording."""
 
-    def __init__(self, driver: Driver, path: str, config: JoulescopeConfig) -> None:
+    def __init__(self, name: str, driver: Driver, path: str, config: JoulescopeConfig) -> None:
+        super().__init__(name)
         signals = {"i": "s/i", "v": "s/v", "sync": f"s/gpi/{config.sync}"}
         self._channels = {name: _Channel() for name in signals}
         self._names = {f"{path}/{topic}/!data": name for name, topic in signals.items()}
         self._controls = [f"{path}/{topic}/ctrl" for topic in signals.values()]
         self._driver, self._path = driver, path
         self._integrator: PulseIntegrator | None = None
-        self._error: Exception | None = None
         self._lock = threading.Lock()
-        self._first = threading.Event()
-        self._begun = self._latest = time.monotonic()
         # Subscriptions are recognised by the very object.
         self._subscriber, self._removal = self._on_data, self._on_removed
         driver.subscribe("@/!remove", "pub", self._removal)
@@ -197,33 +167,9 @@ class _Reader:
         for topic in self._controls:
             driver.publish(topic, 1)
 
-    def await_samples(self, name: str) -> None:
-        """Return when samples come. Raises MeterError."""
-        self._first.wait(_LAG_S)
-        self.require_alive(name)
-        if not self._first.is_set():
-            raise MeterError(f"meter {name} sends no samples")
-
-    def require_alive(self, name: str) -> None:
-        if self._error is not None:
-            raise MeterError(f"meter {name} went away: {self._error}") from self._error
-        if time.monotonic() - self._latest > _LAG_S:
-            raise MeterError(f"meter {name} went away: no samples for {_LAG_S:g} s")
-
-    def end(self, name: str) -> None:
-        """Take the samples up to now, and no more. Raises MeterError."""
-        lasted_s = time.monotonic() + _MARGIN_S - self._begun
-        deadline = time.monotonic() + _LAG_S
-        while self._error is None and self._seconds() < lasted_s and time.monotonic() < deadline:
-            time.sleep(0.01)
-        with contextlib.suppress(Exception):
-            for topic in self._controls:
-                self._driver.publish(topic, 0)
-        with contextlib.suppress(Exception):
-            for topic in self._names:
-                self._driver.unsubscribe(topic, self._subscriber)
-            self._driver.unsubscribe("@/!remove", self._removal)
-        self.require_alive(name)
+    @property
+    def seconds(self) -> float:
+        return self._integrator.seconds if self._integrator is not None else 0.0
 
     def recording(self) -> Recording:
         if self._integrator is None:
@@ -231,12 +177,18 @@ class _Reader:
         with self._lock:
             return self._integrator.recording()
 
-    def _seconds(self) -> float:
-        return self._integrator.seconds if self._integrator is not None else 0.0
+    def _close(self) -> None:
+        with contextlib.suppress(Exception):
+            for topic in self._controls:
+                self._driver.publish(topic, 0)
+        with contextlib.suppress(Exception):
+            for topic in self._names:
+                self._driver.unsubscribe(topic, self._subscriber)
+            self._driver.unsubscribe("@/!remove", self._removal)
 
     def _on_removed(self, topic: str, value: Any) -> None:
         if value == self._path:
-            self._error = ConnectionError("it was unplugged")
+            self._failed(ConnectionError("it was unplugged"))
 
     def _on_data(self, topic: str, block: dict[str, Any]) -> None:
         """Called in the driver's thread."""
@@ -246,8 +198,7 @@ class _Reader:
                 self._integrate(int(block["sample_rate"]))
         except Exception as error:
             # Whatever is wrong is raised by the next call.
-            self._error = error
-        self._latest = time.monotonic()
+            self._failed(error)
 
     def _integrate(self, rate_hz: int) -> None:
         """All samples that are there on each of the channels."""
@@ -263,8 +214,7 @@ class _Reader:
             return
         if self._integrator is None:
             self._integrator = PulseIntegrator(sample_hz=rate_hz / step)
-            self._begun = time.monotonic() - count * step / rate_hz
-            self._first.set()
+        self._came(count * step / rate_hz)
         current_a, volts, sync = (channels[name].take(start, count, step) for name in ("i", "v", "sync"))
         self._feed(self._integrator, current_a.astype(np.float64), volts.astype(np.float64), sync)
 

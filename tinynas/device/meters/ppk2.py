@@ -2,16 +2,15 @@
 
 import contextlib
 import threading
-import time
 from types import TracebackType
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
 import numpy as np
 from pydantic import Field
 
-from tinynas.cost import Source
-from tinynas.device.meters.contract import Recording, Subject
+from tinynas.device.meters.contract import Recording
 from tinynas.device.meters.pulses import PulseIntegrator
+from tinynas.device.meters.stream import LAG_S, Stream, StreamingMeter
 from tinynas.errors import ConfigError, MeterError
 from tinynas.settings import Section
 
@@ -23,11 +22,6 @@ SAMPLE_HZ = 100_000
 _ADC = 0x3FFF
 _RANGE_SHIFT, _RANGES = 14, 5
 _LOGIC_SHIFT = 24
-# How long samples may take from the instrument to here.
-_LAG_S = 2.0
-# When the first sample was taken is known no better than the lag of its block: record so much longer.
-_MARGIN_S = 0.25
-_IDLE_TIMEOUT_S = 2.0
 
 
 class Ppk2Config(Section):
@@ -44,11 +38,8 @@ class Ppk2Config(Section):
     sync: Annotated[int, Field(ge=0, le=7)] = 0
 
 
-class Ppk2Meter:
+class Ppk2Meter(StreamingMeter):
     """A thread takes the samples from `start` on; only sums are kept."""
-
-    source: Source = "measured"
-    shortest_s = 10.0
 
     def __init__(self, config: Ppk2Config) -> None:
         """Raises ConfigError: ppk2lab is not installed."""
@@ -56,11 +47,11 @@ class Ppk2Meter:
             import ppk2lab  # noqa: F401
         except ImportError as error:
             raise ConfigError("a ppk2 needs ppk2lab: pip install 'tinynas[ppk2]'") from error
+        super().__init__()
         self.name = f"ppk2 {config.serial or config.port or ''}".strip()
         self.supply_v: float | None = config.supply_v
         self._config = config
         self._device: PPK2 | None = None
-        self._reader: _Reader | None = None
 
     def __enter__(self) -> Self:
         from ppk2lab import PPK2, Mode, Ppk2labError
@@ -89,20 +80,8 @@ class Ppk2Meter:
     ) -> None:
         self._close()
 
-    def start(self, subject: Subject) -> None:
-        self._end_reader()
-        self._reader = _Reader(self._open(), self._config.sync, self._config.supply_v)
-        self._reader.await_samples(self.name)
-
-    def ran(self, latency_s: float) -> None:
-        self._running().require_alive(self.name)
-
-    def stop(self) -> Recording:
-        reader = self._running()
-        reader.end(self.name)
-        self._reader = None
-        fed = "from its own source" if self._config.mode == "source" else "as configured"
-        return reader.integrator.recording(supply_v=self._config.supply_v, note=f"at {self._config.supply_v:g} V {fed}")
+    def _begin(self) -> Stream:
+        return _Samples(self.name, self._open(), self._config)
 
     def _require_ready(self, millivolts: int) -> None:
         """Raises MeterError: it took another voltage, or has no calibration."""
@@ -120,20 +99,9 @@ class Ppk2Meter:
             raise ValueError("the meter is not connected")
         return self._device
 
-    def _running(self) -> "_Reader":
-        if self._reader is None:
-            raise ValueError("the meter was not started")
-        return self._reader
-
-    def _end_reader(self) -> None:
-        if self._reader is not None:
-            with contextlib.suppress(MeterError):
-                self._reader.end(self.name)
-            self._reader = None
-
     def _close(self) -> None:
         """Turn the board's power off, where it was, and let go of the port."""
-        self._end_reader()
+        self._end_stream()
         if self._device is not None:
             # What cannot be restored on an instrument that is gone is no error of the figures.
             with contextlib.suppress(Exception):
@@ -141,47 +109,38 @@ class Ppk2Meter:
             self._device = None
 
 
-class _Reader:
+class _Samples(Stream):
     """One recording."""
 
-    def __init__(self, device: "PPK2", sync: int, supply_v: float) -> None:
-        self.integrator = PulseIntegrator(sample_hz=float(SAMPLE_HZ))
+    def __init__(self, name: str, device: "PPK2", config: Ppk2Config) -> None:
+        super().__init__(name)
+        self._integrator = PulseIntegrator(sample_hz=float(SAMPLE_HZ))
         self._device = device
-        self._sync = _LOGIC_SHIFT + sync
-        self._supply_v = supply_v
-        self._error: Exception | None = None
+        self._config = config
         self._stop = threading.Event()
-        self._first = threading.Event()
-        self._begun = time.monotonic()
         self._thread = threading.Thread(target=self._read, name="ppk2", daemon=True)
         self._thread.start()
 
-    def await_samples(self, name: str) -> None:
-        """Return when samples come. Raises MeterError."""
-        self._first.wait(_IDLE_TIMEOUT_S)
-        self.require_alive(name)
-        if not self._first.is_set():
-            raise MeterError(f"meter {name} sends no samples")
+    @property
+    def seconds(self) -> float:
+        return self._integrator.seconds
 
-    def require_alive(self, name: str) -> None:
-        if self._error is not None:
-            raise MeterError(f"meter {name} went away: {self._error}") from self._error
+    def recording(self) -> Recording:
+        supply_v, fed = (
+            self._config.supply_v,
+            "from its own source" if self._config.mode == "source" else "as configured",
+        )
+        return self._integrator.recording(supply_v=supply_v, note=f"at {supply_v:g} V {fed}")
 
-    def end(self, name: str) -> None:
-        """Take the samples up to now, and no more. Raises MeterError."""
-        lasted_s = time.monotonic() + _MARGIN_S - self._begun
-        deadline = time.monotonic() + _LAG_S
-        while self._error is None and self.integrator.seconds < lasted_s and time.monotonic() < deadline:
-            time.sleep(0.01)
+    def _close(self) -> None:
         self._stop.set()
         self._thread.join()
-        self.require_alive(name)
 
     def _read(self) -> None:
         from ppk2lab.protocol.samples import SampleBlock
 
         try:
-            with self._device.stream(idle_timeout_s=_IDLE_TIMEOUT_S) as events:
+            with self._device.stream(idle_timeout_s=LAG_S) as events:
                 for event in events:
                     if isinstance(event, SampleBlock):
                         self._take(np.frombuffer(event.words, np.uint32))
@@ -191,15 +150,11 @@ class _Reader:
                         return
         except Exception as error:
             # Whatever ends the thread is raised by the next call.
-            self._error = error
-        finally:
-            self._first.set()
+            self._failed(error)
 
     def _take(self, words: np.ndarray) -> None:
-        if not self._first.is_set():
-            # From here on time is counted in samples.
-            self._begun = time.monotonic() - len(words) / SAMPLE_HZ
-            self._first.set()
+        self._came(len(words) / SAMPLE_HZ)
+        supply_v = self._config.supply_v
         adc, ranges = words & _ADC, words >> _RANGE_SHIFT & 7
         if ranges.max() >= _RANGES:
             raise ValueError(f"a sample in range {ranges.max()}, there are {_RANGES}")
@@ -207,14 +162,14 @@ class _Reader:
         calibration: Any = self._device.calibration
         for number in np.unique(ranges).tolist():
             chosen = ranges == number
-            current_ua = calibration.ranges[number].convert(adc[chosen].astype(np.float64), self._supply_v * 1000)
+            current_ua = calibration.ranges[number].convert(adc[chosen].astype(np.float64), supply_v * 1000)
             current_ma[chosen] = current_ua / 1000
         # Below the largest range, a full scale only means that the instrument is about to switch.
         clipped = int(np.count_nonzero((adc == _ADC) & (ranges == _RANGES - 1)))
-        sync = (words >> self._sync & 1).astype(bool)
-        self.integrator.feed(current_ma * self._supply_v, sync, self._supply_v, clipped=clipped)
+        sync = (words >> (_LOGIC_SHIFT + self._config.sync) & 1).astype(bool)
+        self._integrator.feed(current_ma * supply_v, sync, supply_v, clipped=clipped)
 
     def _skip(self, missing: int | None) -> None:
         if missing is None:
             raise ValueError("an unknown number of samples were lost")
-        self.integrator.gap(missing)
+        self._integrator.gap(missing)
