@@ -99,3 +99,41 @@ def test_a_training_stops_where_it_has_not_come_far_enough(start, whole):
     _, off = start(needs={1: 0.0, 3: reached + 1e-6})
     assert (off.epochs_run, off.stopped) == (3, True)
     assert off.history[2].loss == undisturbed.history[2].loss
+
+
+@pytest.fixture(scope="module")
+def taught(tensorflow, digits, architecture):
+    """A function that trains a new network with a teacher on all digits and returns its record."""
+    from tinynas.model.build import build
+    from tinynas.model.train import train
+
+    def run(teacher, **more):
+        return train(build(architecture, seed=1), digits, seed=2, learning_rate=1e-2, teacher_logits=teacher, **more)
+
+    return run
+
+
+def test_a_student_follows_its_teacher_as_far_as_the_weight_says(taught, digits):
+    sure_of_the_next_class = 10 * np.eye(10, dtype=np.float32)[(digits.train.y + 1) % 10]
+    deaf, obedient = (taught(sure_of_the_next_class, epochs=6, teacher_weight=weight) for weight in (0.0, 1.0))
+    assert deaf.history[-1].val_accuracy > 0.5
+    assert obedient.history[-1].val_accuracy < 0.1
+
+
+def test_the_loss_with_a_teacher_is_hintons(taught, digits, architecture):
+    from scipy.special import log_softmax, softmax
+
+    from tinynas.model.build import build
+
+    n, temperature, weight = len(digits.train.y), 3.0, 0.3
+    teacher = np.random.default_rng(1).normal(size=(n, 10)).astype(np.float32)
+    logits = build(architecture, seed=1)(digits.train.x, training=True).numpy()
+    labels = -log_softmax(logits, axis=1)[np.arange(n), digits.train.y].mean()
+    soft = -(softmax(teacher / temperature, axis=1) * log_softmax(logits / temperature, axis=1)).sum(axis=1).mean()
+    record = taught(teacher, epochs=1, batch_size=n, temperature=temperature, teacher_weight=weight)
+    assert record.history[0].loss == pytest.approx((1 - weight) * labels + weight * temperature**2 * soft, rel=1e-4)
+
+
+def test_logits_of_other_samples_are_no_teacher(start, digits):
+    with pytest.raises(ValueError, match=r"shape \(7, 10\), .* \(\d+, 10\)"):
+        start(teacher_logits=np.zeros((7, 10), np.float32))

@@ -22,6 +22,10 @@ from tinynas.errors import CandidateError
 from tinynas.model.data import Task
 from tinynas.model.splits import stratified_subset
 
+# For their smallest students Hinton et al. found 2.5 to 4 best.
+TEMPERATURE = 4.0
+TEACHER_WEIGHT = 0.5
+
 _PREDICT_BATCH = 500
 # A state is written at most so often: its few MB should cost less than what a kill would lose.
 _SAVE_EVERY_S = 20.0
@@ -31,7 +35,7 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, kw_only=True)
 class Epoch:
-    """One epoch: mean cross-entropy [nats] on the training samples, accuracy in [0, 1] on validation, seconds."""
+    """One epoch: mean loss [nats] on the training samples, accuracy in [0, 1] on validation, seconds."""
 
     loss: float
     val_accuracy: float
@@ -85,6 +89,9 @@ def train(
     patience: int = 3,
     seed: int,
     val_samples: int | None = None,
+    teacher_logits: np.ndarray | None = None,
+    temperature: float = TEMPERATURE,
+    teacher_weight: float = TEACHER_WEIGHT,
     needs: Mapping[int, float] | None = None,
     state: Path | None = None,
     save_every_s: float = _SAVE_EVERY_S,
@@ -96,13 +103,18 @@ def train(
     on `seed` only, `val_samples` the first of the validation split; None takes all. Same model, task, arguments and
     machine: same weights, provided `configure_process` was called.
 
+    teacher_logits: of a teacher, float32 (samples of the whole training split, classes). The loss then is the labels'
+        cross-entropy and, by `teacher_weight` in [0, 1], that to the teacher's softened probabilities, times
+        `temperature` squared so that the weight means the same at every temperature.
     needs: epoch -> what the best validation accuracy must have come to by then for the training to go on.
     state: file that the training is kept in from time to time, and continued from where it is there, with the same
         result; it must be of a training with the same arguments. The end removes it.
 
-    Source: Loshchilov and Hutter, "SGDR", 2017, for the schedule.
+    Source: Loshchilov and Hutter, "SGDR", 2017, for the schedule; Hinton et al., "Distilling the Knowledge in a Neural
+    Network", 2015, for teachers.
 
     Raises:
+        ValueError: `teacher_logits` is not of the training split's size and the network's classes.
         CandidateError: the loss is no longer finite.
     """
     started = time.monotonic()
@@ -112,8 +124,12 @@ def train(
     # This Adam is one fused kernel per tensor; the newer class composes it of a dozen operations.
     optimizer = keras.optimizers.legacy.Adam(keras.optimizers.schedules.CosineDecay(learning_rate, epochs * steps))
     inputs = tf.constant(as_input(task.train.x[chosen], model.input_shape))
-    labels = tf.constant(task.train.y[chosen])
-    run_epoch, predict, rng = _epoch_function(model, optimizer), predictor(model), np.random.default_rng(seed)
+    targets, loss_of = [tf.constant(task.train.y[chosen])], _label_loss
+    if teacher_logits is not None:
+        _require_logits(teacher_logits, (len(task.train.y), model.output_shape[-1]))
+        targets += [tf.nn.softmax(tf.constant(teacher_logits[chosen], tf.float32) / temperature)]
+        loss_of = _teacher_loss(temperature, teacher_weight)
+    run_epoch, predict, rng = _epoch_function(model, optimizer, loss_of), predictor(model), np.random.default_rng(seed)
 
     progress, saved = _restored(state, model, optimizer), time.monotonic()
     stopped = False
@@ -121,7 +137,7 @@ def train(
         epoch_started = time.monotonic()
         order = rng.permutation(len(chosen))[: steps * batch_size].reshape(steps, batch_size)
         if number > len(progress.history):
-            loss = float(run_epoch(inputs, labels, tf.constant(order)))
+            loss = float(run_epoch(inputs, targets, tf.constant(order)))
             if not math.isfinite(loss):
                 raise CandidateError(
                     f"training diverged in epoch {number}: its loss is {loss}; lower [train] learning_rate"
@@ -224,28 +240,46 @@ def as_input(x: np.ndarray, shape: tuple[int | None, ...]) -> np.ndarray:
     return x.reshape(len(x), *shape[1:])
 
 
-def _epoch_function(model: Any, optimizer: Any) -> Any:
-    """A function of inputs, labels and their order, int64 (steps, batch_size), that trains and returns the mean loss.
+def _require_logits(logits: np.ndarray, shape: tuple[int, int]) -> None:
+    if logits.shape != shape:
+        raise ValueError(f"teacher_logits have shape {logits.shape}, the training split and its classes {shape}")
+
+
+def _label_loss(logits: Any, labels: Any) -> Any:
+    return tf.reduce_mean(tf.nn.sparse_softmax_cross_entropy_with_logits(labels=labels, logits=logits))
+
+
+def _teacher_loss(temperature: float, weight: float) -> Callable[..., Any]:
+    """A loss of logits, labels and the teacher's softened probabilities."""
+
+    def loss(logits: Any, labels: Any, soft: Any) -> Any:
+        to_teacher = tf.nn.softmax_cross_entropy_with_logits(labels=soft, logits=logits / temperature)
+        return (1 - weight) * _label_loss(logits, labels) + weight * temperature**2 * tf.reduce_mean(to_teacher)
+
+    return loss
+
+
+def _epoch_function(model: Any, optimizer: Any, loss_of: Callable[..., Any]) -> Any:
+    """A function of inputs, targets and their order, int64 (steps, batch_size), that trains and returns the mean loss,
+    which is `loss_of` logits and the targets.
 
     One call for an epoch is a tenth faster than one for a step. The samples are arguments since TensorFlow frees
     neither the functions of a loop nor what they capture: a process keeps some 10 MB of each network it has trained.
     """
     weights = model.trainable_variables
 
-    def step(inputs: Any, labels: Any, indices: Any) -> Any:
+    def step(inputs: Any, targets: list[Any], indices: Any) -> Any:
         with tf.GradientTape() as tape:
             logits = model(tf.gather(inputs, indices), training=True)
-            loss = tf.reduce_mean(
-                tf.nn.sparse_softmax_cross_entropy_with_logits(labels=tf.gather(labels, indices), logits=logits)
-            )
+            loss = loss_of(logits, *(tf.gather(each, indices) for each in targets))
         optimizer.apply_gradients(zip(tape.gradient(loss, weights), weights, strict=True))
         return loss
 
-    def epoch(inputs: Any, labels: Any, order: Any) -> Any:
+    def epoch(inputs: Any, targets: list[Any], order: Any) -> Any:
         steps = order.shape[0]
 
         def body(index: Any, total: Any) -> Any:
-            return index + 1, total + step(inputs, labels, order[index])
+            return index + 1, total + step(inputs, targets, order[index])
 
         begin = (tf.constant(0), tf.constant(0.0))
         return tf.while_loop(lambda index, _: index < steps, body, begin, parallel_iterations=1)[1] / steps
