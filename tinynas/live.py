@@ -48,7 +48,7 @@ def _print_line(console: Console, event: Event) -> None:
     if event.kind == "opened" and event.lab is not None:
         line = (
             f"task {event.lab.task.name} ({event.lab.task.source}), space {event.lab.space.name}, "
-            f"board {event.lab.board.name}: {event.judged} of {event.budget} evaluated"
+            f"board {event.lab.main.board.name}: {event.judged} of {event.budget} evaluated"
         )
     elif event.kind == "judged" and event.trial is not None:
         line = f"[{event.judged}/{event.budget}] trial {event.trial.number} {_verdict(event.trial)}"
@@ -112,7 +112,7 @@ class _View:
             lab = event.lab
             self._headline = (
                 f"{lab.task.name} ({lab.task.sizes[0]:,} training samples), space {lab.space.name}, "
-                f"board {lab.board.name} ({'emulated' if lab.board.emulated else 'measured'})"
+                f"board {lab.main.board.name} ({'emulated' if lab.main.board.emulated else 'measured'})"
             )
             self._objectives = lab.config.search.objectives
             self._deadline_s = event.deadline_s

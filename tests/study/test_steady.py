@@ -11,6 +11,7 @@ from tinynas.config import load_config
 from tinynas.cost import Cost
 from tinynas.search.fitness import Fitness
 from tinynas.space.genome import Genome
+from tinynas.study import session as sessions
 from tinynas.study import steady
 from tinynas.study.session import Clock, Session
 from tinynas.study.store import Store, Trial
@@ -57,7 +58,7 @@ def open_session(store, monkeypatch):
 
         monkeypatch.setattr(steady, "judge", judge)
         config = load_config(None, {"search": {"budget": 12}})
-        lab = SimpleNamespace(config=config, bounds={}, bench=SimpleNamespace(drift=drift))
+        lab = SimpleNamespace(config=config, bounds={}, testbeds=[SimpleNamespace(bench=SimpleNamespace(drift=drift))])
         pools.append(ThreadPoolExecutor(4))
         return Session(
             store=store,
@@ -125,7 +126,7 @@ def test_when_time_is_up_nothing_more_is_asked_and_what_has_begun_is_recorded(op
 
 def test_what_a_drifted_board_measured_is_judged_again_before_anything_is_told(open_session, store, monkeypatch):
     answers = [{GENOMES[1].key, "mlp:99"}, {GENOMES[1].key}, set()]
-    monkeypatch.setattr(steady, "verify", lambda bench: answers.pop(0))
+    monkeypatch.setattr(sessions, "verify", lambda bench: answers.pop(0))
     script, known = Script(3), {}
     steady.Steady(open_session(3, drift=object()), script, known).run()
     assert answers == []
@@ -143,7 +144,7 @@ def test_verdicts_are_marked_until_their_boards_were_checked(open_session, store
         marked.extend(store.fact("unchecked"))
         return set()
 
-    monkeypatch.setattr(steady, "verify", verify)
+    monkeypatch.setattr(sessions, "verify", verify)
     steady.Steady(open_session(3, drift=object()), Script(3), {}).run()
     assert sorted(marked) == [0, 1, 2]
 

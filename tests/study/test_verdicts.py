@@ -9,9 +9,9 @@ from tinynas.config import load_config
 from tinynas.cost import Cost, Flash, Sram
 from tinynas.errors import ConfigError, StoreError, WrongOutputError
 from tinynas.study import finalists, run
-from tinynas.study.evaluate import require_equal
 from tinynas.study.store import Finalist, Store, Trial
 from tinynas.study.summary import describe_trial, front, list_studies, search_front, summary
+from tinynas.study.testbed import require_equal
 
 
 def trial(number, accuracy, latency_us, state="complete"):

@@ -4,89 +4,29 @@ Latency, SRAM, flash and energy of a dense int8 network do not depend on its wei
 measured and only what fits is trained. A study that searches on estimates leaves the board to what survives.
 """
 
-import hashlib
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field, replace
-from pathlib import Path
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-from tinynas.boards import Board
-from tinynas.children import Children
-from tinynas.compiler import Program, compile_network
-from tinynas.config import Config, FinalSection, TrainSection
-from tinynas.cost import Cost, Flash, Sram, Validity
-from tinynas.deploy.build import build
-from tinynas.device.bench import Bench
-from tinynas.device.gather import Gathering, Order
-from tinynas.device.measure import to_cost
-from tinynas.errors import CandidateError, LimitError, WrongOutputError
+from tinynas.compiler import Program
+from tinynas.config import FinalSection, TrainSection
+from tinynas.cost import Cost
+from tinynas.errors import CandidateError, LimitError
 from tinynas.estimate.analytic import infeasible_reason
-from tinynas.estimate.latency import Estimator
 from tinynas.search.fitness import violation
 from tinynas.space.architecture import Architecture
-from tinynas.space.genome import Genome, Space
-from tinynas.space.hardware import Deployment, network_of
+from tinynas.space.genome import Genome
+from tinynas.space.hardware import network_of
 from tinynas.study import work
-from tinynas.study.cache import COST, TRAINED, Cache, cost_key, training_key
-from tinynas.study.deployment import deployed, lower_bound, search_options
-from tinynas.study.desks import held_desk
+from tinynas.study.cache import TRAINED, training_key
+from tinynas.study.deployment import deployed, lower_bound
 from tinynas.study.stopping import least_accuracies
 from tinynas.study.store import Finalist, Trial
+from tinynas.study.testbed import Lab, Stopwatch, compile_for_all, estimated_cost, measure, measured_cost, planned
 
 # The artifact that others begin with.
 WEIGHTS = "weights.npz"
-
-
-@dataclass(frozen=True, kw_only=True)
-class Lab:
-    """What evaluation needs, opened once per run.
-
-    cache: what other studies worked out; None where it is switched off.
-    states: folder of the trainings under way, which a study that was killed goes on with.
-    bounds: figure name -> the most that a network may need: the user's limits and the board's memories.
-    validity: what every cost of this run is valid for; a gene `optimize` has flags of its own, which each cost says.
-    estimator: of latencies, None where all are measured.
-    """
-
-    config: Config
-    board: Board
-    space: Space
-    task: work.TaskFacts
-    children: Children
-    bench: Bench
-    gathering: Gathering
-    cache: Cache | None
-    states: Path
-    bounds: Mapping[str, float]
-    validity: Validity
-    estimator: Estimator | None = None
-
-
-@dataclass(frozen=True, kw_only=True)
-class Measured:
-    """An int8 network on the board: its cost, and the vectors whose outputs agreed with the host byte for byte."""
-
-    cost: Cost
-    vectors: work.Vectors
-
-
-@dataclass
-class Stopwatch:
-    """Wall time per stage [s], and who wants to know which stage a candidate is in."""
-
-    notify: Callable[[str], None]
-    seconds: dict[str, float] = field(default_factory=dict)
-
-    @contextmanager
-    def stage(self, name: str) -> Iterator[None]:
-        self.notify(name)
-        started = time.monotonic()
-        try:
-            yield
-        finally:
-            self.seconds[name] = self.seconds.get(name, 0.0) + time.monotonic() - started
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -118,19 +58,19 @@ def judge(
             architecture = lab.space.decode(genome, lab.task.input_shape, len(lab.task.class_names))
             network = tuple(asdict(layer) for layer in architecture.layers)
             deployment = deployed(lab.space, genome, lab.config)
-            estimate = lower_bound(architecture, deployment, lab.board)
+            estimate = lower_bound(architecture, deployment, lab.main.board)
             trial = replace(trial, network=network, estimate=estimate, deployment=deployment.to_json())
         _require_within(lab, estimate)
         candidate = _candidate(lab, genome, architecture)
         with watch.stage("convert"):
-            untrained = _in_child(lab, "converting", work.convert_untrained, candidate)
-        with watch.stage("compile"):
-            program = _compile(lab, untrained, deployment)
-        trial = replace(trial, estimate=planned(estimate, program, lab.board), layers=describe_layers(program))
-        _require_within(lab, planned(estimate, program, lab.board))
-        estimated = _estimated(lab, program, watch)
+            untrained = lab.in_child("converting", work.convert_untrained, candidate)
+        (compiled,) = compile_for_all(lab, untrained, deployment, genome.key, watch)
+        program = compiled.program
+        trial = replace(trial, estimate=planned(estimate, program, lab.main.board), layers=describe_layers(program))
+        _require_within(lab, planned(estimate, program, lab.main.board))
+        estimated = estimated_cost(lab, compiled, watch)
         if estimated is None:
-            cost = _cost(lab, untrained, program, watch, genome.key)
+            cost = measured_cost(lab, compiled, watch)
             trial = replace(trial, cost=cost)
         else:
             cost = estimated
@@ -181,10 +121,6 @@ def _require_within(lab: Lab, cost: Cost) -> None:
         raise LimitError(reason)
 
 
-def _in_child(lab: Lab, what: str, function: Callable[..., Any], *args: Any) -> Any:
-    return lab.children.call(what, lab.config.train.timeout, function, *args)
-
-
 def _trained(
     lab: Lab,
     watch: Stopwatch,
@@ -202,7 +138,7 @@ def _trained(
         return found
     with watch.stage("train"):
         course = replace(course, state=lab.states / f"{key}.npz")
-        trained: work.Trained = _in_child(lab, "training", function, candidate, course, samples, *settings)
+        trained: work.Trained = lab.in_child("training", function, candidate, course, samples, *settings)
     if lab.cache is not None:
         lab.cache.put(key, TRAINED.pack(trained))
     return trained
@@ -215,74 +151,6 @@ def _why_stopped(trained: work.Trained, needs: Mapping[int, float]) -> str:
     )
 
 
-def _cost(lab: Lab, tflite: bytes, program: Program, watch: Stopwatch, label: str) -> Cost:
-    """What the network costs on the board; on an emulated one, from the cache where it is there."""
-    if lab.cache is None or not lab.board.emulated:
-        return measure_program(lab, tflite, program, watch, label).cost
-    with watch.stage("recall"):
-        settings = lab.config.board
-        key = cost_key(
-            lab.task.digest,
-            tflite,
-            lab.board,
-            asdict(lab.validity),
-            settings.repeats,
-            settings.samples,
-            program.optimize,
-            # Deployments differ in their code.
-            hashlib.sha256(repr(sorted(program.files.items())).encode()).hexdigest(),
-        )
-        found = lab.cache.recall(key, COST)
-    if found is not None:
-        return found
-    cost = measure_program(lab, tflite, program, watch, label).cost
-    lab.cache.put(key, COST.pack(cost))
-    return cost
-
-
-def planned(estimate: Cost, program: Program, board: Board) -> Cost:
-    """The estimate with what the compiler's plan knows to the byte: arena, constants, and those of them that are
-    in SRAM because the board has no fast memory of its own.
-    """
-    return replace(
-        estimate,
-        sram=Sram(static=0 if board.fast_memory else program.fast_bytes, arena=program.arena_bytes, stack=None),
-        flash=Flash(code=None, constants=program.constants_bytes),
-    )
-
-
-def _estimated(lab: Lab, program: Program, watch: Stopwatch) -> Cost | None:
-    """What the network is estimated to take: its latency from the calibration, its memories as they are linked, without
-    the stack. None where it has to be measured: all are, or a layer is unlike all in the calibration.
-
-    Raises:
-        LimitError: it does not fit the board.
-    """
-    # A gene may choose other compiler flags than those the calibration holds for, and flash that is waited for less.
-    if lab.estimator is None or program.optimize != lab.config.board.optimize or program.fast_bytes:
-        return None
-    latency = lab.estimator.estimate(program)
-    if latency is None:
-        return None
-    with watch.stage("build"), held_desk() as desk:
-        sizes, empty = (image := build(lab.board, program, desk)).sizes, image.baseline
-    power = lab.board.power
-    return Cost(
-        latency_us=latency.latency_us,
-        latency_source="estimated",
-        latency_low_us=latency.low_us,
-        latency_high_us=latency.high_us,
-        sram=Sram(static=sizes.static - empty.static, arena=sizes.arena - empty.arena, stack=None),
-        sram_source="estimated",
-        flash=Flash(code=sizes.code - empty.code, constants=sizes.constants - empty.constants, image=sizes.image),
-        flash_source="estimated",
-        energy_uj=None if power is None else power.run_mw * latency.latency_us / 1000,
-        energy_source=None if power is None else "estimated",
-        energy_basis=None if power is None else f"{power.run_mw:.1f} mW while running ({power.source}) x latency",
-        validity=lab.validity,
-    )
-
-
 def measure_survivor(lab: Lab, trial: Trial, tflite: bytes, notify: Callable[[str], None]) -> Trial:
     """The trial with its cost measured instead of estimated; infeasible or failed if that is what the board says.
 
@@ -290,9 +158,9 @@ def measure_survivor(lab: Lab, trial: Trial, tflite: bytes, notify: Callable[[st
     """
     watch = Stopwatch(notify)
     try:
-        with watch.stage("compile"):
-            program = _compile(lab, tflite, deployed(lab.space, Genome.parse(trial.genome), lab.config))
-        trial = replace(trial, cost=_cost(lab, tflite, program, watch, trial.genome))
+        deployment = deployed(lab.space, Genome.parse(trial.genome), lab.config)
+        (compiled,) = compile_for_all(lab, tflite, deployment, trial.genome, watch)
+        trial = replace(trial, cost=measured_cost(lab, compiled, watch))
         _require_within(lab, trial.cost or Cost())
     except CandidateError as error:
         trial = _refused(lab, trial, error)
@@ -300,66 +168,9 @@ def measure_survivor(lab: Lab, trial: Trial, tflite: bytes, notify: Callable[[st
     return replace(trial, seconds={name: trial.seconds.get(name, 0) + watch.seconds.get(name, 0) for name in names})
 
 
-def measure_program(lab: Lab, tflite: bytes, program: Program, watch: Stopwatch, label: str) -> Measured:
-    """Build, flash and measure a compiled network, and compare its outputs with tflite-micro's. `label` is what
-    `device.ladder.verify` calls the result if its board turns out to have drifted.
-
-    Raises:
-        LimitError: it does not fit the board.
-        WrongOutputError: an output byte differs.
-    """
-    settings = lab.config.board
-    with watch.stage("reference"):
-        vectors = _in_child(
-            lab,
-            "tflite-micro",
-            work.reference_vectors,
-            lab.config.task,
-            lab.config.search.seed,
-            tflite,
-            settings.samples,
-        )
-    with watch.stage("build"), held_desk() as desk:
-        image = build(lab.board, program, desk)
-    with watch.stage("measure"):
-        order = Order(
-            image=image,
-            inputs=vectors.inputs,
-            repeats=settings.repeats,
-            accept=lambda found: require_equal(found.outputs, vectors.outputs, lab.board.name),
-            label=label,
-        )
-        measurement = lab.gathering.measure(order)
-    return Measured(cost=to_cost(measurement, image, lab.board), vectors=vectors)
-
-
-def require_equal(outputs: Any, expected: Any, board: str) -> None:
-    """Compare int8 arrays of shape (n, ...), byte for byte.
-
-    Raises:
-        WrongOutputError: a byte differs; the message says how many and where the first one is.
-    """
-    flat, wanted = outputs.reshape(len(expected), -1), expected.reshape(len(expected), -1)
-    differing = (flat != wanted).nonzero()
-    if len(differing[0]):
-        sample, element = int(differing[0][0]), int(differing[1][0])
-        raise WrongOutputError(
-            f"{len(differing[0]):,} of {wanted.size:,} output bytes differ between {board} and tflite-micro, first "
-            f"input {sample}, element {element}: {int(flat[sample, element])} on the board, "
-            f"{int(wanted[sample, element])} on the host"
-        )
-
-
 def describe_layers(program: Program) -> tuple[Mapping[str, Any], ...]:
     """The compiled layers as JSON objects, for the store."""
     return tuple({**asdict(layer), "output_shape": list(layer.output_shape)} for layer in program.layers)
-
-
-def _compile(lab: Lab, tflite: bytes, deployment: Deployment) -> Program:
-    """For the lab's board, under a name of its own, because an image may hold several candidates."""
-    name = f"network_{hashlib.sha256(tflite).hexdigest()[:16]}"
-    board, options = lab.board, search_options(deployment)
-    return compile_network(tflite, name=name, target=board.target, constants=board.constants, **options.arguments)
 
 
 def finish(lab: Lab, trial: Trial, notify: Callable[[str], None]) -> tuple[Finalist, dict[str, bytes]]:
@@ -370,10 +181,10 @@ def finish(lab: Lab, trial: Trial, notify: Callable[[str], None]) -> tuple[Final
     candidate = _candidate(lab, genome, architecture)
     settings = (lab.config.train, lab.config.final)
     trained = _trained(lab, watch, work.finish_candidate, candidate, work.Course(), *settings)
-    with watch.stage("compile"):
-        program = _compile(lab, trained.tflite, deployed(lab.space, genome, lab.config))
-    measured = measure_program(lab, trained.tflite, program, watch, trial.genome)
-    _require_within(lab, measured.cost)
+    deployment = deployed(lab.space, genome, lab.config)
+    (compiled,) = compile_for_all(lab, trained.tflite, deployment, trial.genome, watch)
+    cost = measure(lab, compiled, watch)
+    _require_within(lab, cost)
     finalist = Finalist(
         trial=trial.number,
         method=trained.method,
@@ -381,10 +192,10 @@ def finish(lab: Lab, trial: Trial, notify: Callable[[str], None]) -> tuple[Final
         accuracy_ptq_val=trained.accuracy_ptq_val,
         accuracy_int8_val=trained.accuracy_int8_val,
         epochs=trained.epochs,
-        cost=measured.cost,
+        cost=cost,
         seconds={**watch.seconds, **trained.seconds},
     )
-    return finalist, _artifacts("final", trained.tflite, measured.vectors)
+    return finalist, _artifacts("final", trained.tflite, compiled.reference())
 
 
 def _artifacts(name: str, tflite: bytes, vectors: work.Vectors) -> dict[str, bytes]:

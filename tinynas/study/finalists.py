@@ -5,7 +5,6 @@ from concurrent.futures import FIRST_COMPLETED, wait
 from dataclasses import replace
 
 from tinynas.config import Config, SearchSection
-from tinynas.device.ladder import verify
 from tinynas.errors import CandidateError, ConfigError, NothingFeasibleError
 from tinynas.search.scalar import weighted_product
 from tinynas.study import work
@@ -54,7 +53,7 @@ def finish_front(session: Session) -> None:
     failures: dict[str, str] = {}
     while waiting:
         failures |= _train_finalists(session, waiting)
-        suspects = verify(session.lab.bench)
+        suspects = session.suspects()
         waiting = [trial for trial in waiting if trial.genome in suspects]
         for trial in waiting:
             store.forget_finalist(trial.number)

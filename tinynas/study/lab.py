@@ -24,7 +24,7 @@ from tinynas.study import work
 from tinynas.study.cache import Cache
 from tinynas.study.deployment import searched_space
 from tinynas.study.desks import held_desk
-from tinynas.study.evaluate import Lab
+from tinynas.study.testbed import Lab, Testbed
 
 _LOADING_TIMEOUT_S = 1800.0
 _BATCH = 8
@@ -71,17 +71,13 @@ def open_lab(config: Config) -> Iterator[Lab]:
         gathering = Gathering(bench, board, functools.partial(_combine, board), most=_most(config.board.batch, board))
         yield Lab(
             config=config,
-            board=board,
+            testbeds=(Testbed(board=board, bench=bench, gathering=gathering, validity=validity, estimator=estimator),),
             space=space,
             task=task,
             children=children,
-            bench=bench,
-            gathering=gathering,
             cache=Cache(paths.home() / "cache.db", int(config.cache.size)) if config.cache.enabled else None,
             states=_states(),
             bounds=bounds_of(config, board, empty),
-            validity=validity,
-            estimator=estimator,
         )
 
 
@@ -163,7 +159,7 @@ def facts_of(lab: Lab) -> dict[str, Any]:
     task = asdict(lab.task)
     return {
         "config": lab.config.model_dump(mode="json"),
-        "board": lab.board.name,
+        "board": lab.main.board.name,
         "task": {**task, **{name: list(task[name]) for name in ("input_shape", "class_names", "sizes")}},
         "space": {
             "name": lab.space.name,
@@ -171,10 +167,10 @@ def facts_of(lab: Lab) -> dict[str, Any]:
         },
         "seed": lab.config.search.seed,
         "bounds": dict(lab.bounds),
-        "validity": asdict(lab.validity),
+        "validity": asdict(lab.main.validity),
         "estimate": None
-        if lab.estimator is None
-        else {"latency": lab.estimator.method, "calibration": lab.estimator.digest},
+        if lab.main.estimator is None
+        else {"latency": lab.main.estimator.method, "calibration": lab.main.estimator.digest},
         "tinynas": __version__,
         "elapsed_s": 0.0,
     }

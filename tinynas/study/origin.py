@@ -3,8 +3,9 @@
 from collections.abc import Sequence
 
 from tinynas.space.genome import Genome
-from tinynas.study.evaluate import WEIGHTS, Lab
+from tinynas.study.evaluate import WEIGHTS
 from tinynas.study.store import Store, Trial
+from tinynas.study.testbed import Lab
 from tinynas.study.work import Origin
 
 

@@ -24,8 +24,8 @@ from tinynas.device.measure import Measurement, to_cost
 from tinynas.errors import BenchError, ConfigError, InfrastructureError
 from tinynas.study.arena import svg_picture
 from tinynas.study.desks import held_desk
-from tinynas.study.evaluate import require_equal
 from tinynas.study.single import patched_object, read_inputs, read_model, reference
+from tinynas.study.testbed import require_equal
 
 # Intervals before the first layer: from the sync pin's rise to a mark, from that to another one with nothing between
 # them, from that to the inference's own mark. After the last layer: to the sync pin's fall.

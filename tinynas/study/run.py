@@ -17,7 +17,6 @@ from tinynas.space.architecture import Architecture
 from tinynas.space.genome import Genome
 from tinynas.space.hardware import hardware_values
 from tinynas.study.deployment import deployed, least_of_space, lower_bound
-from tinynas.study.evaluate import Lab
 from tinynas.study.finalists import finish_front
 from tinynas.study.lab import facts_of, open_lab
 from tinynas.study.session import Clock, Event, Notify, Session, threads
@@ -26,6 +25,7 @@ from tinynas.study.steady import UNCHECKED, Steady
 from tinynas.study.store import Store
 from tinynas.study.summary import config_of
 from tinynas.study.survivors import measure_front
+from tinynas.study.testbed import Lab
 
 _AHEAD = "ahead"
 # Enough for two or three workers and as many boards to have one candidate at work and one waiting, and the same for all
@@ -125,7 +125,7 @@ def refuse_hopeless(lab: Lab) -> None:
     Raises:
         NothingFeasibleError: no candidate can meet the limits.
     """
-    least = least_of_space(lab.space, lab.task.input_shape, len(lab.task.class_names), lab.board)
+    least = least_of_space(lab.space, lab.task.input_shape, len(lab.task.class_names), lab.main.board)
     reason = infeasible_reason(least, lab.bounds)
     if reason is not None:
         raise NothingFeasibleError(
@@ -201,5 +201,5 @@ def _admissible(lab: Lab, genome: Genome) -> bool:
         architecture = _decode(lab, genome)
     except CandidateError:
         return False
-    estimate = lower_bound(architecture, deployed(lab.space, genome, lab.config), lab.board)
+    estimate = lower_bound(architecture, deployed(lab.space, genome, lab.config), lab.main.board)
     return infeasible_reason(estimate, lab.bounds) is None

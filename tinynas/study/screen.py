@@ -28,8 +28,8 @@ from tinynas.space.registry import load_space
 from tinynas.study import work
 from tinynas.study.deployment import search_options
 from tinynas.study.desks import held_desk
-from tinynas.study.evaluate import require_equal
 from tinynas.study.screening import Screening, Shape, Timing
+from tinynas.study.testbed import require_equal
 
 # (height, width, channels): early layers, and late ones.
 SIZES = ((24, 24, 8), (12, 12, 32), (6, 6, 64))

@@ -7,8 +7,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Literal
 
-from tinynas.study.evaluate import Lab
+from tinynas.device.ladder import verify
 from tinynas.study.store import Finalist, Store, Trial
+from tinynas.study.testbed import Lab
 
 # How often the main thread looks at the clock, and hears Ctrl-C, while it waits for candidates.
 POLL_S = 0.2
@@ -74,13 +75,18 @@ class Session:
         """What evaluation calls with the name of the stage that the candidate enters."""
         return lambda stage: self.notify(Event(kind="stage", number=number, genome=genome, stage=stage))
 
+    def suspects(self) -> set[str]:
+        """The genomes that boards measured which turn out to have drifted, after a check of all boards."""
+        return set().union(*(verify(testbed.bench) for testbed in self.lab.testbeds))
+
 
 @contextmanager
 def threads(lab: Lab) -> Iterator[ThreadPoolExecutor]:
     """One thread per child, and one for each network in an image of each board: while all children train, the boards
     still have work.
     """
-    count = lab.config.search.workers + lab.bench.size * lab.gathering.most
+    networks = sum(testbed.bench.size * testbed.gathering.most for testbed in lab.testbeds)
+    count = lab.config.search.workers + networks
     threads = ThreadPoolExecutor(count, thread_name_prefix="candidate")
     try:
         yield threads

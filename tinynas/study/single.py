@@ -22,7 +22,7 @@ from tinynas.model.score import arena_bytes, run_reference
 from tinynas.settings import quantity
 from tinynas.study.accuracy import read_labelled_inputs
 from tinynas.study.desks import held_desk
-from tinynas.study.evaluate import require_equal
+from tinynas.study.testbed import require_equal
 
 _MAX_MODEL_BYTES = 64 * 1024**2
 _CHILD_TIMEOUT_S = 300.0

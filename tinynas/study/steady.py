@@ -8,14 +8,14 @@ the window go on.
 from collections.abc import Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 
-from tinynas.device.ladder import verify
 from tinynas.search.fitness import Fitness, fitness
 from tinynas.search.strategy import Strategy
 from tinynas.space.genome import Genome
-from tinynas.study.evaluate import Before, Lab, judge
+from tinynas.study.evaluate import Before, judge
 from tinynas.study.origin import origin_of
 from tinynas.study.session import POLL_S, Event, Session
 from tinynas.study.store import Trial
+from tinynas.study.testbed import Lab
 
 # The fact that lists trials whose boards have not been checked since.
 UNCHECKED = "unchecked"
@@ -80,7 +80,7 @@ class Steady:
         while self._running or self._unchecked:
             while self._running:
                 self._collect()
-            suspects = verify(self._session.lab.bench)
+            suspects = self._session.suspects()
             again = [number for number, genome in self._unchecked.items() if genome.key in suspects]
             for number in again:
                 self._session.store.forget(number)
@@ -93,7 +93,7 @@ class Steady:
         """Record the verdicts that are there. When time is up, what has not begun is called off."""
         for trial, artifacts in self._completed():
             session = self._session
-            if session.lab.bench.drift is not None:
+            if any(testbed.bench.drift is not None for testbed in session.lab.testbeds):
                 self._unchecked[trial.number] = self._asked[trial.number]
                 session.store.set_fact(UNCHECKED, sorted(self._unchecked))
             session.store.add_trial(trial, artifacts)

@@ -8,7 +8,6 @@ from collections.abc import Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 
 from tinynas.config import Config
-from tinynas.device.ladder import verify
 from tinynas.errors import ConfigError
 from tinynas.study.evaluate import measure_survivor
 from tinynas.study.finalists import choose_finalists
@@ -29,7 +28,7 @@ def measure_front(session: Session) -> None:
         session.notify(Event(kind="measuring", judged=0, budget=len(waiting)))
         measured = _measure(session, waiting)
         # What a board measured that turns out to have drifted stays an estimate, and is measured again.
-        suspects = verify(session.lab.bench)
+        suspects = session.suspects()
         for trial in measured:
             if trial.genome not in suspects:
                 store.replace_trial(trial)

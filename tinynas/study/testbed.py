@@ -1,0 +1,239 @@
+"""What one network costs on the boards of a study: compiled, built, estimated or measured, its outputs compared."""
+
+import functools
+import hashlib
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from tinynas.boards import Board
+from tinynas.children import Children
+from tinynas.compiler import Program, compile_network
+from tinynas.config import Config
+from tinynas.cost import Cost, Flash, Sram, Validity
+from tinynas.deploy.build import build
+from tinynas.device.bench import Bench
+from tinynas.device.gather import Gathering, Order
+from tinynas.device.measure import to_cost
+from tinynas.errors import WrongOutputError
+from tinynas.estimate.latency import Estimator
+from tinynas.space.genome import Space
+from tinynas.space.hardware import Deployment
+from tinynas.study import work
+from tinynas.study.cache import COST, Cache, cost_key
+from tinynas.study.deployment import search_options
+from tinynas.study.desks import held_desk
+
+
+@dataclass(frozen=True, kw_only=True)
+class Testbed:
+    """One kind of board that a study measures on, with its bench.
+
+    validity: what every cost on it is valid for; a gene `optimize` has flags of its own, which each cost says.
+    estimator: of latencies, None where all are measured.
+    """
+
+    board: Board
+    bench: Bench
+    gathering: Gathering
+    validity: Validity
+    estimator: Estimator | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Lab:
+    """What evaluation needs, opened once per run.
+
+    testbeds: the main board's, then those of the further boards.
+    cache: what other studies worked out; None where it is switched off.
+    states: folder of the trainings under way, which a study that was killed goes on with.
+    bounds: figure name -> the most that a network may need: the user's limits and the boards' memories.
+    """
+
+    config: Config
+    testbeds: tuple[Testbed, ...]
+    space: Space
+    task: work.TaskFacts
+    children: Children
+    cache: Cache | None
+    states: Path
+    bounds: Mapping[str, float]
+
+    @property
+    def main(self) -> Testbed:
+        return self.testbeds[0]
+
+    def in_child(self, what: str, function: Callable[..., Any], *args: Any) -> Any:
+        """What the function returns in a child, with a training's deadline. Raises as `Children.call`."""
+        return self.children.call(what, self.config.train.timeout, function, *args)
+
+
+@dataclass
+class Stopwatch:
+    """Wall time per stage [s], and who wants to know which stage a candidate is in."""
+
+    notify: Callable[[str], None]
+    seconds: dict[str, float] = field(default_factory=dict)
+
+    @contextmanager
+    def stage(self, name: str) -> Iterator[None]:
+        self.notify(name)
+        started = time.monotonic()
+        try:
+            yield
+        finally:
+            self.seconds[name] = self.seconds.get(name, 0.0) + time.monotonic() - started
+
+
+@dataclass(frozen=True, kw_only=True)
+class Compiled:
+    """An int8 network in C for one board.
+
+    label: what `device.ladder.verify` calls its result if its board turns out to have drifted.
+    reference: gives real inputs with tflite-micro's outputs, the same for all boards.
+    """
+
+    testbed: Testbed
+    tflite: bytes
+    program: Program
+    label: str
+    reference: Callable[[], work.Vectors]
+
+
+def compile_for_all(
+    lab: Lab, tflite: bytes, deployment: Deployment, label: str, watch: Stopwatch
+) -> tuple[Compiled, ...]:
+    """The network in C for each of the lab's boards. Raises as `compile_network`."""
+    # A name of its own, because an image may hold several candidates.
+    name = f"network_{hashlib.sha256(tflite).hexdigest()[:16]}"
+    arguments = search_options(deployment).arguments
+    reference = functools.cache(lambda: _reference(lab, tflite, watch))
+    found = []
+    for testbed in lab.testbeds:
+        board = testbed.board
+        with watch.stage("compile"):
+            program = compile_network(tflite, name=name, target=board.target, constants=board.constants, **arguments)
+        found.append(Compiled(testbed=testbed, tflite=tflite, program=program, label=label, reference=reference))
+    return tuple(found)
+
+
+def _reference(lab: Lab, tflite: bytes, watch: Stopwatch) -> work.Vectors:
+    config = lab.config
+    with watch.stage("reference"):
+        vectors: work.Vectors = lab.in_child(
+            "tflite-micro", work.reference_vectors, config.task, config.search.seed, tflite, config.board.samples
+        )
+    return vectors
+
+
+def measured_cost(lab: Lab, compiled: Compiled, watch: Stopwatch) -> Cost:
+    """What the network costs on the board; on an emulated one from the cache, if it is there. Raises as `measure`."""
+    board, program = compiled.testbed.board, compiled.program
+    if lab.cache is None or not board.emulated:
+        return measure(lab, compiled, watch)
+    with watch.stage("recall"):
+        settings = lab.config.board
+        key = cost_key(
+            lab.task.digest,
+            compiled.tflite,
+            board,
+            asdict(compiled.testbed.validity),
+            settings.repeats,
+            settings.samples,
+            program.optimize,
+            # Deployments differ in their code.
+            hashlib.sha256(repr(sorted(program.files.items())).encode()).hexdigest(),
+        )
+        found = lab.cache.recall(key, COST)
+    if found is not None:
+        return found
+    cost = measure(lab, compiled, watch)
+    lab.cache.put(key, COST.pack(cost))
+    return cost
+
+
+def planned(estimate: Cost, program: Program, board: Board) -> Cost:
+    """The estimate with what the compiler's plan knows to the byte: arena, constants, and those of them that are
+    in SRAM because the board has no fast memory of its own.
+    """
+    return replace(
+        estimate,
+        sram=Sram(static=0 if board.fast_memory else program.fast_bytes, arena=program.arena_bytes, stack=None),
+        flash=Flash(code=None, constants=program.constants_bytes),
+    )
+
+
+def estimated_cost(lab: Lab, compiled: Compiled, watch: Stopwatch) -> Cost | None:
+    """What the network is estimated to take: its latency from the calibration, its memories as they are linked, without
+    the stack. None where it has to be measured: all are, or a layer is unlike all in the calibration.
+
+    Raises:
+        LimitError: it does not fit the board.
+    """
+    # A gene may choose other compiler flags than those the calibration holds for, and flash that is waited for less.
+    testbed, program = compiled.testbed, compiled.program
+    estimator, board = testbed.estimator, testbed.board
+    if estimator is None or program.optimize != lab.config.board.optimize or program.fast_bytes:
+        return None
+    latency = estimator.estimate(program)
+    if latency is None:
+        return None
+    with watch.stage("build"), held_desk() as desk:
+        sizes, empty = (image := build(board, program, desk)).sizes, image.baseline
+    power = board.power
+    return Cost(
+        latency_us=latency.latency_us,
+        latency_source="estimated",
+        latency_low_us=latency.low_us,
+        latency_high_us=latency.high_us,
+        sram=Sram(static=sizes.static - empty.static, arena=sizes.arena - empty.arena, stack=None),
+        sram_source="estimated",
+        flash=Flash(code=sizes.code - empty.code, constants=sizes.constants - empty.constants, image=sizes.image),
+        flash_source="estimated",
+        energy_uj=None if power is None else power.run_mw * latency.latency_us / 1000,
+        energy_source=None if power is None else "estimated",
+        energy_basis=None if power is None else f"{power.run_mw:.1f} mW while running ({power.source}) x latency",
+        validity=testbed.validity,
+    )
+
+
+def measure(lab: Lab, compiled: Compiled, watch: Stopwatch) -> Cost:
+    """Build, flash and measure a compiled network, and compare its outputs with tflite-micro's.
+
+    Raises:
+        LimitError: it does not fit the board.
+        WrongOutputError: an output byte differs.
+    """
+    board, vectors = compiled.testbed.board, compiled.reference()
+    with watch.stage("build"), held_desk() as desk:
+        image = build(board, compiled.program, desk)
+    with watch.stage("measure"):
+        order = Order(
+            image=image,
+            inputs=vectors.inputs,
+            repeats=lab.config.board.repeats,
+            accept=lambda found: require_equal(found.outputs, vectors.outputs, board.name),
+            label=compiled.label,
+        )
+        measurement = compiled.testbed.gathering.measure(order)
+    return to_cost(measurement, image, board)
+
+
+def require_equal(outputs: Any, expected: Any, board: str) -> None:
+    """Compare int8 arrays of shape (n, ...), byte for byte.
+
+    Raises:
+        WrongOutputError: a byte differs; the message says how many and where the first one is.
+    """
+    flat, wanted = outputs.reshape(len(expected), -1), expected.reshape(len(expected), -1)
+    differing = (flat != wanted).nonzero()
+    if len(differing[0]):
+        sample, element = int(differing[0][0]), int(differing[1][0])
+        raise WrongOutputError(
+            f"{len(differing[0]):,} of {wanted.size:,} output bytes differ between {board} and tflite-micro, first "
+            f"input {sample}, element {element}: {int(flat[sample, element])} on the board, "
+            f"{int(wanted[sample, element])} on the host"
+        )
