@@ -7,13 +7,15 @@ import struct
 import subprocess
 import zlib
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 from unittest.mock import patch
 
+import serial
 from cobs import cobs
 
 from tinynas.device.client import Client
@@ -126,6 +128,39 @@ class Noise:
         return 1 + int(self._random.expovariate(self._rate)) if self._rate else 1 << 62
 
 
+class NoisyLine:
+    """pyserial's port to a board, with noise both ways. What the board says passes frame by frame, and what ends no
+    frame when the board has stopped talking.
+    """
+
+    def __init__(self, port: Any, noise: Noise) -> None:
+        self.in_waiting = 0
+        self._port = port
+        self._noise = noise
+        self._said = bytearray()
+        self._received = bytearray()
+        # The link closes a socket itself.
+        self._socket = getattr(port, "_socket", None)
+
+    def write(self, data: bytes) -> None:
+        self._port.write(self._noise.carry(data))
+
+    def read(self, size: int) -> bytes:
+        if not self._received:
+            new = self._port.read(max(1, self._port.in_waiting))
+            self._said += new
+            if self._said and (not new or (self._said.endswith(b"\0") and self._said.strip(b"\0"))):
+                self._received += self._noise.carry(bytes(self._said))
+                self._said.clear()
+        data = bytes(self._received[:size])
+        del self._received[:size]
+        self.in_waiting = len(self._received)
+        return data
+
+    def close(self) -> None:
+        self._port.close()
+
+
 class NoisyPort:
     """Stands for pyserial's port: what is written reaches the board at once, through noise both ways. Waiting for an
     answer that does not come takes `now` forward instead of time.
@@ -182,10 +217,27 @@ def connected(port: NoisyPort, delivery: Delivery) -> Iterator[Client]:
     clock = SimpleNamespace(monotonic=lambda: port.now)
     with patch("tinynas.device.link.time", clock), patch("serial.serial_for_url", lambda *_, **__: port):
         client = Client("noisy")
+    with patch("tinynas.device.link.time", clock), counted(client, delivery):
+        yield client
+
+
+@contextmanager
+def connected_to(url: str, noise: Noise, delivery: Delivery) -> Iterator[Client]:
+    """The real client on a board at `url`, through noise; what becomes of its requests is added to `delivery`."""
+    port = serial.serial_for_url(url, timeout=0.02)
+    with patch("serial.serial_for_url", lambda *_, **__: NoisyLine(port, noise)):
+        client = Client(url)
+    with client, counted(client, delivery):
+        yield client
+
+
+@contextmanager
+def counted(client: Client, delivery: Delivery) -> Iterator[None]:
+    """Add to `delivery` what becomes of the client's requests meanwhile."""
     link = client._link
     exchange = link.exchange
 
-    def counted(*args: object, **kwargs: object) -> Frame:
+    def counting(*args: object, **kwargs: object) -> Frame:
         before = link.resent
         try:
             answer = exchange(*args, **kwargs)
@@ -195,8 +247,8 @@ def connected(port: NoisyPort, delivery: Delivery) -> Iterator[Client]:
         delivery.resends[link.resent - before] += 1
         return answer
 
-    with patch("tinynas.device.link.time", clock), patch.object(link, "exchange", counted):
-        yield client
+    with patch.object(link, "exchange", counting):
+        yield
 
 
 def inference(tensor: bytes) -> tuple[int, bytes]:
@@ -212,27 +264,42 @@ def exchange(board: ctypes.CDLL, count: int, rate: float, seed: int) -> tuple[De
         What became of them, and what faults there were.
     """
     board.tn_board_power_on()
-    noise, delivery, draw = Noise(rate, seed), Delivery(), random.Random(seed + 1)
-    port = NoisyPort(board, noise)
-    with connected(port, delivery) as client:
-        while delivery.figures < count:
-            tensor = draw.randbytes(TENSOR_BYTES)
-            ticks, output = inference(tensor)
-            steps = (
-                (lambda tensor=tensor: client.load(tensor), None),
-                (lambda: client.run(1, answer_s=0.1).used_bytes, 200),
-                (lambda: client.ticks(1), [ticks]),
-                (lambda: client.output(TENSOR_BYTES), output),
-            )
-            for ask, expected in steps:
-                delivery.figures += 1
-                try:
-                    got = ask()
-                except LinkError:
-                    delivery.missing += 1
-                    break
-                delivery.wrong += got != expected
+    noise, delivery = Noise(rate, seed), Delivery()
+    with connected(NoisyPort(board, noise), delivery) as client:
+        ask_figures(client, delivery, count, random.Random(seed + 1), inference, used_bytes=200)
     return delivery, noise.faults
+
+
+def ask_figures(
+    client: Client,
+    delivery: Delivery,
+    count: int,
+    draw: random.Random,
+    network: Callable[[bytes], tuple[int, bytes]],
+    *,
+    used_bytes: int,
+    interrupts: tuple[int, int] = (0, 0),
+) -> None:
+    """Ask for `count` figures and compare them with the ticks and the output that `network` says, and with the stack
+    that it uses. `interrupts`: how many ticks and bytes of stack more those of a request take that comes meanwhile.
+    """
+    late, deeper = interrupts
+    while delivery.figures < count:
+        tensor = draw.randbytes(TENSOR_BYTES)
+        ticks, output = network(tensor)
+        steps: tuple[tuple[Callable[[], Any], Callable[[Any], bool]], ...] = (
+            (lambda tensor=tensor: client.load(tensor), lambda got: got is None),
+            (lambda: client.run(1, answer_s=0.1).used_bytes, lambda got: 0 <= got - used_bytes <= deeper),
+            (lambda: client.ticks(1), lambda got, ticks=ticks: len(got) == 1 and 0 <= got[0] - ticks <= late),
+            (lambda: client.output(TENSOR_BYTES), lambda got, output=output: got == output),
+        )
+        for ask, is_right in steps:
+            delivery.figures += 1
+            try:
+                delivery.wrong += not is_right(ask())
+            except LinkError:
+                delivery.missing += 1
+                break
 
 
 def exchange_long(board: ctypes.CDLL, count: int, rate: float, seed: int) -> tuple[Delivery, Counter[str]]:

@@ -1,9 +1,10 @@
 """The wire's figures: `python tests/nightly/check_wire.py`, and `--help` for smaller numbers.
 
-The real client talks to the real firmware, compiled for this machine, through faults of every kind; both decoders read
-garbage; and libFuzzer, with address and undefined-behaviour sanitizers, feeds the firmware. Ends with 1 if a wrong
-figure was accepted, a request stayed without answer after three resends, garbage passed for a frame, or a sanitizer
-reported. Everything but the fuzzer repeats exactly with the same seed.
+The real client talks to the real firmware through faults of every kind, compiled for this machine, and to the image of
+a chip on an emulated board; both decoders read garbage; and libFuzzer, with address and undefined-behaviour sanitizers,
+feeds the firmware. Ends with 1 if a wrong figure was accepted, a request stayed without answer after three resends,
+garbage passed for a frame, or a sanitizer reported. Everything but the fuzzer and the emulated board repeats exactly with
+the same seed.
 """
 
 import argparse
@@ -14,8 +15,10 @@ import time
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "firmware"))
+import emulated_wire
 import wire
 
+from tinynas.boards import load_board
 from tinynas.device.link import RESENDS
 
 RATES = (1e-4, 1e-3)
@@ -55,6 +58,22 @@ def check_long(folder: Path, count: int, seed: int) -> bool:
     return fine
 
 
+def check_emulated(folder: Path, count: int, seed: int) -> bool:
+    """Whether all figures of an emulated board arrived, and none was wrong, at each rate of faults."""
+    fine, emulated = True, emulated_wire.powered(load_board("netduinoplus2"), folder)
+    for rate in RATES:
+        delivery, _, seconds = emulated_wire.exchange(emulated.url, count, rate, seed)
+        resends = ", ".join(f"{number:,} after {times}" for times, number in sorted(delivery.resends.items()))
+        print(
+            f"{rate:g} faults a byte, an emulated board, {delivery.requests:,} requests and answers, {seconds:.0f} s: "
+            f"delivered: {resends} resends; without answer: {delivery.lost:,}; wrong figures: {delivery.wrong:,}",
+            flush=True,
+        )
+        fine = fine and not delivery.wrong and not delivery.lost and max(delivery.resends) <= RESENDS
+    emulated.power_off()
+    return fine
+
+
 def check_garbage(folder: Path, count: int, seed: int) -> bool:
     """Whether neither decoder takes garbage for a frame."""
     started = time.monotonic()
@@ -81,6 +100,7 @@ def check_fuzzer(folder: Path, inputs: int, seed: int) -> bool:
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--exchanges", type=int, default=1_000_000)
+    parser.add_argument("--emulated", type=int, default=500_000)
     parser.add_argument("--tensors", type=int, default=100_000)
     parser.add_argument("--garbage", type=int, default=4_000_000)
     parser.add_argument("--inputs", type=int, default=1_000_000)
@@ -91,6 +111,7 @@ def main() -> int:
         fine = [
             check_exchanges(folder, arguments.exchanges, seed),
             check_long(folder, arguments.tensors, seed),
+            check_emulated(folder, arguments.emulated, seed),
             check_garbage(folder, arguments.garbage, seed),
             check_fuzzer(folder, arguments.inputs, seed),
         ]
