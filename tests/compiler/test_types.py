@@ -15,7 +15,7 @@ pytestmark = pytest.mark.filterwarnings("ignore:Statistics for quantized inputs 
 
 
 @pytest.fixture(scope="module")
-def network() -> Any:
+def network(tensorflow: None) -> Any:
     """A convolution, a dense layer."""
     import tinynas.model  # noqa: F401, it chooses the Keras
 

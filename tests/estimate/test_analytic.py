@@ -42,13 +42,11 @@ def test_no_random_genome_undercuts_the_smallest_cost(name):
 
 
 @pytest.mark.parametrize("name", space_names())
-def test_the_compiler_never_plans_less_than_the_estimate(name):
+def test_the_compiler_never_plans_less_than_the_estimate(tensorflow, name):
     from tinynas.compiler import TARGETS, compile_network
     from tinynas.model.build import build
-    from tinynas.model.process import configure_process
     from tinynas.model.quantize import quantize
 
-    configure_process()
     space, rng, inputs = load_space(name), random.Random(7), np.random.default_rng(0)
     samples = inputs.normal(size=(4, *SHAPES[name])).astype(np.float32)
     tried = 0

@@ -1,15 +1,8 @@
-"""TensorFlow is imported once a session, the way a child process of a study does it."""
+"""What is learned from in the tests of models."""
 
 import pytest
 
 from tinynas.config import TaskSection
-
-
-@pytest.fixture(scope="session")
-def tensorflow():
-    from tinynas.model.process import configure_process
-
-    configure_process()
 
 
 @pytest.fixture(scope="session")
