@@ -170,6 +170,8 @@ class SearchSection(Section):
 class TrainSection(Section):
     """How a candidate is trained; `samples` and `val_samples` None take all.
 
+    flip, shift: whether training samples are mirrored by chance, and by up to how many rows and columns they are moved;
+    they are seen differently every time.
     inherit: whether it starts from the weights of the trained candidate before it that differs from it in the fewest
     axes. Finalists are always trained from the start.
     """
@@ -180,6 +182,8 @@ class TrainSection(Section):
     batch_size: Count = 64
     learning_rate: Annotated[float, Field(gt=0, le=1)] = 1e-2
     patience: Count = 3
+    flip: bool = False
+    shift: Annotated[int, Field(ge=0, le=16)] = 0
     inherit: bool = False
     timeout: Seconds = 1800.0
     memory: Bytes = 8 * 1024**3

@@ -49,6 +49,21 @@ def kill_after(monkeypatch):
     return arrange
 
 
+def test_a_training_on_changed_samples_goes_on_to_the_same_bits_and_to_others_than_without(
+    start, whole, kill_after, tmp_path
+):
+    from tinynas.model.augment import Augmentation
+
+    augmentation = Augmentation(flip=True, shift=1)
+    undisturbed, _ = start(augmentation=augmentation)
+    kill_after(2)
+    with pytest.raises(Killed):
+        start(augmentation=augmentation, state=tmp_path / "a.npz")
+    resumed, _ = start(augmentation=augmentation, state=tmp_path / "a.npz")
+    assert all((one == other).all() for one, other in zip(undisturbed, resumed, strict=True))
+    assert any((one != other).any() for one, other in zip(undisturbed, whole[0], strict=True))
+
+
 def test_a_training_that_is_killed_goes_on_to_the_same_bits(start, whole, kill_after, tmp_path):
     weights, record = whole
     state = tmp_path / "states" / "a.npz"

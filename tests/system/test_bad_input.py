@@ -92,6 +92,15 @@ def test_bad_data_is_a_configuration_error(tmp_path, make, words):
     refused(tinynas("search", "--data", "data.npz", "--kind", "npz", "--space", "mlp", folder=tmp_path), 2, *words)
 
 
+@pytest.mark.parametrize(("key", "words"), [("flip = true", ["flip", "(4,)"]), ("shift = 2", ["shift", "2", "(4,)"])])
+def test_samples_that_are_no_images_are_not_mirrored_or_moved(tmp_path, key, words):
+    save(tmp_path / "data.npz", np.random.default_rng(0).normal(size=(100, 4)), np.arange(100) % 2)
+    (tmp_path / "study.toml").write_text(
+        f'[task]\nkind = "npz"\npath = "data.npz"\n[space]\nname = "mlp"\n[train]\n{key}\n'
+    )
+    refused(tinynas("search", "--config", "study.toml", folder=tmp_path), 2, *words, "leave it out")
+
+
 def test_limits_that_no_candidate_can_meet_are_refused_before_work(tmp_path):
     refused(tinynas("search", "--task", "digits", "--limit-flash", "20 B", folder=tmp_path), 5, "no candidate", "flash")
     assert list(tmp_path.iterdir()) == []

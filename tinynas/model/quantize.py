@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from tinynas.errors import CandidateError, MalformedModelError
+from tinynas.model.augment import NO_AUGMENTATION, Augmentation
 from tinynas.model.data import Task
 from tinynas.model.process import captured_stderr
 
@@ -36,6 +37,7 @@ def qat(
     batch_size: int = 64,
     learning_rate: float = 3e-4,
     seed: int,
+    augmentation: Augmentation = NO_AUGMENTATION,
     samples: int | None = None,
 ) -> bytes:
     """Train a trained network on for `epochs` with quantization simulated, and convert it. `model` stays as it is.
@@ -66,6 +68,7 @@ def qat(
         learning_rate=learning_rate,
         patience=epochs,
         seed=seed,
+        augmentation=augmentation,
     )
     return _convert(aware, None)
 

@@ -19,6 +19,7 @@ import tensorflow as tf
 import tf_keras as keras
 
 from tinynas.errors import CandidateError
+from tinynas.model.augment import NO_AUGMENTATION, Augmentation, augment
 from tinynas.model.data import Task
 from tinynas.model.splits import stratified_subset
 
@@ -89,6 +90,7 @@ def train(
     patience: int = 3,
     seed: int,
     val_samples: int | None = None,
+    augmentation: Augmentation = NO_AUGMENTATION,
     teacher_logits: np.ndarray | None = None,
     temperature: float = TEMPERATURE,
     teacher_weight: float = TEACHER_WEIGHT,
@@ -103,6 +105,7 @@ def train(
     on `seed` only, `val_samples` the first of the validation split; None takes all. Same model, task, arguments and
     machine: same weights, provided `configure_process` was called.
 
+    augmentation: how training samples are changed, differently in every step.
     teacher_logits: of a teacher, float32 (samples of the whole training split, classes). The loss then is the labels'
         cross-entropy and, by `teacher_weight` in [0, 1], that to the teacher's softened probabilities, times
         `temperature` squared so that the weight means the same at every temperature.
@@ -129,7 +132,12 @@ def train(
         _require_logits(teacher_logits, (len(task.train.y), model.output_shape[-1]))
         targets += [tf.nn.softmax(tf.constant(teacher_logits[chosen], tf.float32) / temperature)]
         loss_of = _teacher_loss(temperature, teacher_weight)
-    run_epoch, predict, rng = _epoch_function(model, optimizer, loss_of), predictor(model), np.random.default_rng(seed)
+    see = _seer(optimizer, augmentation, seed)
+    run_epoch, predict, rng = (
+        _epoch_function(model, optimizer, see, loss_of),
+        predictor(model),
+        np.random.default_rng(seed),
+    )
 
     progress, saved = _restored(state, model, optimizer), time.monotonic()
     stopped = False
@@ -259,9 +267,14 @@ def _teacher_loss(temperature: float, weight: float) -> Callable[..., Any]:
     return loss
 
 
-def _epoch_function(model: Any, optimizer: Any, loss_of: Callable[..., Any]) -> Any:
+def _seer(optimizer: Any, augmentation: Augmentation, seed: int) -> Callable[[Any], Any]:
+    """How a batch is seen. The optimizer's steps are kept with a training, so that one that goes on sees the same."""
+    return lambda batch: augment(batch, augmentation, tf.stack([tf.cast(seed, tf.int64), optimizer.iterations]))
+
+
+def _epoch_function(model: Any, optimizer: Any, see: Callable[[Any], Any], loss_of: Callable[..., Any]) -> Any:
     """A function of inputs, targets and their order, int64 (steps, batch_size), that trains and returns the mean loss,
-    which is `loss_of` logits and the targets.
+    which is `loss_of` the logits of what is seen of the inputs, and the targets.
 
     One call for an epoch is a tenth faster than one for a step. The samples are arguments since TensorFlow frees
     neither the functions of a loop nor what they capture: a process keeps some 10 MB of each network it has trained.
@@ -270,7 +283,7 @@ def _epoch_function(model: Any, optimizer: Any, loss_of: Callable[..., Any]) -> 
 
     def step(inputs: Any, targets: list[Any], indices: Any) -> Any:
         with tf.GradientTape() as tape:
-            logits = model(tf.gather(inputs, indices), training=True)
+            logits = model(see(tf.gather(inputs, indices)), training=True)
             loss = loss_of(logits, *(tf.gather(each, indices) for each in targets))
         optimizer.apply_gradients(zip(tape.gradient(loss, weights), weights, strict=True))
         return loss

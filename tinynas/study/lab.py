@@ -51,6 +51,7 @@ def open_lab(config: Config) -> Iterator[Lab]:
         config.task,
         config.search.seed,
     )
+    _require_augmentable(config, task)
     with ExitStack() as stack:
         with held_desk() as desk:
             empty = baseline(board, desk, config.board.optimize)
@@ -78,6 +79,20 @@ def open_lab(config: Config) -> Iterator[Lab]:
             cache=Cache(paths.home() / "cache.db", int(config.cache.size)) if config.cache.enabled else None,
             states=_states(),
             bounds=bounds_of(config, board, empty),
+        )
+
+
+def _require_augmentable(config: Config, task: work.TaskFacts) -> None:
+    """Raises ConfigError where training samples are to be changed in a way that makes no sense for them."""
+    settings, shape = config.train, task.input_shape
+    if settings.flip and (len(shape) != 3 or config.task.kind == "audio"):
+        raise ConfigError(
+            f"[train] flip mirrors images, and task {task.name} has none, its samples are {shape}: leave it out"
+        )
+    if settings.shift and (len(shape) < 2 or settings.shift >= shape[0]):
+        raise ConfigError(
+            f"[train] shift moves samples by up to {settings.shift} rows, those of task {task.name} are {shape}: "
+            "lower it, or leave it out"
         )
 
 

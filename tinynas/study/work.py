@@ -15,6 +15,7 @@ import numpy as np
 
 from tinynas.config import FinalSection, TaskSection, TrainSection
 from tinynas.model import data
+from tinynas.model.augment import Augmentation
 from tinynas.space.architecture import Architecture
 
 
@@ -187,7 +188,14 @@ def finish_candidate(
     if 100 * (trained.accuracy_float_val - trained.accuracy_ptq_val) <= final.qat_points:
         return trained
     task, started = _task(candidate.task, candidate.study_seed), time.monotonic()
-    aware = qat(model, task, epochs=final.qat_epochs, batch_size=settings.batch_size, seed=candidate.seed)
+    aware = qat(
+        model,
+        task,
+        epochs=final.qat_epochs,
+        batch_size=settings.batch_size,
+        seed=candidate.seed,
+        augmentation=_augmentation(settings),
+    )
     accuracy = score(aware, task.val.x, task.val.y)
     seconds = {**trained.seconds, "qat": time.monotonic() - started}
     if accuracy <= trained.accuracy_ptq_val:
@@ -222,6 +230,7 @@ def _fit(
         patience=settings.patience,
         seed=candidate.seed,
         val_samples=val_samples,
+        augmentation=_augmentation(settings),
         needs=course.needs,
         state=course.state,
     )
@@ -241,6 +250,10 @@ def _fit(
         weights=pack_weights(model) if settings.inherit else None,
         seconds={"train": trained - started, "score": time.monotonic() - trained},
     )
+
+
+def _augmentation(settings: TrainSection) -> Augmentation:
+    return Augmentation(flip=settings.flip, shift=settings.shift)
 
 
 def score_test(section: TaskSection, seed: int, tflite: bytes) -> float:

@@ -1,0 +1,48 @@
+"""Training samples that look a little different every time they are seen."""
+
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True, kw_only=True)
+class Augmentation:
+    """flip: whether every other sample, by chance, has its columns in reverse. shift: by up to how many rows and
+    columns each sample is moved, either way; what moves in repeats the edge.
+    """
+
+    flip: bool = False
+    shift: int = 0
+
+    @property
+    def changes(self) -> bool:
+        return self.flip or self.shift > 0
+
+
+NO_AUGMENTATION = Augmentation()
+
+
+def augment(batch: Any, augmentation: Augmentation, seed: Any) -> Any:
+    """The float32 samples (n, rows, columns, channels), changed as `seed`, two integers, has it."""
+    import tensorflow as tf
+
+    if not augmentation.changes:
+        return batch
+    samples, rows, columns = tf.shape(batch)[0], batch.shape[1], batch.shape[2]
+    seeds = tf.random.split(seed, 3)
+    if augmentation.shift:
+        for axis, size in ((1, rows), (2, columns)):
+            batch = tf.gather(
+                batch, _moved(samples, size, augmentation.shift, seeds[axis - 1]), axis=axis, batch_dims=1
+            )
+    if augmentation.flip:
+        mirrored = tf.random.stateless_uniform([samples, 1, 1, 1], seeds[2]) < 0.5
+        batch = tf.where(mirrored, tf.reverse(batch, [2]), batch)
+    return batch
+
+
+def _moved(samples: Any, size: int, most: int, seed: Any) -> Any:
+    """For each sample the places 0 to `size`, int32 (n, size), moved by up to `most` and kept inside."""
+    import tensorflow as tf
+
+    moves = tf.random.stateless_uniform([samples, 1], seed, -most, most + 1, tf.int32)
+    return tf.clip_by_value(tf.range(size) + moves, 0, size - 1)
