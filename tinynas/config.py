@@ -170,8 +170,8 @@ class SearchSection(Section):
 class TrainSection(Section):
     """How a candidate is trained; `samples` and `val_samples` None take all.
 
-    flip, shift: whether training samples are mirrored by chance, and by up to how many rows and columns they are moved;
-    they are seen differently every time.
+    flip, shift: whether training samples are mirrored by chance, and by up to how many rows and columns they are moved,
+    series and sounds in time alone; they are seen differently every time.
     inherit: whether it starts from the weights of the trained candidate before it that differs from it in the fewest
     axes. Finalists are always trained from the start.
     """

@@ -31,7 +31,7 @@ def test_flipping_mirrors_the_columns_of_about_every_other_sample(tensorflow, ba
 
 
 def test_shifting_moves_each_sample_as_a_whole_and_repeats_its_edge(tensorflow, batch):
-    found, moves = changed(batch, shift=2), set()
+    found, moves = changed(batch, rows=2, columns=2), set()
     padded = np.pad(batch, ((0, 0), (2, 2), (2, 2), (0, 0)), mode="edge")
     for index, sample in enumerate(found):
         places = [
@@ -46,13 +46,13 @@ def test_shifting_moves_each_sample_as_a_whole_and_repeats_its_edge(tensorflow, 
 
 
 def test_the_seed_says_how_samples_are_changed(tensorflow, batch):
-    assert (changed(batch, flip=True, shift=1) == changed(batch, flip=True, shift=1)).all()
-    assert (changed(batch, flip=True, shift=1) != changed(batch, seed=(1, 3), flip=True, shift=1)).any()
+    assert (changed(batch, flip=True, rows=1) == changed(batch, flip=True, rows=1)).all()
+    assert (changed(batch, flip=True, rows=1) != changed(batch, seed=(1, 3), flip=True, rows=1)).any()
 
 
-def test_a_series_is_moved_in_time_alone(tensorflow):
-    series = np.arange(8 * 20 * 3, dtype=np.float32).reshape(8, 20, 1, 3)
-    found = changed(series, shift=3)
+def test_samples_are_moved_in_time_alone_where_rows_are_moments(tensorflow):
+    series = np.arange(8 * 20 * 3, dtype=np.float32).reshape(8, 20, 3, 1)
+    found = changed(series, rows=3)
     assert (found != series).any()
     for before, after in zip(series, found, strict=True):
         assert all((moment == before).all(axis=(1, 2)).any() for moment in after)

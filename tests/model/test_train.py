@@ -54,7 +54,7 @@ def test_a_training_on_changed_samples_goes_on_to_the_same_bits_and_to_others_th
 ):
     from tinynas.model.augment import Augmentation
 
-    augmentation = Augmentation(flip=True, shift=1)
+    augmentation = Augmentation(flip=True, rows=1, columns=1)
     undisturbed, _ = start(augmentation=augmentation)
     kill_after(2)
     with pytest.raises(Killed):

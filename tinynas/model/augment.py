@@ -6,16 +6,13 @@ from typing import Any
 
 @dataclass(frozen=True, kw_only=True)
 class Augmentation:
-    """flip: whether every other sample, by chance, has its columns in reverse. shift: by up to how many rows and
-    columns each sample is moved, either way; what moves in repeats the edge.
+    """flip: whether every other sample, by chance, has its columns in reverse. rows, columns: by up to how many each
+    sample is moved, either way; what moves in repeats the edge.
     """
 
     flip: bool = False
-    shift: int = 0
-
-    @property
-    def changes(self) -> bool:
-        return self.flip or self.shift > 0
+    rows: int = 0
+    columns: int = 0
 
 
 NO_AUGMENTATION = Augmentation()
@@ -25,17 +22,12 @@ def augment(batch: Any, augmentation: Augmentation, seed: Any) -> Any:
     """The float32 samples (n, rows, columns, channels), changed as `seed`, two integers, has it."""
     import tensorflow as tf
 
-    if not augmentation.changes:
-        return batch
-    samples, rows, columns = tf.shape(batch)[0], batch.shape[1], batch.shape[2]
-    seeds = tf.random.split(seed, 3)
-    if augmentation.shift:
-        for axis, size in ((1, rows), (2, columns)):
-            batch = tf.gather(
-                batch, _moved(samples, size, augmentation.shift, seeds[axis - 1]), axis=axis, batch_dims=1
-            )
+    samples, seeds = tf.shape(batch)[0], tf.random.split(seed, 3)
+    for axis, most in ((1, augmentation.rows), (2, augmentation.columns)):
+        if most:
+            batch = tf.gather(batch, _moved(samples, batch.shape[axis], most, seeds[axis]), axis=axis, batch_dims=1)
     if augmentation.flip:
-        mirrored = tf.random.stateless_uniform([samples, 1, 1, 1], seeds[2]) < 0.5
+        mirrored = tf.random.stateless_uniform([samples, 1, 1, 1], seeds[0]) < 0.5
         batch = tf.where(mirrored, tf.reverse(batch, [2]), batch)
     return batch
 

@@ -194,7 +194,7 @@ def finish_candidate(
         epochs=final.qat_epochs,
         batch_size=settings.batch_size,
         seed=candidate.seed,
-        augmentation=_augmentation(settings),
+        augmentation=_augmentation(candidate.task, settings),
     )
     accuracy = score(aware, task.val.x, task.val.y)
     seconds = {**trained.seconds, "qat": time.monotonic() - started}
@@ -230,7 +230,7 @@ def _fit(
         patience=settings.patience,
         seed=candidate.seed,
         val_samples=val_samples,
-        augmentation=_augmentation(settings),
+        augmentation=_augmentation(candidate.task, settings),
         needs=course.needs,
         state=course.state,
     )
@@ -252,8 +252,10 @@ def _fit(
     )
 
 
-def _augmentation(settings: TrainSection) -> Augmentation:
-    return Augmentation(flip=settings.flip, shift=settings.shift)
+def _augmentation(task: TaskSection, settings: TrainSection) -> Augmentation:
+    """Series and spectrograms, whose rows are moments, are moved in time alone."""
+    columns = 0 if task.kind in ("audio", "series") else settings.shift
+    return Augmentation(flip=settings.flip, rows=settings.shift, columns=columns)
 
 
 def score_test(section: TaskSection, seed: int, tflite: bytes) -> float:
