@@ -3,8 +3,8 @@
 The real client talks to the real firmware through faults of every kind, compiled for this machine, and to the image of
 a chip on an emulated board; both decoders read garbage; and libFuzzer, with address and undefined-behaviour sanitizers,
 feeds the firmware. Ends with 1 if a wrong figure was accepted, a request stayed without answer after three resends,
-garbage passed for a frame, or a sanitizer reported. Everything but the fuzzer and the emulated board repeats exactly with
-the same seed.
+garbage passed for a frame, or a sanitizer reported. Everything but the fuzzer and the emulated board repeats exactly
+with the same seed.
 """
 
 import argparse
