@@ -40,10 +40,15 @@ TN_FOLDED int32_t tn_wrapping_sum(int32_t a, int32_t b)
     return (int32_t)((uint32_t)a + (uint32_t)b);
 }
 
-static inline int8_t tn_clamp(int32_t value, int32_t low, int32_t high)
+static inline int32_t tn_limit(int32_t value, int32_t low, int32_t high)
 {
     value = value < low ? low : value;
-    return (int8_t)(value > high ? high : value);
+    return value > high ? high : value;
+}
+
+static inline int8_t tn_clamp(int32_t value, int32_t low, int32_t high)
+{
+    return (int8_t)tn_limit(value, low, high);
 }
 
 /* What turns an accumulator into an int8 output. `step` is 1 where each channel has a factor, 0 where all share one. */

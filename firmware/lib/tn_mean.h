@@ -3,6 +3,7 @@
 #define TN_MEAN_H
 
 #include "tn_fixed_point.h"
+#include "tn_types.h"
 
 struct tn_mean {
     int32_t outer;
@@ -17,33 +18,43 @@ struct tn_mean {
 };
 
 /* The sum of one output's inputs, of which `input` is the first. */
-TN_FOLDED int32_t tn_mean_sum(const struct tn_mean *layer, const int8_t *input)
+TN_FOLDED int32_t tn_mean_sum(const struct tn_mean *layer, int32_t type, const int8_t *input)
 {
     const int32_t run = layer->count_2 * layer->inner;
     int32_t sum = -layer->in_zero_point * layer->count * layer->count_2;
 
-    for (int32_t i = 0; i < layer->count; i++, input += layer->middle * run) {
+    for (int32_t i = 0; i < layer->count; i++, input += layer->middle * run * tn_value_bytes(type)) {
         for (int32_t j = 0; j < run; j += layer->inner) {
-            sum += input[j];
+            sum += tn_load_value(type, input, j);
         }
     }
     return sum;
 }
 
-TN_FOLDED void tn_mean(const struct tn_mean *layer, const int8_t *input, int8_t *output)
+TN_FOLDED void tn_mean_typed(const struct tn_mean *layer, int32_t type, const int8_t *input, int8_t *output)
 {
-    const int32_t run = layer->count_2 * layer->inner;
+    const int32_t run = layer->count_2 * layer->inner, bytes = tn_value_bytes(type);
 
-    for (int32_t i = 0; i < layer->outer; i++, input += layer->count * layer->middle * run) {
+    for (int32_t i = 0; i < layer->outer; i++, input += layer->count * layer->middle * run * bytes) {
         for (int32_t j = 0; j < layer->middle; j++) {
-            for (int32_t k = 0; k < layer->inner; k++) {
-                int32_t sum = tn_mean_sum(layer, input + j * run + k);
+            for (int32_t k = 0; k < layer->inner; k++, output += bytes) {
+                int32_t sum = tn_mean_sum(layer, type, input + (j * run + k) * bytes);
 
                 sum = tn_multiply(sum, layer->multiplier, layer->shift);
-                *output++ = tn_clamp(tn_wrapping_sum(sum, layer->zero_point), INT8_MIN, INT8_MAX);
+                tn_store_value(type, output, 0, tn_wrapping_sum(sum, layer->zero_point));
             }
         }
     }
+}
+
+TN_FOLDED void tn_mean(const struct tn_mean *layer, const int8_t *input, int8_t *output)
+{
+    tn_mean_typed(layer, TN_INT8, input, output);
+}
+
+TN_FOLDED void tn_mean_16(const struct tn_mean *layer, const int8_t *input, int8_t *output)
+{
+    tn_mean_typed(layer, TN_INT16, input, output);
 }
 
 #endif

@@ -41,6 +41,12 @@ TN_FOLDED void tn_store_float(int8_t *to, float value)
     memcpy(to, &value, sizeof value);
 }
 
+/* What a value takes [B]. */
+TN_FOLDED int32_t tn_value_bytes(int32_t type)
+{
+    return type == TN_INT16 ? 2 : 1;
+}
+
 /* Value number `index`. */
 TN_FOLDED int32_t tn_load_value(int32_t type, const int8_t *from, int32_t index)
 {
@@ -50,18 +56,23 @@ TN_FOLDED int32_t tn_load_value(int32_t type, const int8_t *from, int32_t index)
     return type == TN_UINT8 ? (int32_t)(uint8_t)from[index] : (int32_t)from[index];
 }
 
+/* Stores what the type holds anyway. */
+TN_FOLDED void tn_put_value(int32_t type, int8_t *to, int32_t index, int32_t value)
+{
+    if (type == TN_INT16) {
+        tn_store_int16(to + 2 * index, value);
+    } else {
+        to[index] = (int8_t)(uint8_t)value;
+    }
+}
+
 /* Clamps to what the type holds. */
 TN_FOLDED void tn_store_value(int32_t type, int8_t *to, int32_t index, int32_t value)
 {
     const int32_t low = type == TN_INT16 ? INT16_MIN : type == TN_UINT8 ? 0 : INT8_MIN;
     const int32_t high = type == TN_INT16 ? INT16_MAX : type == TN_UINT8 ? UINT8_MAX : INT8_MAX;
 
-    value = value < low ? low : value > high ? high : value;
-    if (type == TN_INT16) {
-        tn_store_int16(to + 2 * index, value);
-    } else {
-        to[index] = (int8_t)(uint8_t)value;
-    }
+    tn_put_value(type, to, index, value < low ? low : value > high ? high : value);
 }
 
 #endif

@@ -114,8 +114,11 @@ class Case:
 
     @property
     def ram_bytes(self) -> int:
-        """What it takes where flash cannot be read as memory: constants and each layer's parameters lie in RAM."""
-        return self.program.arena_bytes + self.program.constants_bytes + 180 * len(self.program.layers)
+        """What it takes where flash cannot be read as memory: constants and each layer's parameters lie in RAM, and so
+        does what inputs and outputs are gathered in.
+        """
+        gathered = sum(tensor.bytes for tensor in (*self.program.inputs, *self.program.outputs))
+        return self.program.arena_bytes + self.program.constants_bytes + gathered + 180 * len(self.program.layers)
 
 
 def reference_outputs(tflite: bytes, inputs: np.ndarray) -> np.ndarray:

@@ -109,6 +109,13 @@ def ends_of_a_sum(draw: Any, wide: bool) -> tuple[Tensor, Tensor, str]:
 
 
 @st.composite
+def quantizations(draw: Any, wide: bool, any_scale: st.SearchStrategy[float] = scales) -> tuple[float, int, str]:
+    """Scale, zero point and type of an activation, int8 or int16."""
+    scale = draw(any_scale)
+    return (scale / 256, 0, "int16") if wide else (scale, draw(zero_points), "int8")
+
+
+@st.composite
 def convolutions(draw: Any, wide: bool = False) -> bytes:
     window, inputs, outputs = draw(windows()), draw(channels), draw(channels)
     source, output, bias = draw(ends_of_a_sum(wide))
@@ -122,14 +129,14 @@ def convolutions(draw: Any, wide: bool = False) -> bytes:
 
 
 @st.composite
-def depthwise_convolutions(draw: Any) -> bytes:
+def depthwise_convolutions(draw: Any, wide: bool = False) -> bytes:
     window, inputs, multiplier = draw(windows()), draw(channels), draw(st.sampled_from([1, 1, 1, 2, 3]))
     outputs = inputs * multiplier
-    scale = draw(scales)
+    source, output, bias = draw(ends_of_a_sum(wide))
     shape = (1, window["kernel_h"], window["kernel_w"], outputs)
-    constants = draw(weights_of_any_kind(shape, 3, scale))
-    source = Tensor([1, window["in_h"], window["in_w"], inputs], scale, draw(zero_points))
-    output = Tensor([1, window["out_h"], window["out_w"], outputs], draw(output_scales), draw(zero_points))
+    constants = draw(weights_of_any_kind(shape, 3, source.scale, bias))
+    source.shape = [1, window["in_h"], window["in_w"], inputs]
+    output.shape = [1, window["out_h"], window["out_w"], outputs]
     options = convolution_options(window, draw(activations)) | {"depthMultiplier": multiplier}
     operands = range(len(constants) + 1)
     operation = Operation("DEPTHWISE_CONV_2D", operands, [len(constants) + 1], "DepthwiseConv2D", options)
@@ -148,9 +155,9 @@ def fully_connected(draw: Any, wide: bool = False) -> bytes:
 
 
 @st.composite
-def pools(draw: Any, name: str) -> bytes:
+def pools(draw: Any, name: str, wide: bool = False) -> bytes:
     window, count = draw(windows(largest=7, dilated=False)), draw(channels)
-    quantization = (draw(scales), draw(zero_points))
+    quantization = draw(quantizations(wide))
     source = Tensor([1, window["in_h"], window["in_w"], count], *quantization)
     output = Tensor([1, window["out_h"], window["out_w"], count], *quantization)
     options = {
@@ -191,6 +198,19 @@ def element_wise_pairs(draw: Any, name: str, kind: str) -> bytes:
 
 
 @st.composite
+def wide_sums(draw: Any, name: str, kind: str) -> bytes:
+    """ADD or SUB of two int16 inputs, which may repeat along the other."""
+    shape = [1, draw(sides), draw(sides), draw(channels)]
+    partner = draw(st.sampled_from([shape, shape, [1, 1, 1, shape[3]], [1], [1, shape[1], 1, shape[3]]]))
+    tensors = [Tensor(each, *draw(quantizations(True, wide_scales))) for each in (shape, partner)]
+    # An output that is much finer than its inputs is refused.
+    least = max(tensor.scale for tensor in tensors) / 2**12
+    tensors.append(Tensor(shape, draw(st.floats(0, 18).map(lambda bits: least * 2.0**bits)), 0, "int16"))
+    operands, options = draw(st.permutations([0, 1])), {"fusedActivationFunction": draw(activations)}
+    return write_model(tensors, [Operation(name, operands, [2], kind, options)], inputs=[0, 1])
+
+
+@st.composite
 def slopes(draw: Any) -> bytes:
     shape = [1, draw(sides), draw(sides), draw(channels)]
     along = draw(st.sampled_from([[1, 1, shape[3]], shape, [1, 1, 1]]))
@@ -218,18 +238,17 @@ def mirror_pads(draw: Any) -> bytes:
 
 
 @st.composite
-def reductions(draw: Any, name: str) -> bytes:
+def reductions(draw: Any, name: str, wide: bool = False) -> bytes:
     shape = [draw(st.integers(1, 2)), draw(sides), draw(sides), draw(channels)]
     usual = st.sampled_from([[1, 2], [2, 1], [-3, -2], [1], [2], [3]])
     axes, keep = draw(st.one_of(usual, st.lists(st.integers(-4, 3), min_size=1, max_size=4))), draw(st.booleans())
     reduced = [1 if axis in (a % 4 for a in axes) else size for axis, size in enumerate(shape)]
     if not keep:
         reduced = [size for axis, size in enumerate(shape) if axis not in [a % 4 for a in axes]]
-    source = Tensor(shape, draw(wide_scales), draw(zero_points))
+    quantization = draw(quantizations(wide, wide_scales))
     same = name == "REDUCE_MAX" or draw(st.booleans())
-    output = Tensor(
-        reduced, source.scale if same else draw(wide_scales), source.zero_point if same else draw(zero_points)
-    )
+    source = Tensor(shape, *quantization)
+    output = Tensor(reduced, *(quantization if same else draw(quantizations(wide, wide_scales))))
     where = Tensor([len(axes)], None, dtype="int32", data=np.array(axes))
     return write_model([source, where, output], [Operation(name, [0, 1], [2], "Reducer", {"keepDims": keep})])
 
@@ -505,12 +524,12 @@ def parts(draw: Any, name: str) -> bytes:
 
 # By the operator that each model is about. A model may have others around it.
 MODELS: dict[str, st.SearchStrategy[bytes]] = {
-    "ADD": element_wise_pairs("ADD", "Add"),
-    "AVERAGE_POOL_2D": pools("AVERAGE_POOL_2D"),
+    "ADD": st.one_of(element_wise_pairs("ADD", "Add"), wide_sums("ADD", "Add")),
+    "AVERAGE_POOL_2D": st.one_of(pools("AVERAGE_POOL_2D"), pools("AVERAGE_POOL_2D", wide=True)),
     "BATCH_MATMUL": matrix_products(),
     "CONCATENATION": concatenations(),
     "CONV_2D": st.one_of(convolutions(), convolutions(), convolutions(), convolutions(wide=True)),
-    "DEPTHWISE_CONV_2D": depthwise_convolutions(),
+    "DEPTHWISE_CONV_2D": st.one_of(*[depthwise_convolutions()] * 3, depthwise_convolutions(wide=True)),
     "DEPTH_TO_SPACE": blocks("DEPTH_TO_SPACE"),
     "DEQUANTIZE": retyped("DEQUANTIZE"),
     "ELU": tables("ELU"),
@@ -521,8 +540,8 @@ MODELS: dict[str, st.SearchStrategy[bytes]] = {
     "LOGISTIC": tables("LOGISTIC"),
     "LOG_SOFTMAX": softmaxes("LOG_SOFTMAX"),
     "MAXIMUM": element_wise_pairs("MAXIMUM", "MaximumMinimum"),
-    "MAX_POOL_2D": pools("MAX_POOL_2D"),
-    "MEAN": reductions("MEAN"),
+    "MAX_POOL_2D": st.one_of(pools("MAX_POOL_2D"), pools("MAX_POOL_2D", wide=True)),
+    "MEAN": st.one_of(reductions("MEAN"), reductions("MEAN", wide=True)),
     "MINIMUM": element_wise_pairs("MINIMUM", "MaximumMinimum"),
     "MIRROR_PAD": mirror_pads(),
     "MUL": element_wise_pairs("MUL", "Mul"),
@@ -544,8 +563,8 @@ MODELS: dict[str, st.SearchStrategy[bytes]] = {
     "SPLIT_V": parts("SPLIT_V"),
     "SQUEEZE": reshapes("SQUEEZE"),
     "STRIDED_SLICE": strided_slices(),
-    "SUB": element_wise_pairs("SUB", "Sub"),
-    "SUM": reductions("SUM"),
+    "SUB": st.one_of(element_wise_pairs("SUB", "Sub"), wide_sums("SUB", "Sub")),
+    "SUM": st.one_of(reductions("SUM"), reductions("SUM", wide=True)),
     "TANH": tables("TANH"),
     "TRANSPOSE": transposes(),
     "TRANSPOSE_CONV": transpose_convolutions(),

@@ -14,6 +14,17 @@ from tinynas.errors import MalformedModelError, UnsupportedError
 pytestmark = pytest.mark.filterwarnings("ignore:Statistics for quantized inputs were expected")
 
 
+def every_form(keras: Any) -> Any:
+    """A residual network with all that search spaces build images of."""
+    layers = keras.layers
+    source = layers.Input((8, 8, 3), batch_size=1)
+    x = layers.Conv2D(8, 3, padding="same", activation="relu6")(source)
+    x = layers.DepthwiseConv2D(3, strides=2, padding="same", activation="relu")(x)
+    y = layers.Conv2D(8, 1)(layers.MaxPooling2D(2, padding="same")(x))
+    x = layers.Add()([layers.AveragePooling2D(2, padding="same")(x), y])
+    return keras.Model(source, layers.Dense(4)(layers.GlobalAveragePooling2D()(layers.ReLU()(x))))
+
+
 @pytest.fixture(scope="module")
 def network(tensorflow: None) -> Any:
     """A convolution, a dense layer."""
@@ -75,6 +86,20 @@ def test_a_network_with_int16_activations_gives_the_references_values(
     check_equal([tflite])
 
 
+def test_a_residual_network_with_int16_activations_gives_the_references_values(
+    check_equal: Callable[..., None],
+) -> None:
+    import tinynas.model  # noqa: F401, it chooses the Keras
+
+    keras = pytest.importorskip("tf_keras")
+    keras.utils.set_random_seed(6)
+    tflite = converted(every_form(keras), wide=True, ends="int16")
+    layers = compile_network(tflite).layers
+    expected = {"ADD", "AVERAGE_POOL_2D", "CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED", "MAX_POOL_2D", "MEAN"}
+    assert {layer.op for layer in layers if "int16" in layer.comment} == expected
+    check_equal([tflite])
+
+
 def test_the_header_says_what_the_values_are() -> None:
     tensors = [
         Tensor([1, 4], None, dtype="float32", name="real"),
@@ -115,9 +140,9 @@ def dense(**changes: Any) -> bytes:
 @pytest.mark.parametrize(
     ("changes", "error", "message"),
     [
-        ({"zero_point": 1}, UnsupportedError, "zero point 1 becomes INT16 with 0; supported is INT16 with 0"),
+        ({"zero_point": 1}, UnsupportedError, "is INT16 with zero point 1; supported is INT16 with 0 throughout"),
         ({"zero_point": 1 << 15}, MalformedModelError, "zero point 32768, int16 holds -32,768 to 32,767"),
-        ({"output": "int8"}, UnsupportedError, "INT16 with zero point 0 becomes INT8"),
+        ({"output": "int8"}, UnsupportedError, "is INT8 with zero point 0; supported is INT16 with 0 throughout"),
         ({"bias": "int32"}, UnsupportedError, "input 2 is constant INT32; supported is constant INT64"),
         ({"values": 4}, MalformedModelError, "a bias of 4 values for 3 channels"),
         ({"largest": -(1 << 63)}, UnsupportedError, "sums may leave 48 bits"),
@@ -136,3 +161,32 @@ def test_types_that_do_not_become_one_another_are_named() -> None:
     tensors = [Tensor([1, 4], 0.5, 3, "uint8"), Tensor([1, 4], 0.5, 0, "int16")]
     with pytest.raises(UnsupportedError, match=r"operator 0 \(QUANTIZE\): UINT8 becomes INT16; supported is INT8"):
         compile_network(write_model(tensors, [Operation("QUANTIZE", [0], [1])]))
+
+
+@pytest.mark.parametrize(
+    ("side", "operation", "message"),
+    [
+        (
+            200,
+            Operation(
+                "AVERAGE_POOL_2D",
+                [0],
+                [1],
+                "Pool2D",
+                {"padding": 1, "strideH": 1, "strideW": 1, "filterHeight": 200, "filterWidth": 200},
+            ),
+            "a window of 40,000 int16 values; supported are up to 32,768",
+        ),
+        (200, Operation("MEAN", [0, 2], [1], "Reducer", {"keepDims": True}), "40,000 values become one"),
+        (1, Operation("ADD", [0, 3], [1], "Add"), "is INT16 with zero point 9; supported is INT16 with 0 throughout"),
+    ],
+)
+def test_an_int16_form_that_the_kernels_lack_is_refused_by_name(side: int, operation: Operation, message: str) -> None:
+    tensors = [
+        Tensor([1, side, side, 1], 0.1, 0, "int16"),
+        Tensor([1, 1, 1, 1], 0.1, 0, "int16"),
+        Tensor([2], None, dtype="int32", data=np.array([1, 2])),
+        Tensor([1, 1, 1, 1], 0.1, 9, "int16"),
+    ]
+    with pytest.raises(UnsupportedError, match=message):
+        compile_network(write_model(tensors, [operation], inputs=[0, 3], outputs=[1]))

@@ -7,7 +7,7 @@ _RANK = 4
 
 
 def read_pair(operator: Operator) -> tuple[Tensor, Tensor]:
-    """Both inputs, int8 with one scale each; at least one of them is an activation.
+    """Both inputs, int8 with one scale each, or activations of a type that the operator takes; not both are constants.
 
     Raises:
         MalformedModelError: an input is omitted, or a constant has no scale.
@@ -16,6 +16,8 @@ def read_pair(operator: Operator) -> tuple[Tensor, Tensor]:
     operator.require_operands(2, 2)
     first, second = (tensor for tensor in operator.inputs if tensor is not None)
     for tensor in (first, second):
+        if tensor.data is None:
+            continue
         if tensor.dtype != "INT8" or len(tensor.scales) != 1 or not -128 <= tensor.zero_point <= 127:
             operator.refuse(
                 f"input {tensor.name!r} is {tensor.dtype} with {len(tensor.scales)} scales; supported is int8"

@@ -70,12 +70,13 @@ _LOWER_FOR_TARGET: dict[str, Callable[[Operator, Target], Step]] = {
 }
 
 _ANY = tuple(ITEM_BYTES)
+_INTEGER = ("INT8", "INT16")
 
 # The types of activations that these take; all others take INT8.
 TYPES: dict[str, tuple[str, ...]] = {
     **dict.fromkeys(("DEQUANTIZE", "EXPAND_DIMS", "QUANTIZE", "RESHAPE", "SQUEEZE"), _ANY),
-    "CONV_2D": ("INT8", "INT16"),
-    "FULLY_CONNECTED": ("INT8", "INT16"),
+    **dict.fromkeys(("ADD", "SUB", "AVERAGE_POOL_2D", "MAX_POOL_2D", "MEAN", "SUM"), _INTEGER),
+    **dict.fromkeys(("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED"), _INTEGER),
 }
 
 SUPPORTED = tuple(sorted({**_LOWER, **_LOWER_FOR_TARGET}))

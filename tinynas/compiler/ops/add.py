@@ -10,8 +10,10 @@ from tinynas.compiler.broadcast import argument, broadcast_parameters, overwrita
 from tinynas.compiler.fixed_point import Multiplier, quantize_multiplier
 from tinynas.compiler.graph import Operator, Tensor
 from tinynas.compiler.step import Call, Step
+from tinynas.compiler.symmetric import takes_int16
 
 _EXTRA_BITS = 20
+_EXTRA_BITS_16 = 15
 # tn_add_linear.h rounds once, this many bits below the integers: 21 is what its assembly is written for, otherwise the
 # more the better. With factors whose sum is at most this, its sums stay in int32.
 _LINEAR_SHIFTS = (21, 23, 22, 20, 19, 18, 17, 16)
@@ -73,15 +75,17 @@ class _Addition:
 
 
 def lower(operator: Operator) -> Step:
-    """Equal shapes, or NumPy's broadcasting in up to four dimensions; one input may be a constant.
+    """Equal shapes, or NumPy's broadcasting in up to four dimensions; one input may be a constant where they are int8.
 
     Raises:
         MalformedModelError: shapes that cannot be broadcast.
-        UnsupportedError: inputs that are not int8, or scales whose ratio TensorFlow Lite cannot represent.
+        UnsupportedError: inputs that are neither int8 nor int16 activations, or scales whose ratio TensorFlow Lite
+            cannot represent.
     """
     first, second = read_pair(operator)
+    wide = takes_int16(operator)
     twice_largest = 2 * max(first.scale, second.scale)
-    factor = twice_largest / ((1 << _EXTRA_BITS) * operator.output.scale)
+    factor = twice_largest / ((1 << (_EXTRA_BITS_16 if wide else _EXTRA_BITS)) * operator.output.scale)
     if factor >= 1.0:
         operator.refuse(f"output scale {operator.output.scale:g} is too fine for inputs at {twice_largest / 2:g}")
     addition = _Addition(
@@ -94,12 +98,13 @@ def lower(operator: Operator) -> Step:
         rescale_b=quantize_multiplier(second.scale / twice_largest),
         rescale=quantize_multiplier(factor),
     )
-    call = _linear_call(operator, addition) if first.shape == second.shape == operator.output.shape else None
+    same = first.shape == second.shape == operator.output.shape
+    call = _linear_call(operator, addition) if same and not wide else None
     return Step(
         operator=operator,
-        calls=(call or _general_call(operator, addition),),
+        calls=(call or _general_call(operator, addition, "tn_add_16" if wide else "tn_add"),),
         overwrites=overwritable(operator, first, second),
-        detail=addition.limits.name,
+        detail=f"{'int16, ' if wide else ''}{addition.limits.name}",
     )
 
 
@@ -122,7 +127,7 @@ def _linear_call(operator: Operator, addition: _Addition) -> Call | None:
     return Call(kernel="tn_add_linear", record="tn_add_linear", parameters=parameters, arguments=arguments)
 
 
-def _general_call(operator: Operator, addition: _Addition) -> Call:
+def _general_call(operator: Operator, addition: _Addition, kernel: str) -> Call:
     parameters = {
         **broadcast_parameters(operator, addition.first, addition.second),
         "zero_point_a": addition.first.zero_point,
@@ -139,4 +144,4 @@ def _general_call(operator: Operator, addition: _Addition) -> Call:
         "high": addition.limits.high,
     }
     arguments = (argument(addition.first, "a"), argument(addition.second, "b"), operator.output)
-    return Call(kernel="tn_add", record="tn_add", parameters=parameters, arguments=arguments)
+    return Call(kernel=kernel, record="tn_add", parameters=parameters, arguments=arguments)

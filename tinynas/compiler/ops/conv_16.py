@@ -1,7 +1,7 @@
-"""CONV_2D and FULLY_CONNECTED of int16 values with int8 weights.
+"""CONV_2D, DEPTHWISE_CONV_2D and FULLY_CONNECTED of int16 values with int8 weights.
 
-Sources: tensorflow/lite/kernels/internal/reference/integer_ops/{conv,fully_connected}.h, their int16 forms, and
-MultiplyByQuantizedMultiplier of 64-bit sums in tensorflow/lite/kernels/internal/common.h.
+Sources: tensorflow/lite/kernels/internal/reference/integer_ops/{conv,depthwise_conv,fully_connected}.h, their int16
+forms, and MultiplyByQuantizedMultiplier of 64-bit sums in tensorflow/lite/kernels/internal/common.h.
 """
 
 import math
@@ -11,16 +11,16 @@ import numpy as np
 import numpy.typing as npt
 
 from tinynas.compiler.activation import Range
-from tinynas.compiler.fixed_point import Multiplier
+from tinynas.compiler.fixed_point import INT32_MAX, Multiplier
 from tinynas.compiler.graph import Operator
-from tinynas.compiler.step import Call, Constant, Step
-from tinynas.compiler.window import Window
+from tinynas.compiler.step import Call, Constant, Step, Trail
+from tinynas.compiler.window import Window, trailing_lag
 
 # The reference's conditions on sums and factors.
 _LARGEST_SUM = 1 << 47
 _HIGHEST_SHIFT = 7
-# No product of an int8 and an int16 is larger.
-_LARGEST_PRODUCT = 1 << 22
+_LARGEST_INPUT = 1 << 15
+_ITEM_BYTES = 2
 
 
 def convolution_16(
@@ -34,41 +34,83 @@ def convolution_16(
 
     Raises:
         MalformedModelError: a bias of another size.
-        UnsupportedError: a zero point other than 0, a bias that is not int64, or sums or factors out of range.
+        UnsupportedError: a bias that is not int64, or sums or factors out of range.
     """
-    channels, depth = rows.shape
-    source, output = operator.activation(), operator.output
-    if output.dtype != "INT16" or source.zero_point or output.zero_point:
-        operator.refuse(
-            f"{source.dtype} with zero point {source.zero_point} becomes {output.dtype} with {output.zero_point};"
-            " supported is INT16 with 0 on both sides"
-        )
+    return _step(
+        operator, window, rows, multipliers, limits=limits, kernel="tn_conv_16", weights=rows.reshape(-1), parameters={}
+    )
+
+
+def depthwise_16(
+    operator: Operator,
+    window: Window,
+    rows: npt.NDArray[np.int8],
+    multipliers: Sequence[Multiplier],
+    limits: Range,
+) -> Step:
+    """The step for weights as rows (out, height * width). Raises as `convolution_16`."""
+    parameters = {"multiplier": len(rows) // window.channels}
+    weights = np.ascontiguousarray(rows.T).reshape(-1)
+    return _step(
+        operator,
+        window,
+        rows,
+        multipliers,
+        limits=limits,
+        kernel="tn_depthwise_16",
+        weights=weights,
+        parameters=parameters,
+    )
+
+
+def _step(
+    operator: Operator,
+    window: Window,
+    rows: npt.NDArray[np.int8],
+    multipliers: Sequence[Multiplier],
+    *,
+    limits: Range,
+    kernel: str,
+    weights: npt.NDArray[np.int8],
+    parameters: dict[str, int],
+) -> Step:
+    """weights: in the kernel's order."""
     if max(each.shift for each in multipliers) > _HIGHEST_SHIFT:
         operator.refuse(f"a factor of 2^{_HIGHEST_SHIFT} or more between its scales")
-    bias = _read_bias(operator, channels)
-    if int(np.abs(bias.astype(object)).max()) + depth * _LARGEST_PRODUCT >= _LARGEST_SUM:
+    bias, source = _read_bias(operator, len(rows)), operator.activation()
+    largest = np.abs(bias.astype(object)) + _LARGEST_INPUT * np.abs(rows.astype(np.int64)).sum(axis=1)
+    if largest.max() >= _LARGEST_SUM:
         operator.refuse("a bias with which sums may leave 48 bits")
+    narrow = bool(largest.max() <= INT32_MAX)
+    words = bias if narrow else bias.astype("<i8").view("<i4")
     call = Call(
-        kernel="tn_conv_16",
-        record="tn_conv_16",
+        kernel=kernel,
+        record=kernel,
         parameters={
             **window.parameters,
-            "channels": channels,
-            "step": int(len(multipliers) > 1),
-            "low": limits.low,
-            "high": limits.high,
+            "channels": len(rows),
+            **parameters,
+            "rescale.step": int(len(multipliers) > 1),
+            "rescale.low": limits.low,
+            "rescale.high": limits.high,
         },
         arguments=(
+            int(narrow),
             source,
-            output,
-            Constant(name="weights", values=rows.reshape(-1)),
-            Constant(name="bias", values=bias.astype("<i8").view("<i4").astype(np.int32)),
+            operator.output,
+            Constant(name="weights", values=weights),
+            Constant(name="bias", values=words.astype(np.int32)),
             Constant(name="multipliers", values=np.array([_reduced(each) for each in multipliers], np.int32)),
             Constant(name="shifts", values=np.array([15 - each.shift for each in multipliers], np.int8)),
         ),
     )
-    macs = math.prod(window.output) * rows.size
-    return Step(operator=operator, calls=(call,), macs=macs, detail=f"int16, {window}, {limits.name}")
+    return Step(
+        operator=operator,
+        calls=(call,),
+        macs=math.prod(window.output) * rows.size,
+        detail=f"int16, {window}, {limits.name}",
+        trails=(Trail(tensor=source, lag=_ITEM_BYTES * trailing_lag(window, len(rows), block=1, staged=False)),),
+    )
 
 
 def _reduced(multiplier: Multiplier) -> int:

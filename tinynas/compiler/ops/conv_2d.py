@@ -21,6 +21,7 @@ from tinynas.compiler.mve import VectorProducts
 from tinynas.compiler.ops.conv_16 import convolution_16
 from tinynas.compiler.packing import Sums, pair_constants, pair_form, pair_parameters, vector_constants
 from tinynas.compiler.step import Call, Scratch, Step, Trail
+from tinynas.compiler.symmetric import takes_int16
 from tinynas.compiler.target import WITH_DSP, Target
 from tinynas.compiler.window import Window, read_window, trailing_lag
 
@@ -37,7 +38,7 @@ def lower(operator: Operator, target: Target) -> Step:
     weights, values = read_weights(operator, axis=0)
     window = convolution_window(operator, values.shape)
     rows = values.reshape(len(values), -1)
-    if operator.activation().dtype == "INT16":
+    if takes_int16(operator):
         multipliers = channel_multipliers(operator, weights)
         return convolution_16(operator, window, rows, multipliers, fused_range(operator, 3))
     return convolution(operator, window, rows, weights, target, activation_slot=3)

@@ -17,15 +17,17 @@ from tinynas.compiler.layout import (
 )
 from tinynas.compiler.mve import VectorProducts
 from tinynas.compiler.ops.conv_2d import convolution
+from tinynas.compiler.ops.conv_16 import convolution_16, depthwise_16
 from tinynas.compiler.packing import Sums
 from tinynas.compiler.planes import depthwise
 from tinynas.compiler.step import Call, Step
+from tinynas.compiler.symmetric import takes_int16
 from tinynas.compiler.target import WITH_DSP, Target
 from tinynas.compiler.window import Window, read_window
 
 
 def lower(operator: Operator, target: Target) -> Step:
-    """Any stride, dilation, padding and depth multiplier; weights (1, height, width, out), int8.
+    """Any stride, dilation, padding and depth multiplier; weights (1, height, width, out), int8; int8 or int16 values.
 
     Raises:
         MalformedModelError: shapes or options that contradict each other.
@@ -37,11 +39,13 @@ def lower(operator: Operator, target: Target) -> Step:
     channels = values.shape[3]
     multiplier = _depth_multiplier(operator, window, channels)
     rows = values.reshape(-1, channels).T
+    limits, multipliers = fused_range(operator, 4), channel_multipliers(operator, weights)
+    # One input channel: the same sums as an ordinary convolution, whose kernel reuses what it loads.
+    if takes_int16(operator):
+        form = convolution_16 if window.channels == 1 else depthwise_16
+        return form(operator, window, rows, multipliers, limits)
     if window.channels == 1:
-        # One input channel: the same sums as an ordinary convolution, whose kernel reuses what it loads.
         return convolution(operator, window, rows, weights, target, activation_slot=4)
-    limits = fused_range(operator, 4)
-    multipliers = channel_multipliers(operator, weights)
     source = operator.activation()
     packed = interleave(rows) if multiplier == 1 else rows.reshape(-1)
     bias = fold_bias(rows, read_bias(operator, 2, channels), source.zero_point)

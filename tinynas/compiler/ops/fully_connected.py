@@ -21,6 +21,7 @@ from tinynas.compiler.ops.conv_2d import pair_fully_connected, paired, vector_fu
 from tinynas.compiler.ops.conv_16 import convolution_16
 from tinynas.compiler.packing import Sums
 from tinynas.compiler.step import Call, Step
+from tinynas.compiler.symmetric import takes_int16
 from tinynas.compiler.target import WITH_DSP, Target
 from tinynas.compiler.window import pointwise
 
@@ -46,7 +47,7 @@ def lower(operator: Operator, target: Target) -> Step:
         operator.malformed(f"{list(source.shape)} x {list(values.shape)} -> {list(operator.output.shape)}")
     limits = fused_range(operator, 0)
     multipliers = output_multipliers(operator, weights)
-    if source.dtype == "INT16":
+    if takes_int16(operator):
         return convolution_16(operator, pointwise(rows, depth), values, multipliers, limits)
     matmul = {
         "depth": depth,

@@ -10,9 +10,11 @@ from itertools import groupby
 from tinynas.compiler.fixed_point import Multiplier, quantize_multiplier
 from tinynas.compiler.graph import Operator
 from tinynas.compiler.step import Call, Step
+from tinynas.compiler.symmetric import takes_int16
 
 # Their sum fits int32.
 _MOST_VALUES = 1 << 22
+_MOST_INT16 = 1 << 15
 
 
 def lower(operator: Operator) -> Step:
@@ -20,19 +22,22 @@ def lower(operator: Operator) -> Step:
 
     Raises:
         MalformedModelError: dimensions that the input lacks, or an output of another size.
-        UnsupportedError: dimensions that are computed or in more than two runs, or more than 2^22 values.
+        UnsupportedError: dimensions that are computed or in more than two runs, or more than 2^22 values, or 2^15
+            of int16.
     """
     operator.require_operands(2, 2)
     source = operator.activation()
     axes = _axes(operator, len(source.shape))
     sizes = _sizes(operator, source.shape, axes)
     count = sizes["count"] * sizes["count_2"]
-    if count > _MOST_VALUES:
-        operator.refuse(f"{count:,} values become one; supported are at most {_MOST_VALUES:,}")
+    wide = takes_int16(operator)
+    most = _MOST_INT16 if wide else _MOST_VALUES
+    if count > most:
+        operator.refuse(f"{count:,} values become one; supported are at most {most:,}")
     if operator.output.elements * count != source.elements:
         operator.malformed(f"{list(source.shape)} over {axes} -> {list(operator.output.shape)}")
-    call = _largest(operator, sizes) if operator.name == "REDUCE_MAX" else _sum(operator, sizes)
-    return Step(operator=operator, calls=(call,), detail=f"{count:,} values each")
+    call = _largest(operator, sizes) if operator.name == "REDUCE_MAX" else _sum(operator, sizes, wide)
+    return Step(operator=operator, calls=(call,), detail=f"{'int16, ' if wide else ''}{count:,} values each")
 
 
 def _sizes(operator: Operator, shape: tuple[int, ...], axes: list[int]) -> dict[str, int]:
@@ -53,7 +58,7 @@ def _sizes(operator: Operator, shape: tuple[int, ...], axes: list[int]) -> dict[
     return dict(zip(("outer", "count", "middle", "count_2", "inner"), found, strict=True))
 
 
-def _sum(operator: Operator, sizes: dict[str, int]) -> Call:
+def _sum(operator: Operator, sizes: dict[str, int], wide: bool) -> Call:
     """The mean is a sum whose factor is divided by the count."""
     source, output = operator.activation(), operator.output
     factor = quantize_multiplier(source.scale / output.scale)
@@ -66,7 +71,8 @@ def _sum(operator: Operator, sizes: dict[str, int]) -> Call:
         "shift": factor.shift,
         "zero_point": output.zero_point,
     }
-    return Call(kernel="tn_mean", record="tn_mean", parameters=parameters, arguments=(source, output))
+    kernel = "tn_mean_16" if wide else "tn_mean"
+    return Call(kernel=kernel, record="tn_mean", parameters=parameters, arguments=(source, output))
 
 
 def _largest(operator: Operator, sizes: dict[str, int]) -> Call:
