@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from tinynas.device.client import Client
 from tinynas.device.fake import Fault, Mishap
 from tinynas.device.memory_truth import find_memory_truth
 from tinynas.device.messages import Request
@@ -22,7 +23,7 @@ def truth_where(fake_station, image, monkeypatch):
     """The truth about a board that needs so much stack [B], and which stacks were tried."""
     monkeypatch.setattr("tinynas.device.measure._FIRST_ANSWER_S", 0.05)
     monkeypatch.setattr("tinynas.device.client._BOOT_S", 0.1)
-    monkeypatch.setattr("tinynas.device.client._ANSWER_S", 0.05)
+    monkeypatch.setitem(Client._ask.__kwdefaults__, "answer_s", 0.05)
 
     def find(needed):
         station, tried = fake_station("a"), []
