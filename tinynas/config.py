@@ -53,13 +53,16 @@ class TaskSection(Section):
 class SpaceSection(Section):
     """The search space: a builtin one by `name`, or `file`, a Python file that defines SPACE. `fix` gives
     axes one value each; `drop` takes choices away, `kernel = [7]` from kernel_1, kernel_2 and so on.
-    `hardware`: what is chosen for each network beside its layers, by genes of these names.
+    `reduce`: windows of so many pixels, or moments, one of which the input is averaged over first: resolution, or
+    sample rate, as an axis of spaces that have none. `hardware`: what is chosen for each network beside its layers, by
+    genes of these names.
     """
 
     name: str = "image"
     file: Path | None = None
     fix: dict[str, int] = Field(default_factory=dict)
     drop: dict[str, tuple[int, ...]] = Field(default_factory=dict)
+    reduce: tuple[Annotated[int, Field(ge=1, le=64)], ...] = ()
     hardware: tuple[Literal["optimize", "patches", "fast_memory"], ...] = ()
 
     @model_validator(mode="after")

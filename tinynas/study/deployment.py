@@ -15,6 +15,7 @@ from tinynas.space.genome import Genome, Space
 from tinynas.space.hardware import Deployment, HardwareSpace, deployment_of, with_hardware
 from tinynas.space.narrow import fixed, without
 from tinynas.space.registry import load_space
+from tinynas.space.resolution import with_resolution
 
 
 def searched_space(config: Config, board: Board) -> Space:
@@ -29,7 +30,8 @@ def searched_space(config: Config, board: Board) -> Space:
 def network_space(config: Config) -> Space:
     """The same without hardware genes. Raises ConfigError as `searched_space`."""
     space = config.space
-    return fixed(without(load_space(space.name, space.file), space.drop), space.fix)
+    whole = with_resolution(load_space(space.name, space.file), space.reduce)
+    return fixed(without(whole, space.drop), space.fix)
 
 
 def deployed(space: Space, genome: Genome, config: Config) -> Deployment:
