@@ -42,6 +42,15 @@ def test_quantities_carry_units(write):
         ('[search]\nobjectives = ["error", "error"]', "named twice"),
         ('[search]\nobjectives = ["speed"]', r"line 2: search\.objectives"),
         ("task = 3", "task"),
+        ("[also.netduinoplus2]", "netduinoplus2 is the main board already"),
+        ("[also.pico]\nspeed = 3", r"line 2: also\.pico\.speed is not known"),
+        ('[also.pico]\nlatency = "3 KB"', r"line 2: also\.pico\.latency"),
+        ('[also.pico]\nport = "a"\nbench = "b"', "leave out port 'a'"),
+        ('[board]\nport = "a"\n[also.pico]\nport = "a"', "two boards are on one port"),
+        ('[also.pico]\ncalibration = "a"', r'a calibration is for \[estimate\] latency = "table" or "learned"'),
+        ('[search]\nobjectives = ["latency_us@pico"]', "'latency_us@pico': the study's boards are netduinoplus2"),
+        ('[search]\nobjectives = ["error@pico"]\n[also.pico]', "'error@pico' is no objective"),
+        ('[search]\nobjectives = ["latency_us@"]', "'latency_us@' is no objective"),
         ("[search", "is no TOML"),
     ],
 )
@@ -60,6 +69,15 @@ def test_flags_win_over_the_file_and_paths_are_relative_to_it(write, tmp_path):
     config = load_config(path, {"search": {"seed": 9}})
     assert (config.search.seed, config.search.budget) == (9, 5)
     assert config.task.path == tmp_path / "data.npz"
+
+
+def test_a_further_boards_limits_lie_over_those_of_the_study_and_its_paths_are_relative_to_the_file(write, tmp_path):
+    path = write('[limits]\nlatency = "9 ms"\nsram = 7\n[also.pico]\nlatency = "20 ms"\nbench = "b.toml"')
+    # As --also writes it: a board that the file knows keeps what the file says of it.
+    config = load_config(path, {"also": {"pico": {}, "teensy41": {}}})
+    assert config.bounds_on("pico") == {"latency_us": 20_000, "sram_bytes": 7}
+    assert config.bounds_on("netduinoplus2") == config.bounds_on("teensy41") == {"latency_us": 9_000, "sram_bytes": 7}
+    assert config.also["pico"].bench == tmp_path / "b.toml"
 
 
 def test_a_config_survives_json(write):

@@ -58,16 +58,18 @@ class Study:
         *,
         to: str = "c",
         folder: str | Path = "export",
+        board: str | None = None,
         name: str | None = None,
         options: Options | None = None,
         force: bool = False,
     ) -> dict[str, Any]:
         """Export a trial (default: the most accurate of the front) as `c`, `tflm`, `platformio` or `mlperf`.
 
-        name: in the C code; for `mlperf` the benchmark.
+        board: one of the study's boards, None: the main one. name: in the C code; for `mlperf` the benchmark.
         """
-        where = Path(folder)
-        return conclude.export_trial(self.path, trial, to=to, folder=where, name=name, options=options, force=force)
+        return conclude.export_trial(
+            self.path, trial, to=to, folder=Path(folder), board=board, name=name, options=options, force=force
+        )
 
 
 def search(path: str | Path, config: str | Path | None = None, **sections: Mapping[str, Any]) -> Study:

@@ -56,6 +56,9 @@ def search(
     board: Annotated[str | None, typer.Option(help="Board name: see tinynas boards.")] = None,
     port: PortOption = None,
     bench: BenchOption = None,
+    also: Annotated[
+        list[str] | None, typer.Option(help="A further board that networks must serve as well. Repeat for more.")
+    ] = None,
     estimate: Annotated[
         str | None,
         typer.Option(help="Latencies while searching: measured, analytic, or after calibrate table or learned."),
@@ -70,7 +73,9 @@ def search(
         list[str] | None, typer.Option(help="Begin with a known network, a genome or a study's front. Repeat for more.")
     ] = None,
     formulation: Annotated[str | None, typer.Option(help="pareto, weighted_product or chebyshev.")] = None,
-    objective: Annotated[list[str] | None, typer.Option(help="Repeat for each: error, latency_us, sram_bytes…")] = None,
+    objective: Annotated[
+        list[str] | None, typer.Option(help="Repeat: error, latency_us, latency_us@BOARD, sram_bytes…")
+    ] = None,
     limit_latency: Annotated[str | None, typer.Option(help="For example '20 ms'.")] = None,
     limit_sram: Annotated[str | None, typer.Option(help="For example '32 KB'.")] = None,
     limit_flash: Annotated[str | None, typer.Option(help="For example '64 KB', for the network alone.")] = None,
@@ -94,6 +99,7 @@ def search(
         "task": {"name": task or (data.stem if data else None), "path": data, "kind": kind},
         "space": {"name": space, "file": space_file, "fix": fixed_axes(fix), "hardware": hardware or None},
         "board": {"name": board, "port": port, "bench": bench},
+        "also": {name: {} for name in also or ()},
         "estimate": {"latency": estimate},
         "search": {
             "strategy": strategy,

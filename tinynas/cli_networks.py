@@ -52,7 +52,10 @@ def export(
             "[default: network; the benchmark whose input it takes]"
         ),
     ] = None,
-    board: BoardOption = "netduinoplus2",
+    board: Annotated[
+        str | None,
+        typer.Option(help="Board of a .tflite file, or one of the study's. [default: netduinoplus2; the main one]"),
+    ] = None,
     patches: Annotated[
         str | None,
         typer.Option(
@@ -69,10 +72,11 @@ def export(
 
     options = _options(patches=patches or "off", optimize=optimize or "speed")
     if source.suffix == ".tflite":
-        written = export_model(source, to=to, folder=output, board=board, name=name, options=options, force=force)
+        kind = board or "netduinoplus2"
+        written = export_model(source, to=to, folder=output, board=kind, name=name, options=options, force=force)
     else:
         asked = None if patches is None and optimize is None else options
-        written = export_trial(source, trial, to=to, folder=output, name=name, options=asked, force=force)
+        written = export_trial(source, trial, to=to, folder=output, board=board, name=name, options=asked, force=force)
     print_found(written, as_json=as_json)
 
 

@@ -4,11 +4,19 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo, field_validator, model_validator
 
 from tinynas.settings import Section, checked, parse, quantity, read_text
 
-Figure = Literal["error", "latency_us", "sram_bytes", "flash_bytes", "energy_uj"]
+FIGURES = ("error", "latency_us", "sram_bytes", "flash_bytes", "energy_uj")
+
+
+def _objective(name: str) -> str:
+    figure, at, board = name.partition("@")
+    if figure not in FIGURES or (at and (figure == "error" or not board)):
+        raise ValueError(f"{name!r} is no objective: write one of {', '.join(FIGURES)}, or latency_us@BOARD")
+    return name
+
 
 Bytes = Annotated[float, BeforeValidator(lambda value: quantity(value, "bytes")), Field(gt=0)]
 Microseconds = Annotated[float, BeforeValidator(lambda value: quantity(value, "us")), Field(gt=0)]
@@ -16,6 +24,7 @@ Microjoules = Annotated[float, BeforeValidator(lambda value: quantity(value, "uj
 Seconds = Annotated[float, BeforeValidator(lambda value: quantity(value, "s")), Field(gt=0)]
 Fraction = Annotated[float, Field(gt=0, lt=0.9)]
 Count = Annotated[int, Field(gt=0)]
+Objective = Annotated[str, AfterValidator(_objective)]
 
 
 class TaskSection(Section):
@@ -72,27 +81,33 @@ class SpaceSection(Section):
         return self
 
 
-class BoardSection(Section):
-    """The board to measure on: those of that name in the file `bench`, or the one on `port`, or those that are found by
-    their USB ids; `count` emulated boards work in parallel. `optimize`: whether images are compiled for speed or size.
-    `batch`: how many candidates that wait for a board are flashed together at most; None: 8, but 1 on an emulated
-    board, which is flashed sooner than such an image is linked.
+class PlaceSection(Section):
+    """Where boards of one kind are: those of their name in the file `bench`, or the one on `port`, or those that are
+    found by their USB ids; `count` emulated boards work in parallel.
     """
 
-    name: str = "netduinoplus2"
     bench: Path | None = None
     port: str | None = None
     count: Annotated[int, Field(ge=1, le=64)] = 1
-    repeats: Annotated[int, Field(ge=1, le=1000)] = 3
-    samples: Annotated[int, Field(ge=1, le=1000)] = 16
-    optimize: Literal["speed", "size"] = "speed"
-    batch: Annotated[int, Field(ge=1, le=32)] | None = None
 
     @model_validator(mode="after")
     def _one_way_to_the_board(self) -> Self:
         if self.bench is not None and self.port is not None:
             raise ValueError(f"bench {str(self.bench)!r} says where boards are: leave out port {self.port!r}")
         return self
+
+
+class BoardSection(PlaceSection):
+    """The board to measure on. `optimize`: whether images are compiled for speed or size.
+    `batch`: how many candidates that wait for a board are flashed together at most; None: 8, but 1 on an emulated
+    board, which is flashed sooner than such an image is linked.
+    """
+
+    name: str = "netduinoplus2"
+    repeats: Annotated[int, Field(ge=1, le=1000)] = 3
+    samples: Annotated[int, Field(ge=1, le=1000)] = 16
+    optimize: Literal["speed", "size"] = "speed"
+    batch: Annotated[int, Field(ge=1, le=32)] | None = None
 
 
 class LimitsSection(Section):
@@ -112,6 +127,14 @@ class LimitsSection(Section):
             "energy_uj": self.energy,
         }
         return {name: bound for name, bound in named.items() if bound is not None}
+
+
+class AlsoSection(PlaceSection, LimitsSection):
+    """A further board, [also.NAME], that every network must serve as well; samples, repeats and so on are those of
+    [board]. Its own limits apply there, and those of [limits] that it does not give. `calibration`: as in [estimate].
+    """
+
+    calibration: Path | None = None
 
 
 class EstimateSection(Section):
@@ -134,6 +157,7 @@ class EstimateSection(Section):
 class SearchSection(Section):
     """How to search: `budget` evaluations or `time` seconds, whichever comes first.
 
+    objectives: on several boards a cost is the worst over them, and with @BOARD behind its name that on one of them.
     formulation: whether strategies are told all objectives ("pareto"), or MnasNet's weighted product of them with
         `exponents` (-0.07 where none is given), or their Chebyshev distance under ever new random weights.
     predictor: whether a model of what is known chooses among the strategy's proposals; None: where it makes any.
@@ -142,7 +166,7 @@ class SearchSection(Section):
     """
 
     strategy: str = "nsga2"
-    objectives: Annotated[tuple[Figure, ...], Field(min_length=1)] = ("error", "latency_us")
+    objectives: Annotated[tuple[Objective, ...], Field(min_length=1)] = ("error", "latency_us")
     formulation: Literal["pareto", "weighted_product", "chebyshev"] = "pareto"
     exponents: dict[str, Annotated[float, Field(lt=0, ge=-10)]] = Field(default_factory=dict)
     budget: Count = 64
@@ -234,6 +258,32 @@ class Config(Section):
     stop: StopSection = StopSection()
     final: FinalSection = FinalSection()
     cache: CacheSection = CacheSection()
+    also: dict[str, AlsoSection] = Field(default_factory=dict, validate_default=True)
+
+    @field_validator("also", mode="after")
+    @classmethod
+    def _boards_fit_together(cls, also: dict[str, AlsoSection], info: ValidationInfo) -> dict[str, AlsoSection]:
+        if not {"board", "estimate", "search"} <= info.data.keys():
+            # What is wrong with those is said instead.
+            return also
+        board, estimate, search = (info.data[name] for name in ("board", "estimate", "search"))
+        if board.name in also:
+            raise ValueError(f"{board.name} is the main board already: it has its limits in [limits]")
+        ports = [each.port for each in (board, *also.values()) if each.port is not None]
+        if len(set(ports)) != len(ports):
+            raise ValueError("two boards are on one port")
+        if estimate.latency not in ("table", "learned") and any(each.calibration for each in also.values()):
+            raise ValueError('a calibration is for [estimate] latency = "table" or "learned"')
+        for name in search.objectives:
+            _, at, on = name.partition("@")
+            if at and on not in (board.name, *also):
+                raise ValueError(f"objective {name!r}: the study's boards are {', '.join((board.name, *also))}")
+        return also
+
+    def bounds_on(self, board: str) -> dict[str, float]:
+        """Figure name -> bound, for the limits that are set for a board of the study."""
+        own = self.also.get(board)
+        return {**self.limits.bounds(), **({} if own is None else own.bounds())}
 
 
 def load_config(path: Path | None, overrides: Mapping[str, Mapping[str, Any]] | None = None) -> Config:
@@ -250,8 +300,10 @@ def load_config(path: Path | None, overrides: Mapping[str, Mapping[str, Any]] | 
     if path is not None:
         _anchor_paths(settings, path.parent)
     for section, values in (overrides or {}).items():
-        if values and isinstance(settings.setdefault(section, {}), dict):
-            settings[section] = {**settings[section], **values}
+        if values and isinstance(there := settings.setdefault(section, {}), dict):
+            # An empty table, as of a further board that is just named, leaves what the file says of it.
+            given = {key: value for key, value in values.items() if value != {} or key not in there}
+            settings[section] = {**there, **given}
     return checked(Config, settings, path, text)
 
 
@@ -262,9 +314,16 @@ def with_search(config: Config, changes: Mapping[str, Any]) -> Config:
 
 def _anchor_paths(settings: dict[str, Any], folder: Path) -> None:
     for section, key in (("task", "path"), ("space", "file"), ("board", "bench"), ("estimate", "calibration")):
-        values = settings.get(section)
-        if isinstance(values, dict) and isinstance(values.get(key), str):
-            values[key] = str(folder / values[key])
+        _anchor(settings.get(section), key, folder)
+    also = settings.get("also")
+    for values in also.values() if isinstance(also, dict) else ():
+        _anchor(values, "bench", folder)
+        _anchor(values, "calibration", folder)
     search = settings.get("search")
     if isinstance(search, dict) and isinstance(search.get("start"), list):
         search["start"] = [str(folder / one) if str(one).endswith(".db") else one for one in search["start"]]
+
+
+def _anchor(values: Any, key: str, folder: Path) -> None:
+    if isinstance(values, dict) and isinstance(values.get(key), str):
+        values[key] = str(folder / values[key])

@@ -1,7 +1,9 @@
-"""What a network costs on one board: latency, SRAM, flash, energy, each with its source."""
+"""What a network costs on its boards: latency, SRAM, flash, energy, each with its source."""
 
-from dataclasses import asdict, dataclass
-from typing import Any, Literal
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any, Literal, Protocol
 
 Source = Literal["measured", "emulated", "estimated"]
 
@@ -114,6 +116,46 @@ class Cost:
         if flash is not None:
             flash = Flash(**{key: flash[key] for key in ("code", "constants", "image")})
         return cls(**fields, sram=sram, flash=flash, validity=None if validity is None else Validity(**validity))
+
+
+class Figures(Protocol):
+    """What objectives and limits are read from."""
+
+    def figure(self, name: str) -> float | None:
+        """The figure of that name; None where it is not known."""
+        ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class Costs:
+    """One network on each board of a study: the main one, and `also` the further ones by name. Every cost keeps its own
+    validity: they are never mixed, only the worst is looked for.
+    """
+
+    main: Cost
+    also: Mapping[str, Cost] = field(default_factory=dict)
+
+    def on(self, board: str) -> Cost:
+        """The cost on a board of the study; what is none of the further boards is the main one."""
+        return self.also.get(board, self.main)
+
+    def by_board(self, main: str) -> dict[str, Cost]:
+        """Board -> cost, the main board first, whose name is `main`."""
+        return {main: self.main, **self.also}
+
+    def deciding(self, name: str) -> Cost:
+        """The cost that a figure is taken from: latency_us@BOARD from that board's, latency_us from that of the board
+        on which it is worst, and one that is not known is worse than any.
+        """
+        figure, _, board = name.partition("@")
+        if board:
+            return self.on(board)
+        known = [(cost, cost.figure(figure)) for cost in (self.main, *self.also.values())]
+        return max(known, key=lambda each: math.inf if each[1] is None else each[1])[0]
+
+    def figure(self, name: str) -> float | None:
+        """The worst over the boards; with @BOARD behind its name the figure on that board."""
+        return self.deciding(name).figure(name.partition("@")[0])
 
 
 def comparable(first: Cost, second: Cost) -> bool:

@@ -16,7 +16,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from tinynas.cost import Cost
+from tinynas.cost import Cost, Costs
 from tinynas.study.arena import text_picture
 from tinynas.study.profile import Profile, Work
 from tinynas.study.screening import Screening
@@ -24,6 +24,7 @@ from tinynas.study.session import Event
 from tinynas.study.store import Finalist, Trial
 from tinynas.study.subspaces import LEAST_FEASIBLE, Refinement
 from tinynas.study.summary import search_front
+from tinynas.study.testbed import Lab
 
 _SHOWN_TRIALS = 8
 _SHOWN_FRONT = 8
@@ -48,7 +49,7 @@ def _print_line(console: Console, event: Event) -> None:
     if event.kind == "opened" and event.lab is not None:
         line = (
             f"task {event.lab.task.name} ({event.lab.task.source}), space {event.lab.space.name}, "
-            f"board {event.lab.main.board.name}: {event.judged} of {event.budget} evaluated"
+            f"{_boards(event.lab)}: {event.judged} of {event.budget} evaluated"
         )
     elif event.kind == "judged" and event.trial is not None:
         line = f"[{event.judged}/{event.budget}] trial {event.trial.number} {_verdict(event.trial)}"
@@ -66,16 +67,29 @@ def _print_line(console: Console, event: Event) -> None:
         console.print(line, markup=False, highlight=False, soft_wrap=True)
 
 
+def _boards(lab: Lab) -> str:
+    boards = [testbed.board for testbed in lab.testbeds]
+    named = ", ".join(f"{board.name} ({'emulated' if board.emulated else 'measured'})" for board in boards)
+    return f"board{'s' if len(boards) > 1 else ''} {named}"
+
+
 def _verdict(trial: Trial) -> str:
-    figures = _figures(trial.cost)
     if trial.accuracy_int8_val is not None:
-        return f"complete: int8 val {trial.accuracy_int8_val:.2%}, {figures}"
+        return f"complete: int8 val {trial.accuracy_int8_val:.2%}, {_figures(trial.costs)}"
     return f"{trial.state}: {trial.reason}"
 
 
-def _figures(cost: Cost | None) -> str:
-    if cost is None:
+def _figures(costs: Costs | None) -> str:
+    """Those of several boards behind the boards' names."""
+    if costs is None:
         return ""
+    validity = costs.main.validity
+    if validity is None or not costs.also:
+        return _figures_of(costs.main)
+    return "; ".join(f"{board} {_figures_of(cost)}" for board, cost in costs.by_board(validity.board).items())
+
+
+def _figures_of(cost: Cost) -> str:
     parts = []
     if cost.latency_us is not None:
         estimated = " estimated" if cost.latency_source == "estimated" else ""
@@ -111,8 +125,7 @@ class _View:
         if event.kind == "opened" and event.lab is not None:
             lab = event.lab
             self._headline = (
-                f"{lab.task.name} ({lab.task.sizes[0]:,} training samples), space {lab.space.name}, "
-                f"board {lab.main.board.name} ({'emulated' if lab.main.board.emulated else 'measured'})"
+                f"{lab.task.name} ({lab.task.sizes[0]:,} training samples), space {lab.space.name}, {_boards(lab)}"
             )
             self._objectives = lab.config.search.objectives
             self._deadline_s = event.deadline_s
@@ -174,7 +187,7 @@ class _View:
             table.add_column(name, justify="right" if justify == "right" else "left", no_wrap=True)
         for trial in self._trials[-_SHOWN_TRIALS:]:
             accuracy = "" if trial.accuracy_int8_val is None else f"{trial.accuracy_int8_val:.2%}"
-            notes = _figures(trial.cost) if trial.state == "complete" else trial.reason or ""
+            notes = _figures(trial.costs) if trial.state == "complete" else trial.reason or ""
             table.add_row(str(trial.number), trial.state, accuracy, Text(notes, overflow="ellipsis"))
         return table
 
@@ -190,7 +203,7 @@ class _View:
                 f"{point.accuracy_int8_val:.2%}",
                 "" if finalist is None else f"{finalist.accuracy_int8_val:.2%}",
                 _percent(None if finalist is None else finalist.accuracy_int8_test),
-                _figures(point.cost),
+                _figures(point.costs),
             )
         return table
 
@@ -208,30 +221,35 @@ def _percent(fraction: float | None) -> str:
 def front_table(found: Mapping[str, Any]) -> None:
     """Print a study's summary and its front, as `summary` gives it, to stdout."""
     console = _stdout()
-    task = (found["task"] or {}).get("name")
+    task, boards = (found["task"] or {}).get("name"), [found["board"], *found["also"]]
     console.print(
-        f"{task} on {found['board']}, seed {found['seed']}: {found['evaluated']} evaluated, "
+        f"{task} on {', '.join(boards)}, seed {found['seed']}: {found['evaluated']} evaluated, "
         f"{found['trained']} trained, {found['infeasible']} infeasible, {found['failed']} failed"
         + ("" if found["finished"] else ", not finished"),
         markup=False,
         highlight=False,
         soft_wrap=True,
     )
-    table = Table(caption=_sources(found["front"]), caption_justify="left")
-    for name in ("trial", "int8 val", "int8 test", "latency", "SRAM", "flash", "energy", "by"):
+    table = Table(
+        caption=_sources([cost for point in found["front"] for cost in (point, *point["also"].values())]),
+        caption_justify="left",
+    )
+    board_column = ("board",) if len(boards) > 1 else ()
+    for name in ("trial", "int8 val", "int8 test", *board_column, "latency", "SRAM", "flash", "energy", "by"):
         table.add_column(name, justify="right", no_wrap=True)
     for point in found["front"]:
-        energy = point["energy_uj"]
-        table.add_row(
-            str(point["trial"]),
-            _percent(point["accuracy_int8_val"]),
-            _percent(point["accuracy_int8_test"]),
-            f"{point['latency_us'] / 1000:.3f} ms",
-            f"{point['sram_bytes']['total']:,} B",
-            f"{point['flash_bytes']['total']:,} B",
-            "" if energy is None else f"{energy:,.0f} uJ",
-            point["method"] or "",
-        )
+        of_point = (str(point["trial"]), _percent(point["accuracy_int8_val"]), _percent(point["accuracy_int8_test"]))
+        for board, cost in {found["board"]: point, **point["also"]}.items():
+            energy = cost["energy_uj"]
+            table.add_row(
+                *(of_point if cost is point else ("", "", "")),
+                *((board,) if board_column else ()),
+                f"{cost['latency_us'] / 1000:.3f} ms",
+                f"{cost['sram_bytes']['total']:,} B",
+                f"{cost['flash_bytes']['total']:,} B",
+                "" if energy is None else f"{energy:,.0f} uJ",
+                (point["method"] or "") if cost is point else "",
+            )
     console.print(table)
 
 

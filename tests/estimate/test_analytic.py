@@ -1,11 +1,13 @@
 """The estimate is a lower bound, and it refuses with both numbers."""
 
 import random
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from tinynas.boards import Board, Power
+from tinynas.cost import Costs
 from tinynas.errors import CandidateError
 from tinynas.estimate.analytic import estimate_architecture, infeasible_reason, smallest_cost
 from tinynas.space.genome import random_genome
@@ -69,3 +71,11 @@ def test_the_reason_has_both_numbers_and_the_setting():
     assert infeasible_reason(cost, {"flash_bytes": 1e9, "sram_bytes": 1e9}) is None
     reason = infeasible_reason(cost, {"sram_bytes": 10.0})
     assert reason == "needs 72 B of SRAM, at most 10 allowed: see [limits] sram"
+
+
+def test_on_several_boards_the_reason_names_the_one_whose_limit_is_broken():
+    cost = smallest_cost(load_space("mlp"), (8, 8, 1), 10, BOARD)
+    costs = Costs(main=cost, also={"other": replace(cost, latency_us=300.0)})
+    assert infeasible_reason(costs, {"latency_us@main": 200.0, "latency_us@other": 300.0}) is None
+    reason = infeasible_reason(costs, {"latency_us@main": 200.0, "latency_us@other": 250.0})
+    assert reason == "needs 300 us on other, at most 250 allowed: see [limits] and [also] latency"

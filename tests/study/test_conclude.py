@@ -1,6 +1,7 @@
 """Exports of a study's trials and of a file: which network is taken, and what is refused."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -81,6 +82,19 @@ def test_without_a_number_the_fronts_most_accurate_is_exported_in_its_final_form
     assert "trial 0 of study study.db" in readme(tmp_path / "out")
     assert "87.5 % on the validation split, 85.0 % on the test split" in readme(tmp_path / "out")
     assert json.loads((tmp_path / "out" / MANIFEST).read_text())["cost"]["latency_us"] == 100.0
+
+
+def test_a_trial_is_exported_for_any_board_of_its_study_with_its_figures_there(study, tmp_path):
+    with Store.open_to_write(study) as store:
+        validity = {**store.fact("validity"), "board": "pico"}
+        store.set_fact("also", {"pico": {"validity": validity, "estimate": None}})
+        (finalist,) = store.finalists()
+        store.put_finalist(replace(finalist, also_cost={"pico": replace(COST, latency_us=7000.0)}), {})
+    export_trial(study, None, to="c", folder=tmp_path / "out", board="pico")
+    assert json.loads((tmp_path / "out" / MANIFEST).read_text())["cost"]["latency_us"] == 7000.0
+    assert "On board pico" in readme(tmp_path / "out")
+    with pytest.raises(ConfigError, match="not for board teensy41: it is for netduinoplus2, pico"):
+        export_trial(study, None, to="c", folder=tmp_path / "other", board="teensy41")
 
 
 def test_any_complete_trial_can_be_exported_in_every_form(study, tmp_path):

@@ -13,8 +13,9 @@ from tinynas.study.refine import refine
 from tinynas.study.subspaces import LEAST_FEASIBLE, Refinement, SubSpace
 
 
-def refined(samples=30, scales=(), space="mobilenet", **limits):
-    config = load_config(None, {"task": {"name": "digits"}, "space": {"name": space}, "limits": limits})
+def refined(samples=30, scales=(), space="mobilenet", also=None, **limits):
+    sections = {"task": {"name": "digits"}, "space": {"name": space}, "limits": limits, "also": also or {}}
+    config = load_config(None, sections)
     return refine(config, scales, samples)
 
 
@@ -42,6 +43,13 @@ def test_every_sub_space_is_there_and_only_feasible_networks_count(tight):
 def test_the_same_seed_finds_the_same():
     first, second = (refined(space="image", scales=("stem_filters",), sram="2 KB").to_json() for _ in range(2))
     assert first == second
+
+
+def test_on_several_boards_only_what_is_feasible_on_all_of_them_counts():
+    arguments = {"space": "image", "scales": ("stem_filters",)}
+    both = refined(**arguments, also={"mps2_an386": {"sram": "2 KB"}})
+    assert both.board == "netduinoplus2 and mps2_an386"
+    assert both.subspaces == refined(**arguments, sram="2 KB").subspaces != refined(**arguments).subspaces
 
 
 def test_the_setting_is_a_search_of_the_chosen_sub_space(tight, tmp_path):

@@ -191,6 +191,29 @@ def test_a_report_tells_board_task_sources_and_the_front(make, tmp_path):
             )
 
 
+def test_a_report_on_several_boards_names_each_ones_figures(make, tmp_path):
+    slow = replace(VALIDITY, board="slow<b>", clock_hz=25_000_000)
+    facts = {
+        **FACTS,
+        "config": Config.model_validate({"also": {"slow<b>": {}}}).model_dump(mode="json"),
+        "also": {"slow<b>": {"validity": slow.__dict__, "estimate": None}},
+        "bounds": {"latency_us@netduinoplus2": 20_000.0, "latency_us@slow<b>": 400_000.0},
+    }
+    trials = [
+        replace(trial, also_cost={"slow<b>": replace(trial.cost, latency_us=314_000.0, validity=slow)})
+        for trial in trials_like_a_search(8)
+        if trial.state == "complete"
+    ]
+    page = outside_plotly(written_report(make(trials, facts), tmp_path))
+    assert "<title>study: digits on netduinoplus2 and slow&lt;b&gt;</title>" in page
+    assert "Latency on slow&lt;b&gt; 400.00 ms" in page
+    # The worst in the table of all candidates, and each board's beside it.
+    assert page.count('data-value="314000.0">314.00 ms') == len(trials)
+    assert page.count('<th class="number">candidate, slow&lt;b&gt;</th>') == len(trials)
+    assert "slow&lt;b&gt; at 25 MHz" in page
+    assert "slow<b>" not in page
+
+
 def test_every_refused_candidate_stands_there_with_its_reason(make, tmp_path):
     trials = list(trials_like_a_search(30))
     page = outside_plotly(written_report(make(trials), tmp_path))

@@ -127,14 +127,54 @@ def test_a_file_that_is_no_study_is_refused(path, content):
         Store.open_to_read(path)
 
 
-def test_a_record_with_foreign_fields_is_refused(store, path):
+def rewrite(store, path, change):
+    """Let `change` edit the record of the only trial as another version of tinynas would have written it."""
     store.add_trial(TRIAL, {})
     store.close()
+    record = TRIAL.to_json()
+    change(record)
     with sqlite3.connect(path) as connection:
-        connection.execute("UPDATE trials SET record = ?", (json.dumps({"number": 0}),))
+        connection.execute("UPDATE trials SET record = ?", (json.dumps(record),))
     connection.close()
-    with Store.open_to_read(path) as reader, pytest.raises(StoreError, match="other fields"):
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda record: record.update(colour="red"), "other fields"),
+        (lambda record: record.pop("genome"), "genome"),
+        (lambda record: record.update(also_cost=[1]), "damaged"),
+    ],
+)
+def test_a_record_with_foreign_or_missing_fields_is_refused(store, path, change, message):
+    rewrite(store, path, change)
+    with Store.open_to_read(path) as reader, pytest.raises(StoreError, match=message):
         reader.trials()
+
+
+def test_a_record_from_before_there_were_further_boards_is_read(store, path):
+    rewrite(store, path, lambda record: [record.pop(name) for name in ("also_cost", "also_estimate")])
+    with Store.open_to_read(path) as reader:
+        assert reader.trials() == [TRIAL]
+
+
+def test_costs_on_further_boards_are_read_back(store):
+    further = replace(COST, latency_us=99.0)
+    trial = replace(TRIAL, also_cost={"other": further}, also_estimate={"other": COST})
+    finalist = Finalist(
+        trial=0,
+        method="ptq",
+        accuracy_float_val=0.9,
+        accuracy_ptq_val=0.9,
+        accuracy_int8_val=0.9,
+        epochs=1,
+        cost=COST,
+        also_cost={"other": further},
+    )
+    store.add_trial(trial, {})
+    store.put_finalist(finalist, {})
+    assert store.trials() == [trial]
+    assert store.finalists() == [finalist]
 
 
 def test_a_full_disk_names_the_next_command_and_keeps_what_was_judged(store):

@@ -7,7 +7,7 @@ from types import SimpleNamespace
 import pytest
 
 from tinynas.config import load_config
-from tinynas.cost import Cost, Validity
+from tinynas.cost import Cost, Costs, Validity
 from tinynas.search.fitness import fitness
 from tinynas.study import session as sessions
 from tinynas.study import survivors
@@ -105,9 +105,9 @@ def told(session, trial):
 def test_a_lower_bound_is_nothing_that_a_trial_was_judged_on():
     bound, cost = Cost(latency_us=1.0, latency_source="estimated"), Cost(latency_us=2.0, latency_source="emulated")
     trial = replace(estimated(0), estimate=bound, cost=cost)
-    assert trial.judged_on == cost
+    assert trial.judged_on == Costs(main=cost)
     assert not trial.unmeasured
-    assert replace(trial, cost=None).judged_on == bound
+    assert replace(trial, cost=None).judged_on == Costs(main=bound)
 
 
 def test_what_a_drifted_board_measured_stays_an_estimate_until_it_is_measured_again(session, monkeypatch):

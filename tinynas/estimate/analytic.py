@@ -8,7 +8,7 @@ import random
 from collections.abc import Callable, Mapping
 
 from tinynas.boards import Board
-from tinynas.cost import Cost, Flash, Sram
+from tinynas.cost import Cost, Figures, Flash, Sram
 from tinynas.errors import CandidateError
 from tinynas.space.architecture import Architecture
 from tinynas.space.genome import Genome, Space, random_genome, smallest
@@ -102,11 +102,13 @@ def _cost(board: Board, *, macs: int, activation_bytes: int, constants_bytes: in
     )
 
 
-def infeasible_reason(cost: Cost, bounds: Mapping[str, float]) -> str | None:
-    """What breaks which bound, with both numbers; None when nothing does."""
+def infeasible_reason(cost: Figures, bounds: Mapping[str, float]) -> str | None:
+    """What breaks which bound, on which of several boards, with both numbers; None when nothing does."""
     for name, bound in bounds.items():
         figure = cost.figure(name)
         if figure is not None and figure > bound:
-            unit, setting = _NAMES[name]
-            return f"needs {figure:,.0f} {unit}, at most {bound:,.0f} allowed: see [limits] {setting}"
+            plain, at, board = name.partition("@")
+            unit, setting = _NAMES[plain]
+            where, sections = (f" on {board}", "[limits] and [also]") if at else ("", "[limits]")
+            return f"needs {figure:,.0f} {unit}{where}, at most {bound:,.0f} allowed: see {sections} {setting}"
     return None

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import moocore
 import numpy as np
 
-from tinynas.cost import Cost
+from tinynas.cost import Figures
 from tinynas.errors import ConfigError
 from tinynas.space.genome import Genome
 
@@ -28,7 +28,7 @@ class Fitness:
         return self.objectives is not None
 
 
-def violation(cost: Cost, bounds: Mapping[str, float]) -> float:
+def violation(cost: Figures, bounds: Mapping[str, float]) -> float:
     """Sum over the bounds of (figure - bound) / bound where the figure is known and larger."""
     excess = 0.0
     for name, bound in bounds.items():
@@ -38,7 +38,7 @@ def violation(cost: Cost, bounds: Mapping[str, float]) -> float:
     return excess
 
 
-def objective_values(objectives: Sequence[str], cost: Cost, error: float) -> tuple[float, ...]:
+def objective_values(objectives: Sequence[str], cost: Figures, error: float) -> tuple[float, ...]:
     """The value of each objective, to be minimised.
 
     Raises:
@@ -53,7 +53,9 @@ def objective_values(objectives: Sequence[str], cost: Cost, error: float) -> tup
     return tuple(values)
 
 
-def fitness(objectives: Sequence[str], bounds: Mapping[str, float], cost: Cost | None, error: float | None) -> Fitness:
+def fitness(
+    objectives: Sequence[str], bounds: Mapping[str, float], cost: Figures | None, error: float | None
+) -> Fitness:
     """A candidate's fitness from what is known of it; without an `error` it was refused or went wrong."""
     if cost is not None and error is not None:
         return Fitness(objective_values(objectives, cost, error))

@@ -11,9 +11,9 @@ from typing import Any
 
 import plotly.io
 
-from tinynas.cost import Cost
+from tinynas.cost import Costs, Figures
 from tinynas.study.progress import progress
-from tinynas.study.quantities import QUANTITIES, percent, source_of, written
+from tinynas.study.quantities import QUANTITIES, percent, quantity_of, source_of, written
 from tinynas.study.reading import Study
 from tinynas.study.store import Finalist, Trial
 from tinynas.study.subspaces import Refinement
@@ -60,7 +60,7 @@ def front_chart(study: Study, points: Sequence[FrontPoint], objectives: Sequence
         *_refused_traces(refused, figure),
     ]
     layout = _layout(520)
-    layout["xaxis"] |= {"title": {"text": QUANTITIES[figure].axis}, "anchor": "y2", **_x_scale(traces)}
+    layout["xaxis"] |= {"title": {"text": html.escape(quantity_of(figure).axis)}, "anchor": "y2", **_x_scale(traces)}
     layout["yaxis"] |= {"title": {"text": "int8 accuracy [%]"}, "domain": [0.2, 1]}
     layout["yaxis2"] = {
         **_axis(),
@@ -74,19 +74,19 @@ def front_chart(study: Study, points: Sequence[FrontPoint], objectives: Sequence
     }
     bound = study.facts.bounds.get(figure)
     if bound is not None:
-        _draw_limit(layout, bound * QUANTITIES[figure].scale, f"limit {written(figure, bound)}")
+        _draw_limit(layout, bound * quantity_of(figure).scale, f"limit {written(figure, bound)}")
     return {"data": [trace for trace in traces if trace["x"]], "layout": layout}
 
 
 def _search_front_traces(study: Study, figure: str, objectives: Sequence[str]) -> Iterator[_Figure]:
     """Once finalists make the front, the staircase that the search itself had found."""
     if study.facts.finished and objectives:
-        found = sorted(search_front(study.trials, objectives), key=lambda point: point.cost.figure(figure) or 0.0)
+        found = sorted(search_front(study.trials, objectives), key=lambda point: point.costs.figure(figure) or 0.0)
         yield {
             "type": "scatter",
             "mode": "lines",
             "name": "front of the search",
-            "x": [_scaled(point.cost, figure) for point in found],
+            "x": [_scaled(point.costs, figure) for point in found],
             "y": [100 * point.accuracy_int8_val for point in found],
             "line": {"shape": "hv", "color": _TRAINED, "width": 1.5},
             "hoverinfo": "skip",
@@ -96,7 +96,7 @@ def _search_front_traces(study: Study, figure: str, objectives: Sequence[str]) -
 def _trained_traces(trials: Sequence[Trial], figure: str) -> Iterator[_Figure]:
     yield _markers(
         "trained",
-        [_scaled(trial.cost, figure) for trial in trials],
+        [_scaled(trial.costs, figure) for trial in trials],
         [100 * (trial.accuracy_int8_val or 0.0) for trial in trials],
         trials,
         {"color": _TRAINED, "size": 9, "line": {"color": "white", "width": 1}},
@@ -105,10 +105,10 @@ def _trained_traces(trials: Sequence[Trial], figure: str) -> Iterator[_Figure]:
 
 def _front_trace(points: Sequence[FrontPoint], figure: str, *, stairs: bool) -> _Figure:
     """The front; a staircase bounds what it dominates when accuracy and `figure` are the only objectives."""
-    ordered = sorted(points, key=lambda point: point.cost.figure(figure) or 0.0)
+    ordered = sorted(points, key=lambda point: point.costs.figure(figure) or 0.0)
     trace = _markers(
         "front",
-        [_scaled(point.cost, figure) for point in ordered],
+        [_scaled(point.costs, figure) for point in ordered],
         [100 * point.accuracy_int8_val for point in ordered],
         [point.trial for point in ordered],
         {"color": _FRONT, "size": 12, "line": {"color": "white", "width": 1.5}},
@@ -125,7 +125,7 @@ def _finalist_traces(study: Study, figure: str) -> Iterator[_Figure]:
     scored = [each for each in study.finalists.values() if each.accuracy_int8_test is not None]
     yield _markers(
         "finalist, test split",
-        [_scaled(finalist.cost, figure) for finalist in scored],
+        [_scaled(finalist.costs, figure) for finalist in scored],
         [100 * (finalist.accuracy_int8_test or 0.0) for finalist in scored],
         [by_number[finalist.trial] for finalist in scored],
         {"color": _FINAL, "size": 10, "symbol": "diamond", "line": {"color": "white", "width": 1}},
@@ -135,7 +135,7 @@ def _finalist_traces(study: Study, figure: str) -> Iterator[_Figure]:
 
 def _refused_traces(trials: Sequence[Trial], figure: str) -> Iterator[_Figure]:
     """Estimated figures get another symbol than those that a board gave."""
-    known = [(trial, trial.cost or trial.estimate) for trial in trials]
+    known = [(trial, trial.costs) for trial in trials]
     placed = [(trial, cost) for trial, cost in known if cost is not None and cost.figure(figure) is not None]
     for title, symbol, estimated in (
         ("refused", "line-ns-open", False),
@@ -175,9 +175,9 @@ def _markers(
     }
 
 
-def _scaled(cost: Cost | None, figure: str) -> float | None:
+def _scaled(cost: Figures | None, figure: str) -> float | None:
     value = None if cost is None else cost.figure(figure)
-    return None if value is None else value * QUANTITIES[figure].scale
+    return None if value is None else value * quantity_of(figure).scale
 
 
 def _hover(trial: Trial, finalist: Finalist | None) -> str:
@@ -189,16 +189,23 @@ def _hover(trial: Trial, finalist: Finalist | None) -> str:
             f"finished: {percent(finalist.accuracy_int8_val)} (validation), "
             f"{percent(finalist.accuracy_int8_test)} (test), {finalist.method.upper()}"
         )
-    cost = finalist.cost if finalist is not None else trial.cost or trial.estimate
-    if cost is not None:
+    costs = trial.costs if finalist is None else finalist.costs
+    if costs is not None:
         lines += [
-            f"{QUANTITIES[name].title} {written(name, cost.figure(name))} ({source_of(cost, name)})"
-            for name in QUANTITIES
-            if cost.figure(name) is not None
+            html.escape(f"{quantity_of(name).title} {written(name, costs.figure(name))} ({source_of(costs, name)})")
+            for name in _named(costs)
+            if costs.figure(name) is not None
         ]
     if trial.reason:
         lines += _escaped(trial.reason)
     return "<br>".join(lines)
+
+
+def _named(costs: Costs) -> list[str]:
+    """The names of all figures, on several boards those on each."""
+    if not costs.also or costs.main.validity is None:
+        return list(QUANTITIES)
+    return [f"{name}@{board}" for board in costs.by_board(costs.main.validity.board) for name in QUANTITIES]
 
 
 def _escaped(text: str) -> list[str]:

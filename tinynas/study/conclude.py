@@ -31,26 +31,31 @@ def export_trial(
     *,
     to: str,
     folder: Path,
+    board: str | None = None,
     name: str | None = None,
     options: Options | None = None,
     force: bool = False,
 ) -> dict[str, Any]:
     """Export one trial of a study, by default the front's most accurate. Returns what `export` returns.
 
+    board: for which of the study's boards; None: the main one.
     options: how its C is compiled; None: as it was measured, fast memory excepted.
 
     Raises:
-        ConfigError: the study has no such trial, or that trial was never trained; as `export`.
+        ConfigError: the study has no such board or trial, or that trial was never trained; as `export`.
     """
     require_form(to, name)
     require_free(folder, force=force)
     with Store.open_to_read(study) as store:
         # A store is untrusted: this checks every value that ends up in the export.
-        read_study(store)
+        boards = read_study(store).facts.boards
         point = _chosen(store, number)
         kind = "model" if point.finalist is None else "final"
         parts = [store.artifact(point.trial.number, f"{kind}.{part}") for part in ("tflite", "inputs", "outputs")]
-        board, task = store.fact("board"), store.fact("task") or {}
+        task = store.fact("task") or {}
+    chosen = board or boards[0]
+    if chosen not in boards:
+        raise ConfigError(f"study {study} is not for board {chosen}: it is for {', '.join(boards)}")
     tflite, inputs, outputs = parts
     if tflite is None or inputs is None or outputs is None:
         raise ConfigError(f"study {study}: trial {point.trial.number} has no network: it was never trained")
@@ -63,15 +68,15 @@ def export_trial(
         provenance=Provenance(
             origin=f"trial {point.trial.number} of study {study.name}",
             task=task.get("name"),
-            board=board,
+            board=chosen,
             genome=point.trial.genome,
             class_names=tuple(task.get("class_names", ())),
             accuracy_int8_val=point.accuracy_int8_val,
             accuracy_int8_test=point.accuracy_int8_test,
-            cost=point.cost,
+            cost=point.costs.on(chosen),
         ),
         name=name,
-        board=load_board(board),
+        board=load_board(chosen),
         arena_bytes=tflm_arena_bytes(tflite) if to == "tflm" else None,
         options=export_options(point.trial.deployment) if options is None else options,
         force=force,

@@ -11,7 +11,7 @@ from typing import Any
 
 from tinynas.compiler import Program
 from tinynas.config import FinalSection, TrainSection
-from tinynas.cost import Cost
+from tinynas.cost import Costs
 from tinynas.errors import CandidateError, LimitError
 from tinynas.estimate.analytic import infeasible_reason
 from tinynas.search.fitness import violation
@@ -58,25 +58,21 @@ def judge(
             architecture = lab.space.decode(genome, lab.task.input_shape, len(lab.task.class_names))
             network = tuple(asdict(layer) for layer in architecture.layers)
             deployment = deployed(lab.space, genome, lab.config)
-            estimate = lower_bound(architecture, deployment, lab.main.board)
-            trial = replace(trial, network=network, estimate=estimate, deployment=deployment.to_json())
-        _require_within(lab, estimate)
+            bounds = lab.costs(lambda board: lower_bound(architecture, deployment, board))
+            trial = replace(trial.estimated(bounds), network=network, deployment=deployment.to_json())
+        _require_within(lab, bounds)
         candidate = _candidate(lab, genome, architecture)
         with watch.stage("convert"):
             untrained = lab.in_child("converting", work.convert_untrained, candidate)
-        (compiled,) = compile_for_all(lab, untrained, deployment, genome.key, watch)
-        program = compiled.program
-        trial = replace(trial, estimate=planned(estimate, program, lab.main.board), layers=describe_layers(program))
-        _require_within(lab, planned(estimate, program, lab.main.board))
-        estimated = estimated_cost(lab, compiled, watch)
-        if estimated is None:
-            cost = measured_cost(lab, compiled, watch)
-            trial = replace(trial, cost=cost)
-        else:
-            cost = estimated
-            trial = replace(trial, cost=cost, estimate=cost)
-        _require_within(lab, cost)
-        needs = least_accuracies(lab.config.stop, lab.config.search, lab.config.train.epochs, cost, before.trials)
+        networks = compile_for_all(lab, untrained, deployment, genome.key, watch)
+        plans = lab.costs(lambda board: planned(bounds.on(board.name), networks[board.name].program, board))
+        trial = replace(trial.estimated(plans), layers=describe_layers(networks[lab.main.board.name].program))
+        _require_within(lab, plans)
+        for compiled in networks.values():
+            cost = estimated_cost(lab, compiled, watch) or measured_cost(lab, compiled, watch)
+            trial = trial.costing(cost, compiled.testbed.also)
+            _require_within(lab, trial.costs)
+        needs = _needs(lab, trial.costs or plans, before)
         course = work.Course(origin=before.origin, needs=needs)
         trained = _trained(lab, watch, work.train_candidate, candidate, course, lab.config.train)
         artifacts = _artifacts("model", trained.tflite, trained.vectors)
@@ -104,8 +100,7 @@ def _candidate(lab: Lab, genome: Genome, architecture: Architecture) -> work.Can
 
 
 def _refused(lab: Lab, trial: Trial, error: CandidateError) -> Trial:
-    limit = isinstance(error, LimitError)
-    cost = trial.cost or trial.estimate
+    limit, cost = isinstance(error, LimitError), trial.costs
     return replace(
         trial,
         state="infeasible" if limit else "failed",
@@ -115,8 +110,8 @@ def _refused(lab: Lab, trial: Trial, error: CandidateError) -> Trial:
     )
 
 
-def _require_within(lab: Lab, cost: Cost) -> None:
-    reason = infeasible_reason(cost, lab.bounds)
+def _require_within(lab: Lab, costs: Costs | None) -> None:
+    reason = None if costs is None else infeasible_reason(costs, lab.bounds)
     if reason is not None:
         raise LimitError(reason)
 
@@ -144,6 +139,11 @@ def _trained(
     return trained
 
 
+def _needs(lab: Lab, costs: Costs, before: Before) -> dict[int, float]:
+    config = lab.config
+    return least_accuracies(config.stop, config.search, config.train.epochs, costs, before.trials)
+
+
 def _why_stopped(trained: work.Trained, needs: Mapping[int, float]) -> str:
     return (
         f"stopped after {trained.epochs} epochs: {max(trained.curve):.2%} on validation, "
@@ -157,11 +157,13 @@ def measure_survivor(lab: Lab, trial: Trial, tflite: bytes, notify: Callable[[st
     Raises as `judge`.
     """
     watch = Stopwatch(notify)
+    known = trial.costs
     try:
         deployment = deployed(lab.space, Genome.parse(trial.genome), lab.config)
-        (compiled,) = compile_for_all(lab, tflite, deployment, trial.genome, watch)
-        trial = replace(trial, cost=measured_cost(lab, compiled, watch))
-        _require_within(lab, trial.cost or Cost())
+        for board, compiled in compile_for_all(lab, tflite, deployment, trial.genome, watch).items():
+            if known is not None and known.on(board).latency_source == "estimated":
+                trial = trial.costing(measured_cost(lab, compiled, watch), compiled.testbed.also)
+                _require_within(lab, trial.costs)
     except CandidateError as error:
         trial = _refused(lab, trial, error)
     names = [*trial.seconds, *(name for name in watch.seconds if name not in trial.seconds)]
@@ -182,9 +184,9 @@ def finish(lab: Lab, trial: Trial, notify: Callable[[str], None]) -> tuple[Final
     settings = (lab.config.train, lab.config.final)
     trained = _trained(lab, watch, work.finish_candidate, candidate, work.Course(), *settings)
     deployment = deployed(lab.space, genome, lab.config)
-    (compiled,) = compile_for_all(lab, trained.tflite, deployment, trial.genome, watch)
-    cost = measure(lab, compiled, watch)
-    _require_within(lab, cost)
+    networks = compile_for_all(lab, trained.tflite, deployment, trial.genome, watch)
+    costs = lab.costs(lambda board: measure(lab, networks[board.name], watch))
+    _require_within(lab, costs)
     finalist = Finalist(
         trial=trial.number,
         method=trained.method,
@@ -192,10 +194,11 @@ def finish(lab: Lab, trial: Trial, notify: Callable[[str], None]) -> tuple[Final
         accuracy_ptq_val=trained.accuracy_ptq_val,
         accuracy_int8_val=trained.accuracy_int8_val,
         epochs=trained.epochs,
-        cost=cost,
+        cost=costs.main,
+        also_cost=costs.also,
         seconds={**watch.seconds, **trained.seconds},
     )
-    return finalist, _artifacts("final", trained.tflite, compiled.reference())
+    return finalist, _artifacts("final", trained.tflite, networks[lab.main.board.name].reference())
 
 
 def _artifacts(name: str, tflite: bytes, vectors: work.Vectors) -> dict[str, bytes]:

@@ -20,6 +20,7 @@ from tinynas.errors import ConfigError
 from tinynas.estimate.calibration import calibration_path, read_calibration, require_valid
 from tinynas.estimate.latency import Estimator, analytic_estimator, make_estimator
 from tinynas.search.registry import require_strategy
+from tinynas.space.genome import Space
 from tinynas.study import work
 from tinynas.study.cache import Cache
 from tinynas.study.deployment import searched_space
@@ -40,8 +41,8 @@ def open_lab(config: Config) -> Iterator[Lab]:
         ToolchainError: no compiler, PlatformIO or emulator.
         NoBoardError: no board answers.
     """
-    board = load_board(config.board.name)
-    space = searched_space(config, board)
+    boards = [load_board(name) for name in (config.board.name, *config.also)]
+    space = _space_for_all(config, boards)
     require_strategy(config.search.strategy, config.search.predictor)
     task = call_in_child(
         f"loading task {config.task.name}",
@@ -54,31 +55,26 @@ def open_lab(config: Config) -> Iterator[Lab]:
     _require_augmentable(config, task)
     with ExitStack() as stack:
         with held_desk() as desk:
-            empty = baseline(board, desk, config.board.optimize)
-        validity = validity_of(board, empty)
-        estimator = _estimator(config, board, validity)
+            empties = [baseline(board, desk, config.board.optimize) for board in boards]
+        bounds = bounds_on_all(config, boards, empties)
+        validities = [validity_of(board, empty) for board, empty in zip(boards, empties, strict=True)]
+        estimators = [_estimator(config, board, validity) for board, validity in zip(boards, validities, strict=True)]
         children = stack.enter_context(
             Children(config.search.workers, memory_bytes=int(config.train.memory), prepare=work.configure)
         )
-        bench = stack.enter_context(
-            open_bench(
-                board,
-                port=config.board.port,
-                count=config.board.count,
-                directory=paths.home() / "bench",
-                file=config.board.bench,
-            )
-        )
-        gathering = Gathering(bench, board, functools.partial(_combine, board), most=_most(config.board.batch, board))
+        testbeds = [
+            stack.enter_context(_open_testbed(config, *each))
+            for each in zip(boards, validities, estimators, strict=True)
+        ]
         yield Lab(
             config=config,
-            testbeds=(Testbed(board=board, bench=bench, gathering=gathering, validity=validity, estimator=estimator),),
+            testbeds=tuple(testbeds),
             space=space,
             task=task,
             children=children,
             cache=Cache(paths.home() / "cache.db", int(config.cache.size)) if config.cache.enabled else None,
             states=_states(),
-            bounds=bounds_of(config, board, empty),
+            bounds=bounds,
         )
 
 
@@ -96,6 +92,37 @@ def _require_augmentable(config: Config, task: work.TaskFacts) -> None:
         )
 
 
+@contextmanager
+def _open_testbed(config: Config, board: Board, validity: Validity, estimator: Estimator | None) -> Iterator[Testbed]:
+    further = board.name in config.also
+    place = config.also[board.name] if further else config.board
+    directory = paths.home() / "bench"
+    with open_bench(board, port=place.port, count=place.count, directory=directory, file=place.bench) as bench:
+        yield Testbed(
+            board=board,
+            bench=bench,
+            gathering=Gathering(
+                bench, board, functools.partial(_combine, board), most=_most(config.board.batch, board)
+            ),
+            validity=validity,
+            estimator=estimator,
+            also=board.name if further else None,
+        )
+
+
+def _space_for_all(config: Config, boards: Sequence[Board]) -> Space:
+    """The space with the genes of the main board, which must be those of the others as well."""
+    spaces = [searched_space(config, board) for board in boards]
+    for board, space in zip(boards, spaces, strict=True):
+        for axis, other in zip(spaces[0].axes, space.axes, strict=True):
+            if axis != other:
+                raise ConfigError(
+                    f"gene {axis.name} has choices {', '.join(map(str, axis.choices))} on {boards[0].name} and "
+                    f"{', '.join(map(str, other.choices))} on {board.name}: leave it out of [space] hardware"
+                )
+    return spaces[0]
+
+
 def _estimator(config: Config, board: Board, validity: Validity) -> Estimator | None:
     """What estimates latencies, None where they are measured.
 
@@ -107,8 +134,10 @@ def _estimator(config: Config, board: Board, validity: Validity) -> Estimator | 
         return None
     if settings.latency == "analytic":
         return analytic_estimator(board)
-    path = settings.calibration or calibration_path(validity.board, config.board.optimize)
-    if settings.calibration is None and not path.is_file():
+    also = config.also.get(board.name)
+    given = settings.calibration if also is None else also.calibration
+    path = given or calibration_path(validity.board, config.board.optimize)
+    if given is None and not path.is_file():
         raise ConfigError(
             f"board {validity.board} is not calibrated, so that latency = {settings.latency!r} has nothing to estimate "
             f"from: run tinynas calibrate --board {validity.board}"
@@ -156,7 +185,9 @@ def bounds_of(config: Config, board: Board, empty: Baseline) -> dict[str, float]
     Raises:
         ConfigError: an objective needs a figure that this board cannot give.
     """
-    if board.power is None and ("energy_uj" in config.search.objectives or config.limits.energy is not None):
+    limits = config.bounds_on(board.name)
+    wanted = {"energy_uj", f"energy_uj@{board.name}"} & {*config.search.objectives, *limits}
+    if board.power is None and wanted:
         raise ConfigError(
             f"board {board.name} has no power figure, so energy_uj is not known: "
             "leave it out of objectives and limits, or add tinynas.power to its manifest"
@@ -165,8 +196,15 @@ def bounds_of(config: Config, board: Board, empty: Baseline) -> dict[str, float]
         "sram_bytes": float(board.sram_bytes - empty.sizes.static),
         "flash_bytes": float(board.flash_bytes - empty.sizes.image),
     }
-    limits = config.limits.bounds()
     return {**memories, **limits, **{name: min(limits.get(name, most), most) for name, most in memories.items()}}
+
+
+def bounds_on_all(config: Config, boards: Sequence[Board], empties: Sequence[Baseline]) -> dict[str, float]:
+    """Figure -> bound; of several boards latency_us@BOARD and so on. Raises ConfigError as `bounds_of`."""
+    bounds = {board.name: bounds_of(config, board, empty) for board, empty in zip(boards, empties, strict=True)}
+    if len(boards) == 1:
+        return bounds[boards[0].name]
+    return {f"{figure}@{board}": most for board, each in bounds.items() for figure, most in each.items()}
 
 
 def facts_of(lab: Lab) -> dict[str, Any]:
@@ -182,10 +220,14 @@ def facts_of(lab: Lab) -> dict[str, Any]:
         },
         "seed": lab.config.search.seed,
         "bounds": dict(lab.bounds),
-        "validity": asdict(lab.main.validity),
-        "estimate": None
-        if lab.main.estimator is None
-        else {"latency": lab.main.estimator.method, "calibration": lab.main.estimator.digest},
+        **_facts_of(lab.main),
+        "also": {testbed.board.name: _facts_of(testbed) for testbed in lab.testbeds[1:]} or None,
         "tinynas": __version__,
         "elapsed_s": 0.0,
     }
+
+
+def _facts_of(testbed: Testbed) -> dict[str, Any]:
+    estimator = testbed.estimator
+    estimate = None if estimator is None else {"latency": estimator.method, "calibration": estimator.digest}
+    return {"validity": asdict(testbed.validity), "estimate": estimate}

@@ -44,6 +44,6 @@ def _covers(first: Point, second: Point) -> bool:
 
 
 def _values(trial: Trial, objectives: Sequence[str]) -> Point:
-    if trial.cost is None or trial.error is None:
+    if trial.cost is None or trial.costs is None or trial.error is None:
         raise ValueError(f"trial {trial.number} is complete but lacks its accuracy or its cost")
-    return objective_values(objectives, trial.cost, trial.error)
+    return objective_values(objectives, trial.costs, trial.error)

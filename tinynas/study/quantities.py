@@ -1,8 +1,8 @@
 """How figures are written for people: units, thousands, and where a figure comes from."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from tinynas.cost import Cost, Source
+from tinynas.cost import Cost, Costs, Source
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,17 +27,31 @@ QUANTITIES = {
 _SOURCES = {"latency_us": "latency_source", "sram_bytes": "sram_source", "flash_bytes": "flash_source"}
 
 
-def source_of(cost: Cost, figure: str) -> Source | None:
+def quantity_of(figure: str) -> Quantity:
+    """Of a figure, or of one on a board: latency_us@BOARD."""
+    name, at, board = figure.partition("@")
+    quantity = QUANTITIES[name]
+    return replace(quantity, title=f"{quantity.title} on {board}") if at else quantity
+
+
+def title_of(figure: str) -> str:
+    """Its name for people; one that is not known keeps its own."""
+    return quantity_of(figure).title if figure.partition("@")[0] in QUANTITIES else figure
+
+
+def source_of(cost: Cost | Costs, figure: str) -> Source | None:
     """Where a figure of `cost` comes from."""
-    source: Source | None = getattr(cost, _SOURCES.get(figure, "energy_source"))
+    if isinstance(cost, Costs):
+        cost = cost.deciding(figure)
+    source: Source | None = getattr(cost, _SOURCES.get(figure.partition("@")[0], "energy_source"))
     return source
 
 
 def written(figure: str, value: float | None) -> str:
-    """A figure with its unit; a dash when it is not known."""
+    """A figure, also one on a board, with its unit; a dash when it is not known."""
     if value is None:
         return "–"
-    match figure:
+    match figure.partition("@")[0]:
         case "latency_us":
             return (
                 f"{value / 1e6:,.2f} s"

@@ -34,10 +34,21 @@ class SpaceFact(_Part):
     name: str
 
 
+class BoardFact(_Part):
+    """What a study records about a further board."""
+
+    validity: Validity
+
+
 class Facts(_Part):
-    """What a study records about its surroundings. `bounds` maps a figure to the most that a network may need."""
+    """What a study records about its surroundings.
+
+    bounds: figure, on several boards latency_us@BOARD and so on -> the most that a network may need.
+    also: the further boards by name.
+    """
 
     board: str
+    also: Mapping[str, BoardFact] = {}
     task: TaskFact
     space: SpaceFact
     seed: int
@@ -47,6 +58,11 @@ class Facts(_Part):
     elapsed_s: Annotated[float, Field(ge=0)] = 0.0
     finished: bool = False
     finalist_failures: Mapping[str, str] = {}
+
+    @property
+    def boards(self) -> tuple[str, ...]:
+        """The main board, then the further ones."""
+        return self.board, *self.also
 
 
 class NetworkLayer(_Part):

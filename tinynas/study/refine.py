@@ -13,6 +13,7 @@ from collections.abc import Callable, Sequence
 from tinynas.boards import Board, load_board
 from tinynas.children import call_in_child
 from tinynas.config import Config
+from tinynas.cost import Costs
 from tinynas.deploy.build import baseline
 from tinynas.errors import CandidateError, ConfigError
 from tinynas.estimate.analytic import estimate_architecture, infeasible_reason
@@ -22,7 +23,7 @@ from tinynas.space.registry import load_space
 from tinynas.study import work
 from tinynas.study.deployment import network_space
 from tinynas.study.desks import held_desk
-from tinynas.study.lab import bounds_of
+from tinynas.study.lab import bounds_on_all
 from tinynas.study.subspaces import Refinement, SubSpace, written
 
 _LOADING_TIMEOUT_S = 1800.0
@@ -42,7 +43,7 @@ def refine(
         ConfigError: unknown board, task, space or axis; the space names no scales; too many sub-spaces.
         ToolchainError: the firmware, whose memories are not the network's, cannot be built.
     """
-    board = load_board(config.board.name)
+    boards = [load_board(name) for name in (config.board.name, *config.also)]
     space = network_space(config)
     choices = _choices(space, scales or _scales_of(config))
     notify(f"task {config.task.name}")
@@ -56,14 +57,15 @@ def refine(
     )
     notify("firmware")
     with held_desk() as desk:
-        bounds = bounds_of(config, board, baseline(board, desk, config.board.optimize))
+        bounds = bounds_on_all(config, boards, [baseline(board, desk, config.board.optimize) for board in boards])
     found = []
     for number, values in enumerate(choices, start=1):
         notify(f"sub-space {number} of {len(choices)}: {written(values)}")
         rng = random.Random(f"{config.search.seed}/{sorted(values.items())}")
-        judge = functools.partial(_feasible_macs, board=board, bounds=bounds, task=task)
+        judge = functools.partial(_feasible_macs, boards=boards, bounds=bounds, task=task)
         found.append(_sampled(fixed(space, values), values, samples, rng, judge))
-    return Refinement(space=space.name, board=board.name, bounds=bounds, subspaces=tuple(found))
+    named = " and ".join(board.name for board in boards)
+    return Refinement(space=space.name, board=named, bounds=bounds, subspaces=tuple(found))
 
 
 def _scales_of(config: Config) -> Sequence[str]:
@@ -110,11 +112,14 @@ def _sampled(
 
 
 def _feasible_macs(
-    space: Space, genome: Genome, *, board: Board, bounds: dict[str, float], task: work.TaskFacts
+    space: Space, genome: Genome, *, boards: Sequence[Board], bounds: dict[str, float], task: work.TaskFacts
 ) -> int | None:
-    """The MACs of a network that may meet the bounds; None of any other."""
+    """The MACs of a network that may meet the bounds on all boards; None of any other."""
     try:
         architecture = space.decode(genome, task.input_shape, len(task.class_names))
     except CandidateError:
         return None
-    return None if infeasible_reason(estimate_architecture(architecture, board), bounds) else architecture.macs
+    main, *others = boards
+    also = {board.name: estimate_architecture(architecture, board) for board in others}
+    costs = Costs(main=estimate_architecture(architecture, main), also=also)
+    return None if infeasible_reason(costs, bounds) else architecture.macs

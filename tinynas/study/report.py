@@ -14,11 +14,11 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 from plotly.offline import get_plotlyjs
 
-from tinynas.cost import Cost
+from tinynas.cost import Cost, Costs
 from tinynas.errors import InfrastructureError, StoreError
 from tinynas.study import charts
 from tinynas.study.drawing import BOX_WIDTH, MARGIN, Drawing, draw
-from tinynas.study.quantities import QUANTITIES, duration, percent, source_of, written
+from tinynas.study.quantities import QUANTITIES, duration, percent, source_of, title_of, written
 from tinynas.study.reading import CompiledLayer, Study, read_study
 from tinynas.study.store import Finalist, Store, Trial
 from tinynas.study.summary import FrontPoint, config_of, front
@@ -35,11 +35,11 @@ _SOURCE_NOTES = {
 
 @dataclass(frozen=True, kw_only=True)
 class Row:
-    """One candidate in the table. `cost` is the final one of a finalist, else the trial's, else its estimate."""
+    """One candidate in the table. `costs` are the final ones of a finalist, else the trial's, else its estimates."""
 
     trial: Trial
     finalist: Finalist | None
-    cost: Cost | None
+    costs: Costs | None
     on_front: bool
     seconds: float
 
@@ -110,16 +110,24 @@ def render(store: Store) -> str:
         study=study,
         counts=Counter(trial.state for trial in study.trials),
         points=points,
+        columns=_columns(study),
         sources=_sources(study),
         figures=figures,
         stages=_stage_shares(study),
         rows=rows,
-        details=[_detail(study, row) for row in rows if study.networks[row.trial.number] or row.cost],
+        details=[_detail(study, row) for row in rows if study.networks[row.trial.number] or row.costs],
         style=Markup(_source(environment, "report.css")),
         plotly=Markup(_plotly()),
         script=Markup(script),
         script_hashes=[_hash(_plotly()), _hash(script)],
     )
+
+
+def _columns(study: Study) -> list[str]:
+    """The figures of a table, on several boards those on each."""
+    if not study.facts.also:
+        return list(QUANTITIES)
+    return [f"{figure}@{board}" for board in study.facts.boards for figure in QUANTITIES]
 
 
 def _environment() -> Environment:
@@ -136,6 +144,7 @@ def _environment() -> Environment:
         "QUANTITIES": QUANTITIES,
         "SOURCE_NOTES": _SOURCE_NOTES,
         "source_of": source_of,
+        "title_of": title_of,
     }
     environment.filters |= {"written": lambda value, figure: written(figure, value)}
     environment.filters |= {"percent": percent, "duration": duration, "shape": lambda sizes: "×".join(map(str, sizes))}
@@ -167,7 +176,7 @@ def _rows(study: Study, points: Iterable[FrontPoint]) -> list[Row]:
             Row(
                 trial=trial,
                 finalist=finalist,
-                cost=trial.cost or trial.estimate if finalist is None else finalist.cost,
+                costs=trial.costs if finalist is None else finalist.costs,
                 on_front=trial.number in chosen,
                 seconds=sum(trial.seconds.values()) + (sum(finalist.seconds.values()) if finalist else 0.0),
             )
@@ -177,10 +186,15 @@ def _rows(study: Study, points: Iterable[FrontPoint]) -> list[Row]:
 
 def _detail(study: Study, row: Row) -> Detail:
     network = study.networks[row.trial.number]
+    trial, finalist = row.trial, row.finalist
+    by_board = {study.facts.board: (trial.estimate, trial.cost, finalist.cost if finalist else None)}
+    for board in study.facts.also:
+        final = finalist.also_cost.get(board) if finalist else None
+        by_board[board] = (trial.also_estimate.get(board), trial.also_cost.get(board), final)
     titled = [
-        ("estimate", row.trial.estimate),
-        ("candidate", row.trial.cost),
-        ("finalist", row.finalist.cost if row.finalist else None),
+        (f"{title}, {board}" if study.facts.also else title, cost)
+        for board, costs in by_board.items()
+        for title, cost in zip(("estimate", "candidate", "finalist"), costs, strict=True)
     ]
     return Detail(
         row=row,
@@ -192,7 +206,8 @@ def _detail(study: Study, row: Row) -> Detail:
 
 def _sources(study: Study) -> Mapping[str, Sequence[str]]:
     """Figure -> where its values come from, over all candidates that reached the board."""
-    costs = [each.cost for each in study.records if each.cost is not None]
+    records = study.records
+    costs = [cost for each in records for cost in (each.cost, *each.also_cost.values()) if cost is not None]
     found = {figure: {source_of(cost, figure) for cost in costs} - {None} for figure in QUANTITIES}
     return {figure: sorted(str(source) for source in sources) for figure, sources in found.items() if sources}
 

@@ -96,7 +96,7 @@ def _refuse_existing(path: Path, config: Config) -> None:
 
 def _require_same(store: Store, now: dict[str, Any]) -> None:
     """Costs are compared only when board, clock, toolchain, flags and firmware are the same."""
-    for name in ("board", "task", "space", "validity", "bounds", "estimate"):
+    for name in ("board", "task", "space", "validity", "bounds", "estimate", "also"):
         then = store.fact(name)
         if name == "task":
             # The folder may have moved; the digest says whether the data is the same.
@@ -125,7 +125,8 @@ def refuse_hopeless(lab: Lab) -> None:
     Raises:
         NothingFeasibleError: no candidate can meet the limits.
     """
-    least = least_of_space(lab.space, lab.task.input_shape, len(lab.task.class_names), lab.main.board)
+    shape, classes = lab.task.input_shape, len(lab.task.class_names)
+    least = lab.costs(lambda board: least_of_space(lab.space, shape, classes, board))
     reason = infeasible_reason(least, lab.bounds)
     if reason is not None:
         raise NothingFeasibleError(
@@ -201,5 +202,6 @@ def _admissible(lab: Lab, genome: Genome) -> bool:
         architecture = _decode(lab, genome)
     except CandidateError:
         return False
-    estimate = lower_bound(architecture, deployed(lab.space, genome, lab.config), lab.main.board)
-    return infeasible_reason(estimate, lab.bounds) is None
+    deployment = deployed(lab.space, genome, lab.config)
+    estimates = lab.costs(lambda board: lower_bound(architecture, deployment, board))
+    return infeasible_reason(estimates, lab.bounds) is None

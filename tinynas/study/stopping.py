@@ -11,7 +11,7 @@ import moocore
 import numpy as np
 
 from tinynas.config import SearchSection, StopSection
-from tinynas.cost import Cost
+from tinynas.cost import Figures
 from tinynas.search.fitness import objective_values
 from tinynas.study.store import Trial
 
@@ -21,7 +21,7 @@ _OPTIMISM = 0.9
 
 
 def least_accuracies(
-    stop: StopSection, search: SearchSection, epochs: int, cost: Cost, earlier: Sequence[Trial]
+    stop: StopSection, search: SearchSection, epochs: int, cost: Figures, earlier: Sequence[Trial]
 ) -> dict[int, float]:
     """Epoch -> the least that the best validation accuracy, in [0, 1], must be after it for the training to go on.
 
@@ -47,7 +47,7 @@ def rungs(stop: StopSection, epochs: int) -> list[int]:
     return found
 
 
-def _halving(reduction: int, search: SearchSection, cost: Cost, trained: Sequence[Trial], epoch: int) -> float:
+def _halving(reduction: int, search: SearchSection, cost: Figures, trained: Sequence[Trial], epoch: int) -> float:
     """The least accuracy with which the candidate is among the best 1/reduction at this rung, or not dominated there.
 
     Source: Li et al., "A System for Massively Parallel Hyperparameter Tuning" (ASHA), 2020, with the stopping variant's
@@ -89,7 +89,7 @@ def _in_better_fronts(mine: np.ndarray, peers: np.ndarray) -> int:
         points = points[~best]
 
 
-def _goal(objectives: Sequence[str], cost: Cost, trained: Sequence[Trial]) -> float:
+def _goal(objectives: Sequence[str], cost: Figures, trained: Sequence[Trial]) -> float:
     """The float accuracy that no earlier trial of the same cost or less has exceeded."""
     mine = np.array(objective_values(objectives, cost, 0.0))
     rivals = [

@@ -16,12 +16,12 @@ import sqlite3
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Any, Literal, Self, TypeVar
 
-from tinynas.cost import Cost
+from tinynas.cost import Cost, Costs
 from tinynas.errors import ConfigError, StoreError
 
 SCHEMA_VERSION = 1
@@ -57,6 +57,7 @@ class Trial:
     stopped early. network: one object per layer of the decoded network; layers: one per layer of the compiled network.
     estimate: a lower bound, or where a study searches on estimates what the trial was judged on, which has a validity;
     cost is the same then until the board has measured it.
+    also_estimate, also_cost: the same on each further board of the study, by name.
     """
 
     number: int
@@ -71,6 +72,8 @@ class Trial:
     curve: tuple[float, ...] = ()
     estimate: Cost | None = None
     cost: Cost | None = None
+    also_estimate: Mapping[str, Cost] = field(default_factory=dict)
+    also_cost: Mapping[str, Cost] = field(default_factory=dict)
     deployment: Mapping[str, str | int] = field(default_factory=dict)
     network: tuple[Mapping[str, Any], ...] = ()
     layers: tuple[Mapping[str, Any], ...] = ()
@@ -83,15 +86,38 @@ class Trial:
         return None if self.accuracy_int8_val is None else 1.0 - self.accuracy_int8_val
 
     @property
-    def judged_on(self) -> Cost | None:
+    def costs(self) -> Costs | None:
+        """What is known on each board: the cost, or the estimate where there is no cost yet."""
+        main = self.cost or self.estimate
+        return None if main is None else Costs(main=main, also={**self.also_estimate, **self.also_cost})
+
+    @property
+    def judged_on(self) -> Costs | None:
         """What the strategy was told of, whatever was measured since."""
-        estimated = self.estimate is not None and self.estimate.validity is not None
-        return self.estimate if estimated else self.cost or self.estimate
+        if (known := self.costs) is None:
+            return None
+        also = {board: _told(self.also_estimate.get(board), cost) for board, cost in known.also.items()}
+        return Costs(main=_told(self.estimate, known.main), also=also)
 
     @property
     def unmeasured(self) -> bool:
-        """Whether the trial's cost is an estimate yet."""
-        return self.cost is not None and self.cost.latency_source == "estimated"
+        """Whether the trial's cost is an estimate yet, on any board."""
+        costs = (self.cost, *self.also_cost.values())
+        return any(cost is not None and cost.latency_source == "estimated" for cost in costs)
+
+    def estimated(self, costs: Costs) -> "Trial":
+        """The trial with an estimate on each board."""
+        return replace(self, estimate=costs.main, also_estimate=costs.also)
+
+    def costing(self, cost: Cost, board: str | None) -> "Trial":
+        """The trial with its cost on a further board, None: on the main one. An estimated cost is its estimate as well,
+        for that is what it is judged on.
+        """
+        estimated = cost.latency_source == "estimated"
+        if board is None:
+            return replace(self, cost=cost, estimate=cost if estimated else self.estimate)
+        also_estimate = {**self.also_estimate, board: cost} if estimated else self.also_estimate
+        return replace(self, also_cost={**self.also_cost, board: cost}, also_estimate=also_estimate)
 
     def to_json(self) -> dict[str, Any]:
         """The trial as plain JSON values."""
@@ -113,19 +139,31 @@ class Finalist:
     accuracy_int8_test: float | None = None
     epochs: int
     cost: Cost
+    also_cost: Mapping[str, Cost] = field(default_factory=dict)
     seconds: Mapping[str, float] = field(default_factory=dict)
+
+    @property
+    def costs(self) -> Costs:
+        """What it costs on each board."""
+        return Costs(main=self.cost, also=self.also_cost)
 
     def to_json(self) -> dict[str, Any]:
         """The finalist as plain JSON values."""
         return _to_json(self)
 
 
+def _told(estimate: Cost | None, known: Cost) -> Cost:
+    """Of an estimate and what is known by now what a strategy was told: lower bounds have no validity."""
+    return known if estimate is None or estimate.validity is None else estimate
+
+
 def _to_json(record: "Trial | Finalist") -> dict[str, Any]:
     plain = asdict(record)
-    for name in ("cost", "estimate"):
-        if name in plain:
-            cost = getattr(record, name)
-            plain[name] = None if cost is None else cost.to_json()
+    for name in {"cost", "estimate"} & plain.keys():
+        cost = getattr(record, name)
+        plain[name] = None if cost is None else cost.to_json()
+    for name in {"also_cost", "also_estimate"} & plain.keys():
+        plain[name] = {board: cost.to_json() for board, cost in getattr(record, name).items()}
     return plain
 
 
@@ -135,11 +173,14 @@ def _dump(record: Trial | Finalist) -> str:
 
 def _load(kind: type[Record], text: str) -> Record:
     plain = json.loads(text)
-    if not isinstance(plain, dict) or set(plain) != {each.name for each in fields(kind)}:
+    # Earlier versions wrote fewer fields: those that may be left out have what held then as their default.
+    if not isinstance(plain, dict) or not set(plain) <= {each.name for each in fields(kind)}:
         raise ValueError(f"a {kind.__name__.lower()} has other fields than this version writes")
     for name in ("cost", "estimate"):
         if plain.get(name) is not None:
             plain[name] = Cost.from_json(plain[name])
+    for name in {"also_cost", "also_estimate"} & plain.keys():
+        plain[name] = {board: Cost.from_json(cost) for board, cost in dict(plain[name]).items()}
     for name in ("network", "layers", "curve"):
         if name in plain:
             plain[name] = tuple(plain[name])

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from tinynas.config import Config
-from tinynas.cost import Cost
+from tinynas.cost import Cost, Costs
 from tinynas.errors import ConfigError, TinynasError
 from tinynas.search.fitness import non_dominated, objective_values
 from tinynas.study.store import Finalist, Store, Trial
@@ -20,11 +20,16 @@ class FrontPoint:
     finalist: Finalist | None
 
     @property
-    def cost(self) -> Cost:
-        cost = self.trial.cost if self.finalist is None else self.finalist.cost
-        if cost is None:
+    def costs(self) -> Costs:
+        costs = self.trial.costs if self.finalist is None else self.finalist.costs
+        if costs is None or self.trial.cost is None:
             raise ValueError(f"trial {self.trial.number} is complete but has no cost")
-        return cost
+        return costs
+
+    @property
+    def cost(self) -> Cost:
+        """On the main board."""
+        return self.costs.main
 
     @property
     def accuracy_int8_val(self) -> float:
@@ -39,7 +44,7 @@ class FrontPoint:
 
     def values(self, objectives: Sequence[str]) -> tuple[float, ...]:
         """The point's objectives, each to be minimised."""
-        return objective_values(objectives, self.cost, 1.0 - self.accuracy_int8_val)
+        return objective_values(objectives, self.costs, 1.0 - self.accuracy_int8_val)
 
 
 def search_front(trials: Sequence[Trial], objectives: Sequence[str]) -> list[FrontPoint]:
@@ -75,13 +80,14 @@ def summary(store: Store) -> dict[str, Any]:
 
     evaluated: judged trials, of which `trained` are complete, `infeasible` break a limit and `failed` went wrong.
     front: one object per point with `trial`, `genome`, `deployment`, `accuracy_int8_val`, `accuracy_int8_test` and the
-    cost's fields.
+    cost's fields, those of the main board; `also` has each further board's by name.
     """
     trials = store.trials()
     states = [trial.state for trial in trials]
     return {
         "study": str(store.path),
         "board": store.fact("board"),
+        "also": store.fact("also") or {},
         "task": store.fact("task"),
         "space": store.fact("space"),
         "seed": store.fact("seed"),
@@ -109,6 +115,7 @@ def describe_point(point: FrontPoint) -> dict[str, Any]:
         "accuracy_int8_val": point.accuracy_int8_val,
         "accuracy_int8_test": point.accuracy_int8_test,
         **point.cost.to_json(),
+        "also": {board: cost.to_json() for board, cost in point.costs.also.items()},
     }
 
 

@@ -13,7 +13,7 @@ from tinynas.boards import Board
 from tinynas.children import Children
 from tinynas.compiler import Program, compile_network
 from tinynas.config import Config
-from tinynas.cost import Cost, Flash, Sram, Validity
+from tinynas.cost import Cost, Costs, Flash, Sram, Validity
 from tinynas.deploy.build import build
 from tinynas.device.bench import Bench
 from tinynas.device.gather import Gathering, Order
@@ -34,6 +34,7 @@ class Testbed:
 
     validity: what every cost on it is valid for; a gene `optimize` has flags of its own, which each cost says.
     estimator: of latencies, None where all are measured.
+    also: the board's name if it is a further one.
     """
 
     board: Board
@@ -41,6 +42,7 @@ class Testbed:
     gathering: Gathering
     validity: Validity
     estimator: Estimator | None = None
+    also: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,6 +67,10 @@ class Lab:
     @property
     def main(self) -> Testbed:
         return self.testbeds[0]
+
+    def costs(self, of: Callable[[Board], Cost]) -> Costs:
+        """What `of` says of each board."""
+        return Costs(main=of(self.main.board), also={each.board.name: of(each.board) for each in self.testbeds[1:]})
 
     def in_child(self, what: str, function: Callable[..., Any], *args: Any) -> Any:
         """What the function returns in a child, with a training's deadline. Raises as `Children.call`."""
@@ -105,19 +111,19 @@ class Compiled:
 
 def compile_for_all(
     lab: Lab, tflite: bytes, deployment: Deployment, label: str, watch: Stopwatch
-) -> tuple[Compiled, ...]:
-    """The network in C for each of the lab's boards. Raises as `compile_network`."""
+) -> dict[str, Compiled]:
+    """Board -> the network in C for it, the main board first. Raises as `compile_network`."""
     # A name of its own, because an image may hold several candidates.
     name = f"network_{hashlib.sha256(tflite).hexdigest()[:16]}"
     arguments = search_options(deployment).arguments
     reference = functools.cache(lambda: _reference(lab, tflite, watch))
-    found = []
+    found = {}
     for testbed in lab.testbeds:
         board = testbed.board
         with watch.stage("compile"):
             program = compile_network(tflite, name=name, target=board.target, constants=board.constants, **arguments)
-        found.append(Compiled(testbed=testbed, tflite=tflite, program=program, label=label, reference=reference))
-    return tuple(found)
+        found[board.name] = Compiled(testbed=testbed, tflite=tflite, program=program, label=label, reference=reference)
+    return found
 
 
 def _reference(lab: Lab, tflite: bytes, watch: Stopwatch) -> work.Vectors:
