@@ -229,13 +229,23 @@ class StopSection(Section):
 
 
 class FinalSection(Section):
-    """How the front's best are finished: `count` of them, `qat_points` is what PTQ may lose before QAT is tried."""
+    """How the front's best are finished: `count` of them, `qat_points` is what PTQ may lose before QAT is tried.
+
+    distill: weight of what the most accurate of them, at `temperature`, teaches the others; None: labels alone teach.
+    prune: the fraction of its channels that each is then tried without, tuned for `prune_epochs`; None: none. What is
+    left takes its place if it is better in some objective and worse in none, `prune_points` of accuracy forgiven.
+    """
 
     count: Annotated[int, Field(ge=1)] = 3
     epochs: Count = 30
     patience: Count = 15
     qat_epochs: Count = 3
     qat_points: Annotated[float, Field(ge=0)] = 0.5
+    distill: Annotated[float, Field(gt=0, le=1)] | None = None
+    temperature: Annotated[float, Field(ge=1, le=100)] = 4.0
+    prune: Annotated[float, Field(gt=0, lt=1)] | None = None
+    prune_epochs: Count = 10
+    prune_points: Annotated[float, Field(ge=0)] = 0.0
 
 
 class CacheSection(Section):

@@ -140,12 +140,15 @@ def test_whatever_a_training_depends_on_is_in_its_key():
         training_key("d", candidate(key="b"), Course(), train, 16),
         training_key("d", candidate(), Course(), TrainSection(epochs=9), 16),
         training_key("d", candidate(), Course(), train, FinalSection(), 16),
+        training_key("d", candidate(), Course(), train, FinalSection(prune=0.25), 16),
+        training_key("d", candidate(), Course(), train, FinalSection(distill=0.5), 16),
         training_key("d", candidate(), Course(), train, 17),
         training_key("d", candidate(), Course(needs={2: 0.5}), train, 16),
         training_key("d", candidate(), begins_with(b"a"), train, 16),
         training_key("d", candidate(), begins_with(b"b"), train, 16),
+        training_key("d", candidate(), Course(teacher=begins_with(b"a").origin), train, 16),
     }
-    assert len(keys) == 11
+    assert len(keys) == 14
 
 
 def test_neither_the_datas_place_nor_a_deadline_is_in_the_key():

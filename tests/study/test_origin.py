@@ -1,4 +1,4 @@
-"""Which trained network a candidate begins with."""
+"""Which trained network a candidate begins with, and which one teaches."""
 
 from types import SimpleNamespace
 
@@ -7,8 +7,8 @@ import pytest
 from tinynas.config import load_config
 from tinynas.space.genome import Genome
 from tinynas.space.registry import load_space
-from tinynas.study.evaluate import WEIGHTS
-from tinynas.study.origin import nearest, origin_of
+from tinynas.study.evaluate import FINAL_WEIGHTS, WEIGHTS
+from tinynas.study.origin import leader, nearest, origin_of, teacher_of
 from tinynas.study.store import Store, Trial
 
 
@@ -62,3 +62,16 @@ def test_a_candidate_begins_with_the_nearest_ones_weights(lab, store):
 def test_a_candidate_begins_anew_where_nobody_inherits_or_nobody_came_before(lab, store):
     assert origin_of(store, lab(False), GENOME, TRIALS) is None
     assert origin_of(store, lab(True), GENOME, []) is None
+
+
+def test_the_most_accurate_teaches_the_first_of_equal_ones():
+    assert leader(TRIALS[:3]).number == 2
+    assert leader([trial(7, "2-8-8-8", 0.7), *TRIALS[:3]]).number == 2
+
+
+def test_a_teacher_is_what_was_trained_at_the_end_not_in_the_search(lab, store):
+    assert teacher_of(store, lab(False), TRIALS[2]) is None
+    store.add_trial(trial(4, "2-16-16-8"), {WEIGHTS: b"searched", FINAL_WEIGHTS: b"finished"})
+    teacher = teacher_of(store, lab(False), trial(4, "2-16-16-8"))
+    assert teacher.weights == b"finished"
+    assert [layer.filters for layer in teacher.architecture.layers if layer.op == "dense"] == [16, 16, 2]

@@ -1,6 +1,8 @@
 """Small promises of the study: byte comparison, choice of finalists, the front before and after."""
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -9,6 +11,8 @@ from tinynas.config import load_config
 from tinynas.cost import Cost, Flash, Sram
 from tinynas.errors import ConfigError, StoreError, WrongOutputError
 from tinynas.study import finalists, run
+from tinynas.study.evaluate import FINAL_WEIGHTS, takes_the_place
+from tinynas.study.session import Clock, Session
 from tinynas.study.store import Finalist, Store, Trial
 from tinynas.study.summary import describe_trial, front, list_studies, search_front, summary
 from tinynas.study.testbed import require_equal
@@ -90,6 +94,48 @@ def test_finalists_are_the_most_accurate_and_others_along_the_front(count, chose
 def test_where_one_number_is_looked_for_the_finalists_are_the_best_by_it(search, chosen):
     config = load_config(None, {"search": search, "final": {"count": 3}})
     assert [each.number for each in finalists.choose_finalists(TRIALS, config)] == chosen
+
+
+@pytest.mark.parametrize(
+    ("accuracy", "latency_us", "points", "takes"),
+    [
+        (0.9, 90.0, 0.0, True),
+        (0.91, 100.0, 0.0, True),
+        (0.9, 100.0, 0.0, False),
+        (0.95, 101.0, 0.0, False),
+        (0.89, 50.0, 0.0, False),
+        (0.89, 50.0, 1.5, True),
+        (0.89, 50.0, 0.5, False),
+    ],
+)
+def test_a_pruned_network_takes_the_place_of_one_that_it_dominates(accuracy, latency_us, points, takes):
+    config = load_config(None, {"final": {"prune_points": points}})
+    whole, smaller = finalist(0, 0.9, 100.0), finalist(0, accuracy, latency_us)
+    assert takes_the_place(smaller, whole, config) is takes
+
+
+@pytest.mark.parametrize(("distill", "order"), [(None, {(0, None), (3, None)}), (0.5, [(0, None), (3, b"of 0")])])
+def test_only_with_distillation_the_most_accurate_is_finished_first_and_teaches(store, monkeypatch, distill, order):
+    finished = []
+
+    def finish(lab, trial, notify, teacher):
+        finished.append((trial.number, None if teacher is None else teacher.weights))
+        return finalist(trial.number, 0.9, 9.0), {FINAL_WEIGHTS: f"of {trial.number}".encode()}
+
+    monkeypatch.setattr(finalists, "finish", finish)
+    monkeypatch.setattr(finalists, "_score_test", lambda session, finalist: None)
+    lab = SimpleNamespace(
+        config=load_config(None, {"final": {"count": 2, "distill": distill}}),
+        testbeds=[SimpleNamespace(bench=SimpleNamespace(drift=None))],
+        space=SimpleNamespace(decode=lambda genome, shape, classes: genome),
+        task=SimpleNamespace(input_shape=(8, 8, 1), class_names=("a", "b")),
+    )
+    with ThreadPoolExecutor(2) as threads:
+        session = Session(
+            store=store, lab=lab, clock=Clock(store, None), threads=threads, notify=lambda event: None, ahead=2
+        )
+        finalists.finish_front(session)
+    assert type(order)(finished) == order
 
 
 def test_no_complete_trial_means_no_finalist():

@@ -34,6 +34,10 @@ first_epochs = 1
 [final]
 count = 2
 epochs = 4
+distill = 0.5
+prune = 0.5
+prune_epochs = 1
+prune_points = 100
 """
 
 
@@ -104,6 +108,7 @@ def test_three_kills_change_nothing(tmp_path):
     require_lower_bounds(undisturbed)
     with Store.open_to_read(undisturbed) as store:
         assert any(trial.state == "complete" and trial.reason for trial in store.trials()), "nothing was stopped early"
+        assert {finalist.method for finalist in store.finalists()} == {"pruned"}
     assert found(killed) == found(undisturbed)
 
 

@@ -35,6 +35,12 @@ def unpack_weights(content: bytes) -> Weights:
         return {name: file[name] for name in file.files}
 
 
+def restore(model: Any, weights: Weights) -> None:
+    """Give a model of the same architecture the weights that `unpack_weights` gives."""
+    for layer in model.layers:
+        layer.set_weights([weights[f"{layer.name}/{number}"] for number in range(len(layer.get_weights()))])
+
+
 def inherit(
     model: Any, architecture: Architecture, *, weights: Weights, origin: Architecture, x: np.ndarray, seed: int
 ) -> int:

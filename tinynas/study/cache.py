@@ -122,12 +122,13 @@ class Cache:
 
 
 def training_key(task_digest: str, candidate: Candidate, course: Course, *settings: Any) -> str:
-    """The key of one training: the data with its split, the network, its seed, where it begins and what it needs to go
-    on, the settings (sections and plain JSON values), the program, the CPU.
+    """The key of one training: the data with its split, the network, its seed, where it begins, who teaches and what it
+    needs to go on, the settings (sections and plain JSON values), the program, the CPU.
     """
-    origin = None
-    if course.origin is not None:
-        origin = asdict(course.origin.architecture), hashlib.sha256(course.origin.weights).hexdigest()
+    others = [
+        None if each is None else (asdict(each.architecture), hashlib.sha256(each.weights).hexdigest())
+        for each in (course.origin, course.teacher)
+    ]
     plain = [
         each.model_dump(mode="json", exclude=_LIMITS) if isinstance(each, BaseModel) else each for each in settings
     ]
@@ -137,7 +138,7 @@ def training_key(task_digest: str, candidate: Candidate, course: Course, *settin
         asdict(candidate.architecture),
         candidate.seed,
         sorted(course.needs.items()),
-        origin,
+        others,
         plain,
         _program(),
         _arithmetic(),

@@ -4,17 +4,18 @@ Latency, SRAM, flash and energy of a dense int8 network do not depend on its wei
 measured and only what fits is trained. A study that searches on estimates leaves the board to what survives.
 """
 
+import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from tinynas.compiler import Program
-from tinynas.config import FinalSection, TrainSection
+from tinynas.config import Config, FinalSection, TrainSection
 from tinynas.cost import Costs
 from tinynas.errors import CandidateError, LimitError
 from tinynas.estimate.analytic import infeasible_reason
-from tinynas.search.fitness import violation
+from tinynas.search.fitness import non_dominated, objective_values, violation
 from tinynas.space.architecture import Architecture
 from tinynas.space.genome import Genome
 from tinynas.space.hardware import network_of
@@ -25,8 +26,10 @@ from tinynas.study.stopping import least_accuracies
 from tinynas.study.store import Finalist, Trial
 from tinynas.study.testbed import Lab, Stopwatch, compile_for_all, estimated_cost, measure, measured_cost, planned
 
-# The artifact that others begin with.
-WEIGHTS = "weights.npz"
+# The artifacts that others begin with, and learn from.
+WEIGHTS, FINAL_WEIGHTS = "weights.npz", "final.weights.npz"
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -175,15 +178,48 @@ def describe_layers(program: Program) -> tuple[Mapping[str, Any], ...]:
     return tuple({**asdict(layer), "output_shape": list(layer.output_shape)} for layer in program.layers)
 
 
-def finish(lab: Lab, trial: Trial, notify: Callable[[str], None]) -> tuple[Finalist, dict[str, bytes]]:
-    """Train a trial of the front for longer, measure it again. Raises as `judge`, and CandidateError."""
+def finish(
+    lab: Lab, trial: Trial, notify: Callable[[str], None], teacher: work.Origin | None = None
+) -> tuple[Finalist, dict[str, bytes]]:
+    """Train a trial of the front for longer, measure it again; so, too, without some of its channels where the settings
+    ask for that, which gives the better of both. Raises as `judge`, and CandidateError.
+    """
     watch = Stopwatch(notify)
     genome = Genome.parse(trial.genome)
     architecture = lab.space.decode(genome, lab.task.input_shape, len(lab.task.class_names))
     candidate = _candidate(lab, genome, architecture)
     settings = (lab.config.train, lab.config.final)
-    trained = _trained(lab, watch, work.finish_candidate, candidate, work.Course(), *settings)
-    deployment = deployed(lab.space, genome, lab.config)
+    trained = _trained(lab, watch, work.finish_candidate, candidate, work.Course(teacher=teacher), *settings)
+    finalist, artifacts = _finalist(lab, trial, trained, watch)
+    weights = trained.weights
+    if lab.config.final.prune is not None and weights is not None:
+        course = work.Course(origin=work.Origin(architecture=architecture, weights=weights))
+        try:
+            pruned = _trained(lab, watch, work.prune_candidate, candidate, course, *settings)
+            smaller, others = _finalist(lab, trial, pruned, watch)
+            if takes_the_place(smaller, finalist, lab.config):
+                finalist, artifacts = smaller, others
+        except CandidateError as error:
+            _log.warning("trial %d stays whole: %s", trial.number, error)
+        # Of both trainings and measurements, whichever stays.
+        finalist = replace(finalist, seconds=dict(watch.seconds))
+    if lab.config.final.distill is not None and weights is not None:
+        artifacts[FINAL_WEIGHTS] = weights
+    return finalist, artifacts
+
+
+def takes_the_place(smaller: Finalist, whole: Finalist, config: Config) -> bool:
+    """Whether a pruned network dominates the whole one, `final.prune_points` of accuracy forgiven."""
+    forgiven = (0.0, config.final.prune_points / 100)
+    points = [
+        objective_values(config.search.objectives, each.costs, 1 - each.accuracy_int8_val - less)
+        for each, less in zip((whole, smaller), forgiven, strict=True)
+    ]
+    return non_dominated(points) == [1]
+
+
+def _finalist(lab: Lab, trial: Trial, trained: work.Trained, watch: Stopwatch) -> tuple[Finalist, dict[str, bytes]]:
+    deployment = deployed(lab.space, Genome.parse(trial.genome), lab.config)
     networks = compile_for_all(lab, trained.tflite, deployment, trial.genome, watch)
     costs = lab.costs(lambda board: measure(lab, networks[board.name], watch))
     _require_within(lab, costs)

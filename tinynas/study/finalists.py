@@ -9,6 +9,7 @@ from tinynas.errors import CandidateError, ConfigError, NothingFeasibleError
 from tinynas.search.scalar import weighted_product
 from tinynas.study import work
 from tinynas.study.evaluate import finish
+from tinynas.study.origin import leader, teacher_of
 from tinynas.study.session import POLL_S, Event, Session
 from tinynas.study.store import Finalist, Store, Trial
 from tinynas.study.summary import FrontPoint, search_front
@@ -52,7 +53,7 @@ def finish_front(session: Session) -> None:
     waiting = [trial for trial in chosen if trial.number not in known]
     failures: dict[str, str] = {}
     while waiting:
-        failures |= _train_finalists(session, waiting)
+        failures |= _train_finalists(session, waiting, chosen)
         suspects = session.suspects()
         waiting = [trial for trial in waiting if trial.genome in suspects]
         for trial in waiting:
@@ -69,11 +70,23 @@ def finish_front(session: Session) -> None:
     store.set_fact("finished", True)
 
 
-def _train_finalists(session: Session, trials: Sequence[Trial]) -> dict[str, str]:
-    """Train and measure the finalists, recording each at once. Returns trial number -> reason for those that failed."""
+def _train_finalists(session: Session, waiting: Sequence[Trial], chosen: Sequence[Trial]) -> dict[str, str]:
+    """Train and measure those of the `chosen` that are `waiting`, with [final] distill the leader first, who then
+    teaches. Returns trial number -> reason for those that failed.
+    """
+    if session.lab.config.final.distill is None:
+        return _finish_all(session, waiting, None)
+    first = leader(chosen)
+    failures = _finish_all(session, [trial for trial in waiting if trial.number == first.number], None)
+    others = [trial for trial in waiting if trial.number != first.number]
+    return failures | _finish_all(session, others, teacher_of(session.store, session.lab, first))
+
+
+def _finish_all(session: Session, trials: Sequence[Trial], teacher: work.Origin | None) -> dict[str, str]:
+    """Train and measure finalists, recording each at once. Returns trial number -> reason for those that failed."""
     failures = {}
     futures = {
-        session.threads.submit(finish, session.lab, trial, session.stages(trial.number, trial.genome)): trial
+        session.threads.submit(finish, session.lab, trial, session.stages(trial.number, trial.genome), teacher): trial
         for trial in trials
     }
     while futures:

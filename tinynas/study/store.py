@@ -126,13 +126,14 @@ class Trial:
 
 @dataclass(frozen=True, kw_only=True)
 class Finalist:
-    """A trial of the front, trained longer and measured again. `method` says how it was quantized.
+    """A trial of the front, trained longer and measured again. `method` says how it was quantized; "pruned" means
+    without some of its channels, and PTQ.
 
     accuracy_int8_test stays None until all finalists are trained: the test split is read once, at the end.
     """
 
     trial: int
-    method: Literal["ptq", "qat"]
+    method: Literal["ptq", "qat", "pruned"]
     accuracy_float_val: float
     accuracy_ptq_val: float
     accuracy_int8_val: float

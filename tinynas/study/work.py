@@ -18,6 +18,9 @@ from tinynas.model import data
 from tinynas.model.augment import Augmentation
 from tinynas.space.architecture import Architecture
 
+# Pruned networks are tuned at a learning rate lower by this factor than that of a training anew.
+_TUNING = 0.3
+
 
 @dataclass(frozen=True, kw_only=True)
 class TaskFacts:
@@ -49,7 +52,7 @@ class Trained:
 
     tflite: bytes
     vectors: Vectors
-    method: Literal["ptq", "qat"]
+    method: Literal["ptq", "qat", "pruned"]
     accuracy_float_val: float
     accuracy_ptq_val: float
     accuracy_int8_val: float
@@ -111,11 +114,12 @@ class Origin:
 
 @dataclass(frozen=True, kw_only=True)
 class Course:
-    """Where a training begins (None: anew), how far it may go, and the file that it is kept in: `needs` and `state` of
-    `model.train.train`.
+    """Where a training begins (None: anew), who teaches (None: nobody), how far it may go, and the file that it is kept
+    in: `needs` and `state` of `model.train.train`.
     """
 
     origin: Origin | None = None
+    teacher: Origin | None = None
     needs: Mapping[int, float] = field(default_factory=dict)
     state: Path | None = None
 
@@ -172,19 +176,26 @@ def proxy_scores(candidate: Candidate, samples: int) -> dict[str, float]:
 
 def train_candidate(candidate: Candidate, course: Course, samples: int, settings: TrainSection) -> Trained:
     """Train, quantize and score one candidate as int8 on (part of) the validation split, with `samples` vectors."""
-    return _fit(candidate, course, settings, settings.val_samples, samples)[1]
+    model = _begun(candidate, course.origin)
+    return _fit(model, candidate, course, settings, val_samples=settings.val_samples, samples=samples)
 
 
 def finish_candidate(
     candidate: Candidate, course: Course, samples: int, settings: TrainSection, final: FinalSection
 ) -> Trained:
-    """Train on the whole train split for longer; if PTQ loses more than `final.qat_points`, keep QAT when better."""
+    """Train on the whole train split for longer, with the course's teacher; if PTQ loses more than `final.qat_points`,
+    keep QAT when better.
+    """
     from tinynas.model.quantize import qat
     from tinynas.model.score import score
 
-    changes = {"epochs": final.epochs, "patience": final.patience, "samples": None, "inherit": False}
+    # Its weights are kept for those that begin with it or learn from it.
+    wanted = final.prune is not None or final.distill is not None
+    changes = {"epochs": final.epochs, "patience": final.patience, "samples": None, "inherit": wanted}
     longer = settings.model_copy(update=changes)
-    model, trained = _fit(candidate, course, longer, None, samples)
+    lessons = {} if course.teacher is None else _lessons(candidate, course.teacher, final)
+    model = _begun(candidate, course.origin)
+    trained = _fit(model, candidate, course, longer, samples=samples, **lessons)
     if 100 * (trained.accuracy_float_val - trained.accuracy_ptq_val) <= final.qat_points:
         return trained
     task, started = _task(candidate.task, candidate.study_seed), time.monotonic()
@@ -204,22 +215,70 @@ def finish_candidate(
     return replace(trained, tflite=aware, vectors=vectors, method="qat", accuracy_int8_val=accuracy, seconds=seconds)
 
 
-def _fit(
-    candidate: Candidate, course: Course, settings: TrainSection, val_samples: int | None, samples: int
-) -> tuple[Any, Trained]:
+def prune_candidate(
+    candidate: Candidate, course: Course, samples: int, settings: TrainSection, final: FinalSection
+) -> Trained:
+    """Take `final.prune` of its channels out of the network that the course begins with, and train on what is left."""
+    from tinynas.model.prune import prune
+
+    if course.origin is None or final.prune is None:
+        raise ValueError("what is pruned is a trained network, by a fraction")
+    whole = _restored(course.origin)
+    _, model = prune(whole, candidate.architecture, fraction=final.prune)
+    changes = {"epochs": final.prune_epochs, "patience": final.prune_epochs, "samples": None, "inherit": False}
+    rate = settings.learning_rate * _TUNING
+    tuning = settings.model_copy(update={**changes, "learning_rate": rate})
+    return replace(_fit(model, candidate, course, tuning, samples=samples), method="pruned")
+
+
+def _begun(candidate: Candidate, origin: Origin | None) -> Any:
+    """The candidate's network, anew or with what it inherits."""
     from tinynas.model.build import build
-    from tinynas.model.inherit import inherit, pack_weights, unpack_weights
+    from tinynas.model.inherit import inherit, unpack_weights
+
+    model, architecture = build(candidate.architecture, candidate.seed), candidate.architecture
+    if origin is not None:
+        weights = unpack_weights(origin.weights)
+        known = _representative(_task(candidate.task, candidate.study_seed), candidate.seed)
+        inherit(model, architecture, weights=weights, origin=origin.architecture, x=known, seed=candidate.seed)
+    return model
+
+
+def _restored(network: Origin) -> Any:
+    from tinynas.model.build import build
+    from tinynas.model.inherit import restore, unpack_weights
+
+    model = build(network.architecture, seed=0)
+    restore(model, unpack_weights(network.weights))
+    return model
+
+
+def _lessons(candidate: Candidate, teacher: Origin, final: FinalSection) -> dict[str, Any]:
+    """What `model.train.train` takes of a teacher."""
+    from tinynas.model.train import predictor
+
+    x = _task(candidate.task, candidate.study_seed).train.x
+    logits = predictor(_restored(teacher))(x)
+    return {"teacher_logits": logits, "temperature": final.temperature, "teacher_weight": final.distill}
+
+
+def _fit(
+    model: Any,
+    candidate: Candidate,
+    course: Course,
+    settings: TrainSection,
+    *,
+    samples: int,
+    val_samples: int | None = None,
+    **lessons: Any,
+) -> Trained:
+    """Train a model, quantize and score it."""
+    from tinynas.model.inherit import pack_weights
     from tinynas.model.quantize import quantize
     from tinynas.model.score import score
     from tinynas.model.train import train
 
     task, started = _task(candidate.task, candidate.study_seed), time.monotonic()
-    model = build(candidate.architecture, candidate.seed)
-    origin, known = course.origin, _representative(task, candidate.seed)
-    if origin is not None:
-        weights = unpack_weights(origin.weights)
-        start = candidate.architecture
-        inherit(model, start, weights=weights, origin=origin.architecture, x=known, seed=candidate.seed)
     record = train(
         model,
         task,
@@ -233,11 +292,12 @@ def _fit(
         augmentation=_augmentation(candidate.task, settings),
         needs=course.needs,
         state=course.state,
+        **lessons,
     )
     trained = time.monotonic()
-    tflite = quantize(model, known)
+    tflite = quantize(model, _representative(task, candidate.seed))
     accuracy = score(tflite, task.val.x[:val_samples], task.val.y[:val_samples])
-    return model, Trained(
+    return Trained(
         tflite=tflite,
         vectors=reference_vectors(candidate.task, candidate.study_seed, tflite, samples),
         method="ptq",
