@@ -72,9 +72,9 @@ def pruned(model: Any, architecture: Architecture, task: Task, seed: int, row: R
     tuning = {"epochs": TUNING_EPOCHS, "learning_rate": TUNING_RATE, "seed": seed}
     for fraction in FRACTIONS:
         name = f"{fraction:.0%} pruned"
-        smaller, once = prune(model, architecture, fraction=fraction)
+        smaller, once = prune(model, architecture, fraction)
         row[f"{name}, tuned"] = fit(once, task, **tuning)
-        _, again = prune(model, architecture, fraction=fraction)
+        _, again = prune(model, architecture, fraction)
         row[f"{name}, tuned, itself the teacher"] = fit(again, task, teacher_logits=logits, **tuning)
         row[f"{name}, that shape anew"] = fit(build(smaller, seed), task, epochs=EPOCHS + TUNING_EPOCHS, seed=seed)
 
@@ -122,14 +122,13 @@ def measured(architecture: Architecture, desk: Path, bench: Bench) -> Cost:
 
 def show_costs(architectures: Sequence[Architecture]) -> None:
     """What the pruned networks need, in parts of what the whole ones do."""
-    from tinynas.model.build import build
-    from tinynas.model.prune import prune
+    from tinynas.model.prune import narrowed
 
     print("| pruned | multiply-accumulates | latency | SRAM | flash |\n|---|---|---|---|---|")
     with open_bench(load_board("netduinoplus2"), directory=paths.home() / "bench") as bench, held_desk() as desk:
         whole = [measured(each, desk, bench) for each in architectures]
         for fraction in FRACTIONS:
-            small = [prune(build(each, 0), each, fraction=fraction)[0] for each in architectures]
+            small = [narrowed(each, fraction) for each in architectures]
             parts = [statistics.mean(less.macs / each.macs for less, each in zip(small, architectures, strict=True))]
             costs = [measured(each, desk, bench) for each in small]
             for figure in ("latency_us", "sram_bytes", "flash_bytes"):

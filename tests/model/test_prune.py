@@ -46,6 +46,13 @@ def tools(tensorflow):
     return build, prune, predictor
 
 
+@pytest.fixture(scope="module")
+def narrowed(tensorflow):
+    from tinynas.model.prune import narrowed
+
+    return narrowed
+
+
 def shaken(model, seed):
     """Give a model biases and batch statistics as a training would, all different."""
     rng = np.random.default_rng(seed)
@@ -79,17 +86,17 @@ def silence(model, architecture, smaller, seed):
 
 
 @pytest.mark.parametrize("number", range(len(ARCHITECTURES)))
-def test_without_channels_that_are_zero_a_network_answers_the_same(tools, number):
+def test_without_channels_that_are_zero_a_network_answers_the_same(tools, narrowed, number):
     build, prune, predictor = tools
     architecture = ARCHITECTURES[number]
     model = build(architecture, seed=number)
     shaken(model, number)
-    smaller, _ = prune(model, architecture, fraction=0.4)
+    smaller = narrowed(architecture, 0.4)
     assert smaller.macs < architecture.macs
     silence(model, architecture, smaller, number)
     before = predictor(model)
-    again, pruned = prune(model, architecture, fraction=0.4)
-    assert again == smaller
+    left, pruned = prune(model, architecture, 0.4)
+    assert left == smaller
     x = np.random.default_rng(number).random((8, *architecture.input_shape), np.float32)
     logits = before(x)
     assert np.std(logits) > 0
@@ -97,17 +104,15 @@ def test_without_channels_that_are_zero_a_network_answers_the_same(tools, number
 
 
 @pytest.mark.parametrize("fraction", [0.05, 0.25, 0.5, 0.95])
-def test_what_stays_is_counted_in_fours(tools, fraction):
-    build, prune, _ = tools
+def test_what_stays_is_counted_in_fours(narrowed, fraction):
     architecture = residual()
-    smaller, pruned = prune(build(architecture, seed=1), architecture, fraction=fraction)
+    smaller = narrowed(architecture, fraction)
     for layer, narrow in zip(architecture.layers[:-1], smaller.layers[:-1], strict=True):
         if layer.weights:
             assert narrow.shape[-1] % 4 == 0
             assert abs(narrow.shape[-1] - layer.shape[-1] * (1 - fraction)) <= 4
     assert smaller.layers[0] == architecture.layers[0]
-    assert pruned.output_shape == (None, 10)
-    assert build(smaller, seed=2).count_params() == pruned.count_params()
+    assert smaller.layers[-1].shape == (10,)
 
 
 def test_the_channels_worth_least_go(tools):
@@ -118,22 +123,19 @@ def test_the_channels_worth_least_go(tools):
     normal = model.get_layer("conv_1_bn")
     scales = np.array([5, -9, 1, 8, 2, -7, 3, 4], np.float32)
     normal.set_weights([scales, *normal.get_weights()[1:]])
-    _, pruned = prune(model, architecture, fraction=0.5)
+    _, pruned = prune(model, architecture, 0.5)
     assert pruned.get_layer("conv_1_bn").get_weights()[0].tolist() == [5, -9, 8, -7]
 
 
-def test_a_layer_of_fewer_than_four_channels_stays_whole(tools):
-    build, prune, _ = tools
+def test_a_layer_of_fewer_than_four_channels_stays_whole(narrowed):
     make = Builder((8, 8, 1), 10)
     architecture = make.finish(make.global_avg_pool(make.conv(make.conv(0, 3, 3), 8)))
-    smaller, _ = prune(build(architecture, seed=1), architecture, fraction=0.5)
-    assert [layer.shape[-1] for layer in smaller.layers] == [1, 3, 4, 4, 10]
+    assert [layer.shape[-1] for layer in narrowed(architecture, 0.5).layers] == [1, 3, 4, 4, 10]
 
 
-def test_features_that_a_sum_mixes_across_channels_cannot_be_pruned(tools):
-    build, prune, _ = tools
+def test_features_that_a_sum_mixes_across_channels_cannot_be_pruned(narrowed):
     make = Builder((4, 4, 1), 10)
     features = make.flatten(make.conv(0, 8, 3))
     architecture = make.finish(make.add(features, make.dense(features, 128)))
     with pytest.raises(UnsupportedError, match="add_4 adds 8 channels at several positions to 128"):
-        prune(build(architecture, seed=1), architecture, fraction=0.5)
+        narrowed(architecture, 0.5)

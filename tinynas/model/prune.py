@@ -20,29 +20,41 @@ _MULTIPLE = 4
 Kept = dict[int, np.ndarray]
 
 
-def prune(model: Any, architecture: Architecture, *, fraction: float) -> tuple[Architecture, Any]:
-    """The network without `fraction`, in (0, 1), of the channels of each layer: its architecture, and a new model with
-    the weights of the channels that stay, to be trained on.
+def narrowed(architecture: Architecture, fraction: float) -> Architecture:
+    """The architecture without `fraction`, in (0, 1), of the channels of each layer.
 
-    Channels that a sum or a depthwise convolution ties together go together. What stays is the nearest multiple of 4,
-    4 at least; inputs and logits stay whole. How many stay does not depend on the weights, so that the architecture is
-    the same after any training. A channel's worth is the sum of the magnitudes of its batch normalisations' scales, or
-    the L1 norm of its weights in a layer that has none. Channels that put out zeros change nothing by going.
+    What stays is the nearest multiple of 4, 4 at least; inputs and logits stay whole.
 
     Raises:
         UnsupportedError: flattened channels are added to something else, so that no channel goes alone.
     """
-    groups = _groups(architecture)
-    kept = {
-        group: np.sort(np.argsort(-_worth(model, architecture, groups, group), kind="stable")[:count])
-        for group, count in _counts(architecture, groups, fraction).items()
-    }
-    layers: list[Layer] = []
-    for index, layer in enumerate(architecture.layers):
-        shape = (*layer.shape[:-1], len(_channels(architecture, groups, kept, index)))
+    groups, layers = _groups(architecture), list[Layer]()
+    for layer, group in zip(architecture.layers, groups, strict=True):
+        has = architecture.layers[group].shape[-1]
+        stay = max(_MULTIPLE, int(has * (1 - fraction) / _MULTIPLE + 0.5) * _MULTIPLE)
+        if stay > has or group in (groups[0], groups[-1]):
+            stay = has
+        # A flattened layer has each channel at several positions.
+        width = layer.shape[-1] // has * stay
         before = layers[layer.inputs[0]].shape[-1] if layer.inputs else 0
-        layers.append(replace(layer, shape=shape, in_channels=before, filters=shape[-1] if layer.filters else 0))
-    smaller = replace(architecture, layers=tuple(layers))
+        shape = (*layer.shape[:-1], width)
+        layers.append(replace(layer, shape=shape, in_channels=before, filters=width if layer.filters else 0))
+    return replace(architecture, layers=tuple(layers))
+
+
+def prune(model: Any, architecture: Architecture, fraction: float) -> tuple[Architecture, Any]:
+    """The trained network without the channels that are worth least: its `narrowed` architecture, and a new model with
+    the weights of the channels that stay, to be trained on.
+
+    Channels that a sum or a depthwise convolution ties together go together. A channel's worth is the sum of the
+    magnitudes of its batch normalisations' scales, or the L1 norm of its weights in a layer that has none. A channel
+    that is zero everywhere changes nothing by going. Raises as `narrowed`.
+    """
+    groups, smaller = _groups(architecture), narrowed(architecture, fraction)
+    kept = {}
+    for group in set(groups):
+        best = np.argsort(-_worth(model, architecture, groups, group), kind="stable")
+        kept[group] = np.sort(best[: smaller.layers[group].shape[-1]])
     pruned = build(smaller, seed=0)
     for index, layer in enumerate(architecture.layers):
         if layer.weights:
@@ -63,16 +75,6 @@ def _groups(architecture: Architecture) -> list[int]:
                 raise UnsupportedError(f"{layer.name} adds {widths[0]} channels at several positions to {widths[1]}")
             groups = [one if group == other else group for group in groups]
     return groups
-
-
-def _counts(architecture: Architecture, groups: Sequence[int], fraction: float) -> dict[int, int]:
-    """Group -> how many of its channels stay."""
-    counts = {}
-    for group in set(groups):
-        has = architecture.layers[group].shape[-1]
-        stay = max(_MULTIPLE, int(has * (1 - fraction) / _MULTIPLE + 0.5) * _MULTIPLE)
-        counts[group] = has if group in (groups[0], groups[-1]) else min(has, stay)
-    return counts
 
 
 def _worth(model: Any, architecture: Architecture, groups: Sequence[int], group: int) -> np.ndarray:

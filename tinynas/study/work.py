@@ -224,7 +224,7 @@ def prune_candidate(
     if course.origin is None or final.prune is None:
         raise ValueError("what is pruned is a trained network, by a fraction")
     whole = _restored(course.origin)
-    _, model = prune(whole, candidate.architecture, fraction=final.prune)
+    _, model = prune(whole, candidate.architecture, final.prune)
     changes = {"epochs": final.prune_epochs, "patience": final.prune_epochs, "samples": None, "inherit": False}
     rate = settings.learning_rate * _TUNING
     tuning = settings.model_copy(update={**changes, "learning_rate": rate})
