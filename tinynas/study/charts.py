@@ -11,9 +11,9 @@ from typing import Any
 
 import plotly.io
 
-from tinynas.cost import Costs, Figures
+from tinynas.cost import Figures
 from tinynas.study.progress import progress
-from tinynas.study.quantities import QUANTITIES, percent, quantity_of, source_of, written
+from tinynas.study.quantities import figures_on, percent, quantity_of, source_of, written
 from tinynas.study.reading import Study
 from tinynas.study.store import Finalist, Trial
 from tinynas.study.subspaces import Refinement
@@ -191,21 +191,16 @@ def _hover(trial: Trial, finalist: Finalist | None) -> str:
         )
     costs = trial.costs if finalist is None else finalist.costs
     if costs is not None:
+        validity = costs.main.validity
+        boards = [] if validity is None else [*costs.by_board(validity.board)]
         lines += [
             html.escape(f"{quantity_of(name).title} {written(name, costs.figure(name))} ({source_of(costs, name)})")
-            for name in _named(costs)
+            for name in figures_on(boards)
             if costs.figure(name) is not None
         ]
     if trial.reason:
         lines += _escaped(trial.reason)
     return "<br>".join(lines)
-
-
-def _named(costs: Costs) -> list[str]:
-    """The names of all figures, on several boards those on each."""
-    if not costs.also or costs.main.validity is None:
-        return list(QUANTITIES)
-    return [f"{name}@{board}" for board in costs.by_board(costs.main.validity.board) for name in QUANTITIES]
 
 
 def _escaped(text: str) -> list[str]:

@@ -1,5 +1,6 @@
 """How figures are written for people: units, thousands, and where a figure comes from."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from tinynas.cost import Cost, Costs, Source
@@ -32,6 +33,11 @@ def quantity_of(figure: str) -> Quantity:
     name, at, board = figure.partition("@")
     quantity = QUANTITIES[name]
     return replace(quantity, title=f"{quantity.title} on {board}") if at else quantity
+
+
+def figures_on(boards: Sequence[str]) -> list[str]:
+    """The names of all figures; on several boards those of each board's."""
+    return list(QUANTITIES) if len(boards) < 2 else [f"{name}@{board}" for board in boards for name in QUANTITIES]
 
 
 def title_of(figure: str) -> str:

@@ -18,7 +18,7 @@ from tinynas.cost import Cost, Costs
 from tinynas.errors import InfrastructureError, StoreError
 from tinynas.study import charts
 from tinynas.study.drawing import BOX_WIDTH, MARGIN, Drawing, draw
-from tinynas.study.quantities import QUANTITIES, duration, percent, source_of, title_of, written
+from tinynas.study.quantities import QUANTITIES, duration, figures_on, percent, source_of, title_of, written
 from tinynas.study.reading import CompiledLayer, Study, read_study
 from tinynas.study.store import Finalist, Store, Trial
 from tinynas.study.summary import FrontPoint, config_of, front
@@ -110,7 +110,7 @@ def render(store: Store) -> str:
         study=study,
         counts=Counter(trial.state for trial in study.trials),
         points=points,
-        columns=_columns(study),
+        columns=figures_on(study.facts.boards),
         sources=_sources(study),
         figures=figures,
         stages=_stage_shares(study),
@@ -121,13 +121,6 @@ def render(store: Store) -> str:
         script=Markup(script),
         script_hashes=[_hash(_plotly()), _hash(script)],
     )
-
-
-def _columns(study: Study) -> list[str]:
-    """The figures of a table, on several boards those on each."""
-    if not study.facts.also:
-        return list(QUANTITIES)
-    return [f"{figure}@{board}" for board in study.facts.boards for figure in QUANTITIES]
 
 
 def _environment() -> Environment:

@@ -54,7 +54,8 @@ class Trial:
     accuracy_*: fractions in [0, 1] on the validation split. seconds: wall time per stage [s].
     deployment: how it was compiled for the board, the fields of `space.hardware.Deployment`.
     curve: the float network's accuracy on the validation split after each epoch; `reason` says why a training was
-    stopped early. network: one object per layer of the decoded network; layers: one per layer of the compiled network.
+    stopped early. network: one object per layer of the decoded network; layers: one per layer of the compiled network,
+    as the main board has it.
     estimate: a lower bound, or where a study searches on estimates what the trial was judged on, which has a validity;
     cost is the same then until the board has measured it.
     also_estimate, also_cost: the same on each further board of the study, by name.
