@@ -57,6 +57,54 @@ def test_a_wrong_field_is_named(tmp_path, changes, message):
         load_board("aboard", tmp_path)
 
 
+TIMING = {
+    "wait_states": 5,
+    "line_bytes": 16,
+    "prefetch": True,
+    "instruction_lines": 64,
+    "data_lines": 8,
+    "source": "manual, table 10",
+}
+SLOW, OWN = {"hz": 60_000_000, "wait_states": 1, "run_ma": 14.0}, {"hz": 168_000_000, "wait_states": 5, "run_ma": 40.0}
+
+
+def test_a_board_at_a_clock_step_has_its_wait_states_and_its_current(tmp_path):
+    write(tmp_path, flash_timing=TIMING, clock_steps=[SLOW, OWN])
+    board = load_board("aboard", tmp_path)
+    slow = board.at(60_000_000)
+    assert (slow.clock_hz, slow.flash_timing.wait_states, slow.power.run_ma) == (60_000_000, 1, 14.0)
+    assert slow.at(168_000_000) == board == board.at(None)
+    with pytest.raises(ConfigError, match="board aboard cannot run at 84000000 Hz: choose one of 60 MHz, 168 MHz"):
+        board.at(84_000_000)
+
+
+def test_a_board_without_clock_steps_has_its_clock_alone(tmp_path):
+    write(tmp_path)
+    board = load_board("aboard", tmp_path)
+    assert board.at(168_000_000) == board
+    with pytest.raises(ConfigError, match="its manifest has no clock_steps, only 168000000 Hz"):
+        board.at(60_000_000)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"clock_steps": [SLOW]}, "clock_steps lack clock_hz 168000000 with 5 wait states and 40 mA"),
+        ({"clock_steps": [SLOW, {**OWN, "wait_states": 4}]}, "clock_steps lack clock_hz 168000000 with 5"),
+        ({"clock_steps": [OWN, SLOW]}, "not in the order of their hz"),
+        ({"clock_steps": [SLOW, SLOW, OWN]}, "not in the order of their hz, each given once"),
+        ({"clock_steps": [{**SLOW, "hz": 60_000_001}, OWN]}, "multiple of 1000000"),
+        ({"clock_steps": [SLOW, OWN], "flash_timing": None}, "clock_steps need power and flash_timing"),
+        ({"clock_steps": [SLOW, OWN], "power": None}, "clock_steps need power and flash_timing"),
+        ({"clock_steps": [SLOW, OWN], "port": "arduino"}, "port arduino sets one clock, only stm32f4 others"),
+    ],
+)
+def test_clock_steps_that_contradict_the_manifest_are_refused(tmp_path, changes, message):
+    write(tmp_path, **{"flash_timing": TIMING, **changes})
+    with pytest.raises(ConfigError, match=message):
+        load_board("aboard", tmp_path)
+
+
 @pytest.mark.parametrize("content", ["{", "[]", '{"name": "x"}', "\xff"])
 def test_what_is_no_manifest_is_refused(tmp_path, content):
     (tmp_path / "aboard.json").write_text(content, encoding="latin-1")

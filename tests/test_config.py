@@ -27,6 +27,7 @@ def test_quantities_carry_units(write):
         "energy_uj": 2_000,
     }
     assert config.search.time == 1800
+    assert load_config(write('[board]\nclock = "120 MHz"')).board.clock == 120_000_000
 
 
 @pytest.mark.parametrize(

@@ -87,11 +87,13 @@ def measure(
     inputs: str | Path | None = None,
     task: str | Path | None = None,
     samples: int | None = None,
+    clock: str | None = None,
     options: Options = DEFAULTS,
 ) -> dict[str, Any]:
     """Measure a .tflite file; `inputs` is a raw file. Instead, `task` (a builtin one, a study, or a TOML file) takes
-    `samples` of its test split and adds their accuracy. Raises as `study.single.measure_file`.
+    `samples` of its test split and adds their accuracy. `clock` is one of the board's, such as "120 MHz". Raises as
+    `study.single.measure_file`.
     """
     source = None if inputs is None else Path(inputs)
     labelled = None if task is None else str(task)
-    return single.measure_file(Path(model), board, source, task=labelled, samples=samples, options=options)
+    return single.measure_file(Path(model), board, source, task=labelled, samples=samples, clock=clock, options=options)

@@ -17,6 +17,9 @@ class _Record(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
 
+# Firmware whose port can set more than one clock.
+_PORTS_WITH_STEPS = ("stm32f4",)
+
 _Address = Annotated[str, Field(pattern=r"^0x[0-9A-Fa-f]{8}$")]
 
 
@@ -50,6 +53,14 @@ class FlashTiming(_Record):
     instruction_lines: int = Field(ge=0, le=1024)
     data_lines: int = Field(ge=0, le=1024)
     source: str
+
+
+class ClockStep(_Record):
+    """A clock [Hz, whole MHz] that the CPU can run at, with its flash's wait states [cycles] and its current [mA]."""
+
+    hz: int = Field(gt=0, multiple_of=1_000_000)
+    wait_states: int = Field(ge=0, le=100)
+    run_ma: float = Field(gt=0)
 
 
 class FastMemory(_Record):
@@ -110,6 +121,7 @@ class _Manifest(_Record):
     flash_start: _Address = "0x08000000"
     sram_start: _Address = "0x20000000"
     clock_hz: int = Field(gt=0)
+    clock_steps: tuple[ClockStep, ...] = ()
     flash_timing: FlashTiming | None = None
     fast_memory: FastMemory | None = None
     toolchain: Literal["arm-none-eabi", "riscv64-unknown-elf", "avr", "vendor"] = "arm-none-eabi"
@@ -124,9 +136,30 @@ class _Manifest(_Record):
     usb: tuple[str, ...] = ()
     baud: int = Field(default=115200, gt=0)
 
+    @model_validator(mode="after")
+    def _steps_agree_with_the_rest(self) -> Self:
+        if not self.clock_steps:
+            return self
+        if self.port not in _PORTS_WITH_STEPS:
+            raise ValueError(
+                f"clock_steps: port {self.port} sets one clock, only {', '.join(_PORTS_WITH_STEPS)} others"
+            )
+        if self.power is None or self.flash_timing is None:
+            raise ValueError("clock_steps need power and flash_timing, whose sources hold for them as well")
+        speeds = [step.hz for step in self.clock_steps]
+        if speeds != sorted(set(speeds)):
+            raise ValueError("clock_steps are not in the order of their hz, each given once")
+        own = ClockStep(hz=self.clock_hz, wait_states=self.flash_timing.wait_states, run_ma=self.power.run_ma)
+        if own not in self.clock_steps:
+            raise ValueError(
+                f"clock_steps lack clock_hz {own.hz} with {own.wait_states} wait states and {own.run_ma:g} mA, "
+                "as flash_timing and power have them"
+            )
+        return self
+
 
 class Board(_Manifest):
-    """One board: its name, its memories [B], its clock [Hz], how it is emulated or linked.
+    """One board: its name, its memories [B], its clock [Hz] and what other ones it has, how it is emulated or linked.
 
     `path` is the manifest; `flags` are the compiler flags that images for it are built with by `toolchain`;
     `stack_bytes` are set aside for the stack, `payload_bytes` is the most that a frame of its link carries;
@@ -136,6 +169,29 @@ class Board(_Manifest):
     name: str
     title: str
     path: Path
+
+    def at(self, clock_hz: int | None) -> "Board":
+        """The board with its CPU at another of its clock steps [Hz], with the wait states and the current of that one;
+        None: as it is.
+
+        Raises:
+            ConfigError: it has no such step.
+        """
+        if clock_hz in (None, self.clock_hz):
+            return self
+        step = next((step for step in self.clock_steps if step.hz == clock_hz), None)
+        if step is None or self.flash_timing is None or self.power is None:
+            steps = ", ".join(f"{step.hz / 1e6:g} MHz" for step in self.clock_steps)
+            raise ConfigError(
+                f"board {self.name} cannot run at {clock_hz} Hz: "
+                + (f"choose one of {steps}" if steps else f"its manifest has no clock_steps, only {self.clock_hz} Hz")
+            )
+        changes = {
+            "clock_hz": step.hz,
+            "flash_timing": self.flash_timing.model_copy(update={"wait_states": step.wait_states}),
+            "power": self.power.model_copy(update={"run_ma": step.run_ma}),
+        }
+        return self.model_copy(update=changes)
 
     def flags_for(self, optimize: str) -> tuple[str, ...]:
         """The flags of an image for "speed", as the manifest has them, or for "size"."""

@@ -51,9 +51,10 @@ def search(
     space_file: Annotated[Path | None, typer.Option(help="Python file that defines SPACE.")] = None,
     fix: Annotated[list[str] | None, typer.Option(help="Repeat for each axis with one value: width=50.")] = None,
     hardware: Annotated[
-        list[str] | None, typer.Option(help="Repeat for each gene: optimize, patches, fast_memory.")
+        list[str] | None, typer.Option(help="Repeat for each gene: optimize, patches, fast_memory, clock.")
     ] = None,
     board: Annotated[str | None, typer.Option(help="Board name: see tinynas boards.")] = None,
+    clock: Annotated[str | None, typer.Option(help="For example '120 MHz'. [default: the manifest's]")] = None,
     port: PortOption = None,
     bench: BenchOption = None,
     also: Annotated[
@@ -98,7 +99,7 @@ def search(
     flags: dict[str, dict[str, Any]] = {
         "task": {"name": task or (data.stem if data else None), "path": data, "kind": kind},
         "space": {"name": space, "file": space_file, "fix": fixed_axes(fix), "hardware": hardware or None},
-        "board": {"name": board, "port": port, "bench": bench},
+        "board": {"name": board, "clock": clock, "port": port, "bench": bench},
         "also": {name: {} for name in also or ()},
         "estimate": {"latency": estimate},
         "search": {

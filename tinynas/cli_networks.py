@@ -33,6 +33,10 @@ FastOption = Annotated[
         "a size such as '16 KB' of SRAM where it has none.",
     ),
 ]
+ClockOption = Annotated[
+    str | None,
+    typer.Option("--clock", help="One of the board's clock steps, such as '120 MHz'. [default: its manifest's clock]"),
+]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object to stdout.")]
 
 
@@ -124,6 +128,7 @@ def measure(
     patches: PatchesOption = "off",
     optimize: OptimizeOption = "speed",
     fast_memory: FastOption = "off",
+    clock: ClockOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Measure an int8 .tflite file on a board; its outputs must equal tflite-micro's byte for byte.
@@ -151,6 +156,7 @@ def measure(
             bench=bench,
             meter=meter,
             repeats=repeats,
+            clock=clock,
             options=options,
             notify=notify,
         )
@@ -171,6 +177,7 @@ def profile(
     patches: PatchesOption = "off",
     optimize: OptimizeOption = "speed",
     fast_memory: FastOption = "off",
+    clock: ClockOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Show where a network's time and memory go, layer by layer, on an emulated board."""
@@ -187,7 +194,7 @@ def profile(
         board=board,
     )
     with stages_shown() as notify:
-        found = profile_file(model, board, input_, options=options, notify=notify)
+        found = profile_file(model, board, input_, clock=clock, options=options, notify=notify)
     if picture is not None:
         write_picture(found, picture)
     if as_json:

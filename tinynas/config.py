@@ -22,6 +22,7 @@ Bytes = Annotated[float, BeforeValidator(lambda value: quantity(value, "bytes"))
 Microseconds = Annotated[float, BeforeValidator(lambda value: quantity(value, "us")), Field(gt=0)]
 Microjoules = Annotated[float, BeforeValidator(lambda value: quantity(value, "uj")), Field(gt=0)]
 Seconds = Annotated[float, BeforeValidator(lambda value: quantity(value, "s")), Field(gt=0)]
+Hertz = Annotated[int, BeforeValidator(lambda value: quantity(value, "hz")), Field(gt=0)]
 Fraction = Annotated[float, Field(gt=0, lt=0.9)]
 Count = Annotated[int, Field(gt=0)]
 Objective = Annotated[str, AfterValidator(_objective)]
@@ -72,7 +73,7 @@ class SpaceSection(Section):
     fix: dict[str, int] = Field(default_factory=dict)
     drop: dict[str, tuple[int, ...]] = Field(default_factory=dict)
     reduce: tuple[Annotated[int, Field(ge=1, le=64)], ...] = ()
-    hardware: tuple[Literal["optimize", "patches", "fast_memory"], ...] = ()
+    hardware: tuple[Literal["optimize", "patches", "fast_memory", "clock"], ...] = ()
 
     @model_validator(mode="after")
     def _genes_are_distinct(self) -> Self:
@@ -83,12 +84,14 @@ class SpaceSection(Section):
 
 class PlaceSection(Section):
     """Where boards of one kind are: those of their name in the file `bench`, or the one on `port`, or those that are
-    found by their USB ids; `count` emulated boards work in parallel.
+    found by their USB ids; `count` emulated boards work in parallel. `clock`: one of their clock steps that they run
+    at; None: their manifest's clock.
     """
 
     bench: Path | None = None
     port: str | None = None
     count: Annotated[int, Field(ge=1, le=64)] = 1
+    clock: Hertz | None = None
 
     @model_validator(mode="after")
     def _one_way_to_the_board(self) -> Self:

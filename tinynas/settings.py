@@ -17,12 +17,13 @@ _SCALES: dict[str, dict[str, float]] = {
     "bytes": {"": 1, "B": 1, "KB": 1024, "KIB": 1024, "MB": 1024**2, "MIB": 1024**2},
     "us": {"": 1, "US": 1, "MS": 1e3, "S": 1e6},
     "uj": {"": 1, "UJ": 1, "MJ": 1e3, "J": 1e6},
+    "hz": {"": 1, "HZ": 1, "KHZ": 1e3, "MHZ": 1e6},
     "s": {"": 1, "S": 1, "M": 60, "MIN": 60, "H": 3600, "D": 86400},
 }
 
 
 def quantity(value: object, dimension: str) -> object:
-    """`"32 KB"` -> 32768 for dimension "bytes"; likewise "us", "uj" and "s". Numbers pass unchanged.
+    """`"32 KB"` -> 32768 for dimension "bytes"; likewise "us", "uj", "hz" and "s". Numbers pass unchanged.
 
     Raises:
         ValueError: the text is no number with a unit of that dimension.

@@ -30,6 +30,7 @@ def image() -> Image:
         toolchain="none",
         flags="",
         firmware_hash="",
+        clock_hz=1_000_000,
         sources={"network.c": b"int network;\n"},
     )
 

@@ -68,6 +68,7 @@ def image() -> Image:
         toolchain="gcc",
         flags="-O2",
         firmware_hash="f00d",
+        clock_hz=168_000_000,
     )
 
 

@@ -100,6 +100,7 @@ def image_of(candidate: int) -> Image:
         toolchain="none",
         flags="",
         firmware_hash="",
+        clock_hz=1_000_000,
     )
 
 

@@ -125,6 +125,7 @@ def test_several_boards_work_at_the_same_time(fake_station, emulated, order, com
     "changes",
     [
         {"optimize": "size"},
+        {"clock_hz": 84_000_000},
         {"fast_bytes": 16},
         {"program": None},
         {"sha256": f"{1:064x}"},

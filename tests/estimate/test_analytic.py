@@ -33,7 +33,7 @@ def test_figures_follow_from_the_layers():
 @pytest.mark.parametrize("name", space_names())
 def test_no_random_genome_undercuts_the_smallest_cost(name):
     space, rng = load_space(name), random.Random(2)
-    least = smallest_cost(space, SHAPES[name], 10, BOARD)
+    least = smallest_cost(space, SHAPES[name], 10, [BOARD])
     for _ in range(300):
         try:
             cost = estimate_architecture(space.decode(random_genome(space, rng), SHAPES[name], 10), BOARD)
@@ -67,7 +67,7 @@ def test_the_compiler_never_plans_less_than_the_estimate(tensorflow, name):
 
 
 def test_the_reason_has_both_numbers_and_the_setting():
-    cost = smallest_cost(load_space("mlp"), (8, 8, 1), 10, BOARD)
+    cost = smallest_cost(load_space("mlp"), (8, 8, 1), 10, [BOARD])
     assert infeasible_reason(cost, {"flash_bytes": 1e9, "sram_bytes": 1e9}) is None
     reason = infeasible_reason(cost, {"sram_bytes": 10.0})
     assert reason == "needs 72 B of SRAM, at most 10 allowed: see [limits] sram"

@@ -16,7 +16,7 @@ BOARD = load_board("netduinoplus2")
 for each in space_names():
     # The first canonical form of a space may take longer than hypothesis allows an example.
     smallest(load_space(each))
-GENES = ("optimize", "patches", "fast_memory")
+GENES = ("optimize", "patches", "fast_memory", "clock")
 SHAPE = (28, 28, 1)
 every_space = pytest.mark.parametrize("name", space_names())
 
@@ -50,16 +50,27 @@ def test_no_genes_are_no_wrapper(name):
 
 def test_values_are_what_the_compiler_is_told():
     space = with_hardware(load_space("mlp"), GENES, BOARD)
-    assert space.name == "mlp+optimize+patches+fast_memory"
-    genome = Genome(space.name, (0, 8, 8, 8, 1, 1, 16))
-    assert deployment_of(space, genome, Deployment()) == Deployment(optimize="size", patches="auto", fast_bytes=16384)
-    assert hardware_values(space, genome) == (1, 1, 16)
+    assert space.name == "mlp+optimize+patches+fast_memory+clock"
+    genome = Genome(space.name, (0, 8, 8, 8, 1, 1, 16, 120))
+    assert deployment_of(space, genome, Deployment()) == Deployment(
+        optimize="size", patches="auto", fast_bytes=16384, clock_hz=120_000_000
+    )
+    assert hardware_values(space, genome) == (1, 1, 16, 120)
 
 
 def test_what_no_gene_says_is_as_configured():
     space = with_hardware(load_space("mlp"), ("patches",), BOARD)
-    found = deployment_of(space, Genome(space.name, (0, 8, 8, 8, 1)), Deployment(optimize="size"))
-    assert found == Deployment(optimize="size", patches="auto")
+    found = deployment_of(space, Genome(space.name, (0, 8, 8, 8, 1)), Deployment(optimize="size", clock_hz=90_000_000))
+    assert found == Deployment(optimize="size", patches="auto", clock_hz=90_000_000)
+
+
+def test_the_clock_is_one_of_the_boards_steps():
+    space = with_hardware(load_space("mlp"), ("clock",), BOARD)
+    assert space.clocks_hz == tuple(step.hz for step in BOARD.clock_steps)
+    assert with_hardware(load_space("mlp"), ("patches",), BOARD).clocks_hz == ()
+    for name in ("mps2_an386", "nucleo_f446re"):
+        with pytest.raises(ConfigError, match=f"board {name} runs at .* alone, its manifest has no other clock_steps"):
+            with_hardware(load_space("mlp"), ("clock",), load_board(name))
 
 
 def test_fast_memory_is_never_more_than_the_board_has():

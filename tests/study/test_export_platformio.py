@@ -79,6 +79,12 @@ def test_the_platformio_project_says_fail_when_an_output_byte_differs(built, tmp
     assert serial_output(image) == "FAIL: the outputs differ"
 
 
+def test_a_projects_firmware_sets_the_clock_that_was_measured(digits_network, tmp_path, exported):
+    exported(digits_network, tmp_path / "out", "platformio", board=load_board("netduinoplus2").at(120_000_000))
+    assert "board_tinynas.clock_hz = 120000000\n" in (tmp_path / "out" / "platformio.ini").read_text()
+    assert "| clock | 120 MHz," in (tmp_path / "out" / "README.md").read_text()
+
+
 def test_the_platformio_project_refers_to_nothing_outside_itself(built):
     for path in built.rglob("*"):
         if path.is_file() and ".pio" not in path.relative_to(built).parts:

@@ -56,6 +56,7 @@ class Image:
     binary: the flash's content, from its start; the build folder may be used again at once.
     sha256: of the network's .tflite; build_id: of the linked image; both in hexadecimal, both in the board's greeting.
     sizes, baseline: with the network and without one [B].
+    clock_hz: the CPU's clock that the firmware sets.
     sources: from which a vendor's platform builds the image once more where it uploads it, with the same `optimize`;
     empty for other boards.
     program: the network, None in an image without one.
@@ -70,6 +71,7 @@ class Image:
     toolchain: str
     flags: str
     firmware_hash: str
+    clock_hz: int
     optimize: Optimize = "speed"
     sources: Mapping[str, bytes] = field(default_factory=dict)
     program: Program | None = None
@@ -94,7 +96,7 @@ def build(board: Board, program: Program, workdir: Path, *, profile: bool = Fals
     else:
         built = _build(board, files, workdir, program.optimize, program)
     return replace(
-        _image(built, program.sha256, empty),
+        _image(board, built, program.sha256, empty),
         optimize=program.optimize,
         sources=_sources_of(board, files, program.optimize),
         program=program,
@@ -103,12 +105,14 @@ def build(board: Board, program: Program, workdir: Path, *, profile: bool = Fals
 
 def build_together(board: Board, images: Sequence[Image], workdir: Path) -> tuple[Image, ...]:
     """One image of the networks of all `images`, so that it is flashed once for them all: each of them as it was, but
-    for what it is on a board. The networks have different names and models, and all are to be fast or all small.
+    for what it is on a board. The networks have different names and models, all are to be fast or all small, and all at
+    one clock.
 
     Raises as `build`.
     """
     programs = [image.program for image in images if image.program is not None]
     files, optimize = write_image(programs), images[0].optimize
+    board = board.at(images[0].clock_hz)
     binary, _, build_id = _build(board, files, workdir / "together", optimize)
     sources = _sources_of(board, files, optimize)
     networks = tuple(image.sha256 for image in images)
@@ -120,7 +124,7 @@ def build_together(board: Board, images: Sequence[Image], workdir: Path) -> tupl
 def build_empty(board: Board, workdir: Path) -> Image:
     """Build the firmware without a network: it greets and resets, which is enough to try a board. Raises as `build`."""
     empty = baseline(board, workdir)
-    image = _image(_build(board, _sources("empty"), workdir / "empty", "speed"), NO_NETWORK, empty)
+    image = _image(board, _build(board, _sources("empty"), workdir / "empty", "speed"), NO_NETWORK, empty)
     return replace(image, sources=_sources_of(board, _sources("empty"), "speed"))
 
 
@@ -133,10 +137,10 @@ def build_selftest(board: Board, known: Program, workdir: Path) -> Image:
     defines = ("TN_OWN_MEMORY_MAP",) if board.own_memory_map else ()
     empty = baseline(board, workdir, known.optimize)
     built = _build(board, files, workdir / "selftest", known.optimize, known, defines=defines)
-    return _image(built, SELFTEST, empty)
+    return _image(board, built, SELFTEST, empty)
 
 
-def _image(built: tuple[bytes, Sizes, str], sha256: str, empty: Baseline) -> Image:
+def _image(board: Board, built: tuple[bytes, Sizes, str], sha256: str, empty: Baseline) -> Image:
     binary, sizes, build_id = built
     return Image(
         binary=binary,
@@ -147,15 +151,19 @@ def _image(built: tuple[bytes, Sizes, str], sha256: str, empty: Baseline) -> Ima
         toolchain=empty.toolchain,
         flags=empty.flags,
         firmware_hash=empty.firmware_hash,
+        clock_hz=board.clock_hz,
     )
 
 
 def baseline(board: Board, workdir: Path, optimize: Optimize = "speed") -> Baseline:
-    """The firmware without a network, built once for each toolchain, manifest and firmware. Raises as `build`."""
+    """The firmware without a network, built once for each toolchain, manifest, clock and firmware.
+
+    Raises as `build`.
+    """
     toolchain, firmware = toolchain_of(board), _firmware_hash(paths.FIRMWARE)
     flags = " ".join(board.flags_for(optimize))
     manifest = hashlib.sha256(board.path.read_bytes()).hexdigest()
-    key = hashlib.sha256(f"{toolchain}\n{firmware}\n{manifest}\n{flags}".encode()).hexdigest()
+    key = hashlib.sha256(f"{toolchain}\n{firmware}\n{manifest}\n{flags}\n{board.clock_hz}".encode()).hexdigest()
     record = paths.home() / "baselines" / f"{board.name}-{key[:16]}.json"
     with _baseline_lock:
         sizes = _recorded(record)

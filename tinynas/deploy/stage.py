@@ -131,6 +131,7 @@ platforms_dir = ${{platformio.workspace_dir}}/platforms
 platform = symlink://{paths.FIRMWARE / "platform"}
 board = {board.name}
 board_tinynas.baud = {board.baud}
+board_tinynas.clock_hz = {board.clock_hz}
 lib_ldf_mode = off
 build_flags = {macros}
 custom_optimize = {optimize}

@@ -29,7 +29,7 @@ _starter = ThreadPoolExecutor(max_workers=1, thread_name_prefix="emulator-starte
 
 class EmulatedBoard:
     """`folder` holds `flash.bin`, what the board boots from, `qemu.log`, what QEMU said last, and `intervals.txt`, what
-    it counted since power came on.
+    it counted since power came on. `board` is at the clock that the image in its flash sets on a chip.
 
     Power on, off and on again is a new process, so RAM is blank; `reset` keeps RAM, as the reset pin of a chip does.
     """
@@ -37,7 +37,7 @@ class EmulatedBoard:
     def __init__(self, board: Board, folder: Path) -> None:
         if board.emulator is None:
             raise ValueError(f"{board.name} has no emulator")
-        self._board = board
+        self.board = board
         self._machine = board.emulator
         self.folder = folder
         self.flash = folder / "flash.bin"
@@ -134,11 +134,11 @@ class EmulatedBoard:
             return [
                 str(simulator()),
                 self._machine.machine,
-                str(self._board.clock_hz),
-                str(self._board.baud),
+                str(self.board.clock_hz),
+                str(self.board.baud),
                 str(self.flash),
             ]
-        return [qemu(self._machine.program), *self.counter.arguments(plugin(), self._board)]
+        return [qemu(self._machine.program), *self.counter.arguments(plugin(), self.board)]
 
     def _arguments(self, serial: int, monitor: int) -> list[str]:
         if self._machine.program == "simavr":
@@ -161,7 +161,7 @@ class EmulatedBoard:
             return ("-device", f"loader,file={file},addr={self._machine.loader_address},force-raw=on")
         # QEMU takes what is no ELF file for a program in RAM, and its loader of raw files takes no more than RAM holds.
         loadable = self.folder / "flash.elf"
-        loadable.write_bytes(_as_elf(self.flash.read_bytes(), int(self._board.flash_start, 16)))
+        loadable.write_bytes(_as_elf(self.flash.read_bytes(), int(self.board.flash_start, 16)))
         return ("-kernel", str(loadable))
 
 

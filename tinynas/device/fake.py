@@ -301,6 +301,7 @@ class FakeStation:
             build_id=bytes.fromhex(image.build_id),
             network_sha256=networks[0],
             networks=len(networks),
+            clock_hz=image.clock_hz,
         )
         self.fake.restart(ResetCause.POWER_ON)
 

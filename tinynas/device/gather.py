@@ -86,7 +86,7 @@ class Gathering:
         flash = first.baseline.image + sum(image.sizes.image - image.baseline.image for image in images)
         return (
             all(image.program is not None and image.program.fast_bytes == 0 for image in images)
-            and order.image.optimize == first.optimize
+            and (order.image.optimize, order.image.clock_hz) == (first.optimize, first.clock_hz)
             and order.image.sha256 not in {each.image.sha256 for each in company}
             and flash <= self._board.flash_bytes
         )

@@ -110,7 +110,7 @@ def measure(station: Station, image: Image, inputs: np.ndarray, *, repeats: int)
         inputs: int8 of shape (n, ...) with n >= 1, each the size of the network's input.
 
     Raises:
-        BenchError: the board holds another image, or runs at another clock than its manifest says.
+        BenchError: the board holds another image, or runs at another clock than that one was built for.
         LeaseLostError: another process was given the board meanwhile.
         LinkError: the board does not answer, or not with what was asked for.
         ValueError: there is no input, an input has another size than the network's, or `repeats` is below 1.
@@ -216,9 +216,9 @@ def _require_fresh(greeting: Greeting, image: Image, station: Station) -> None:
     held, wanted = greeting.build_id.hex(), image.build_id
     if held != wanted:
         raise BenchError(f"board {station.name} holds build {held[:12]}, not {wanted[:12]}: it was not flashed")
-    if greeting.clock_hz != station.board.clock_hz:
+    if greeting.clock_hz != image.clock_hz:
         raise BenchError(
-            f"board {station.name} runs at {greeting.clock_hz:,} Hz, its manifest says {station.board.clock_hz:,} Hz"
+            f"board {station.name} runs at {greeting.clock_hz:,} Hz, its image was built for {image.clock_hz:,} Hz"
         )
 
 
@@ -259,7 +259,7 @@ def to_cost(measurement: Measurement, image: Image, board: Board) -> Cost:
         sram_source=source,
         flash=Flash(code=sizes.code - empty.code, constants=sizes.constants - empty.constants, image=sizes.image),
         flash_source=source,
-        **_energy_fields(measurement.energy, board.power, latency_us),
+        **_energy_fields(measurement.energy, board.at(image.clock_hz).power, latency_us),
         validity=Validity(
             board=board.name,
             clock_hz=measurement.clock_hz,

@@ -130,6 +130,8 @@ class EmulatedStation:
     def flash(self, image: Image) -> None:
         self._emulated.power_off()
         upload(image, self.board, str(self._emulated.flash), self._emulated.folder, lease=self._lease.descriptor)
+        # QEMU has no clocks: its cycle counter and the emulated meter reckon with those that the image sets on a chip.
+        self.board = self._emulated.board = self.board.at(image.clock_hz)
         self._emulated.power_on()
 
     def reset(self) -> None:

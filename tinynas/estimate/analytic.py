@@ -5,7 +5,8 @@ Every figure is a lower bound, so a network that the estimate refuses could not 
 
 import math
 import random
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 
 from tinynas.boards import Board
 from tinynas.cost import Cost, Figures, Flash, Sram
@@ -46,8 +47,9 @@ def features_of(architecture: Architecture) -> tuple[float, ...]:
     return (*(math.log1p(size) for size in sizes), float(len(architecture.layers)))
 
 
-def smallest_cost(space: Space, input_shape: tuple[int, ...], classes: int, board: Board) -> Cost:
-    """The least that each figure comes to over the space, figure by figure; no one network need have them all.
+def smallest_cost(space: Space, input_shape: tuple[int, ...], classes: int, boards: Sequence[Board]) -> Cost:
+    """The least that each figure comes to over the space, figure by figure; no one network need have them all. `boards`
+    is one board, at each of the clocks that it may run at.
 
     Coordinate descent from the smallest genome and from random ones: widths and depths act on every figure in one
     direction, so it ends at the least where the axes are such quantities.
@@ -64,11 +66,15 @@ def smallest_cost(space: Space, input_shape: tuple[int, ...], classes: int, boar
 
         return int(min(measure(_descend(space, start, measure)) for start in starts))
 
-    return _cost(
-        board,
-        macs=least(lambda architecture: architecture.macs),
-        activation_bytes=least(lambda architecture: architecture.peak_activation_bytes),
-        constants_bytes=least(lambda architecture: architecture.constants_bytes),
+    sizes = {
+        "macs": least(lambda architecture: architecture.macs),
+        "activation_bytes": least(lambda architecture: architecture.peak_activation_bytes),
+        "constants_bytes": least(lambda architecture: architecture.constants_bytes),
+    }
+    costs = [_cost(board, **sizes) for board in boards]
+    fastest = min(costs, key=lambda cost: cost.latency_us or 0.0)
+    return replace(
+        fastest, energy_uj=min((cost.energy_uj for cost in costs if cost.energy_uj is not None), default=None)
     )
 
 

@@ -160,8 +160,12 @@ def require_valid(calibration: Calibration, validity: Validity, path: Path) -> N
     """
     now = asdict(validity)
     for name, then in calibration.validity.model_dump().items():
-        if then != now[name]:
-            raise ConfigError(
-                f"calibration {path} holds for {name} {str(then)[:80]}, here it is {str(now[name])[:80]}: "
-                f"run tinynas calibrate --board {validity.board} again"
-            )
+        if then == now[name]:
+            continue
+        if name == "clock_hz":
+            remedy = 'leave out [board] clock, or use latency = "analytic"'
+        else:
+            remedy = f"run tinynas calibrate --board {validity.board} again"
+        raise ConfigError(
+            f"calibration {path} holds for {name} {str(then)[:80]}, here it is {str(now[name])[:80]}: {remedy}"
+        )

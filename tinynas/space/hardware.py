@@ -12,29 +12,31 @@ from tinynas.errors import ConfigError
 from tinynas.space.architecture import Architecture
 from tinynas.space.genome import Axis, Genome, Space, require_inside
 
-Gene = Literal["optimize", "patches", "fast_memory"]
+Gene = Literal["optimize", "patches", "fast_memory", "clock"]
 
 _KIB = 1024
+_MHZ = 1_000_000
 _FAST_KIB = (4, 16, 64)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Deployment:
-    """How a network is compiled for its board: for speed or size, its first layers in patches or not, and so many of
-    its constants [B] in memory that never makes the CPU wait. The fields are those of the compiler's options.
+    """How a network is put onto its board: compiled for speed or size, its first layers in patches or not, so many of
+    its constants [B] in memory that never makes the CPU wait; and the CPU's clock [Hz], None for what [board] says.
     """
 
     optimize: Literal["speed", "size"] = "speed"
     patches: Literal["off", "auto"] = "off"
     fast_bytes: int = 0
+    clock_hz: int | None = None
 
     def to_json(self) -> dict[str, Any]:
         return asdict(self)
 
 
 class HardwareSpace:
-    """Any space with hardware genes behind its axes: `optimize` (0 speed, 1 size), `patches` (0 off, 1 auto) and
-    `fast_memory` [KiB].
+    """Any space with hardware genes behind its axes: `optimize` (0 speed, 1 size), `patches` (0 off, 1 auto),
+    `fast_memory` [KiB] and `clock` [MHz].
     """
 
     def __init__(self, base: Space, genes: Sequence[Gene], board: Board) -> None:
@@ -42,6 +44,11 @@ class HardwareSpace:
         self._genes = tuple(genes)
         self.name = "+".join((base.name, *genes))
         self.axes: tuple[Axis, ...] = (*base.axes, *(_axis(gene, board) for gene in genes))
+
+    @property
+    def clocks_hz(self) -> tuple[int, ...]:
+        """What gene `clock` chooses among [Hz]; nothing without it."""
+        return tuple(choice * _MHZ for axis in self.axes if axis.name == "clock" for choice in axis.choices)
 
     def canonical(self, genome: Genome) -> Genome:
         require_inside(self, genome)
@@ -74,6 +81,8 @@ class HardwareSpace:
                     fields["patches"] = "auto" if value else "off"
                 case "fast_memory":
                     fields["fast_bytes"] = value * _KIB
+                case "clock":
+                    fields["clock_hz"] = value * _MHZ
         return fields
 
 
@@ -82,6 +91,7 @@ def with_hardware(space: Space, genes: Sequence[Gene], board: Board) -> Space:
 
     Raises:
         ConfigError: gene `fast_memory`, and the board has too little memory for it, or none that we place.
+        ConfigError: gene `clock`, and the board's manifest has fewer than two clock steps.
     """
     return HardwareSpace(space, genes, board) if genes else space
 
@@ -102,8 +112,24 @@ def network_of(space: Space, genome: Genome) -> Genome:
 
 
 def _axis(gene: Gene, board: Board) -> Axis:
-    if gene != "fast_memory":
-        return Axis(name=gene, choices=(0, 1))
+    match gene:
+        case "fast_memory":
+            return _fast_axis(board)
+        case "clock":
+            return _clock_axis(board)
+    return Axis(name=gene, choices=(0, 1))
+
+
+def _clock_axis(board: Board) -> Axis:
+    if len(board.clock_steps) < 2:
+        raise ConfigError(
+            f"board {board.name} runs at {board.clock_hz:,} Hz alone, its manifest has no other clock_steps: "
+            "leave gene clock out of [space] hardware"
+        )
+    return Axis(name="clock", choices=tuple(step.hz // _MHZ for step in board.clock_steps))
+
+
+def _fast_axis(board: Board) -> Axis:
     if not board.own_memory_map:
         raise ConfigError(
             f"board {board.name} is linked by its Arduino core, which knows no fast memory for constants: "
@@ -117,4 +143,4 @@ def _axis(gene: Gene, board: Board) -> Axis:
             f"board {board.name} has {has:,} B for constants beside its flash, the smallest choice of gene "
             f"fast_memory is {_FAST_KIB[0] * _KIB:,} B: leave it out of [space] hardware"
         )
-    return Axis(name=gene, choices=(0, *sizes))
+    return Axis(name="fast_memory", choices=(0, *sizes))

@@ -3,8 +3,9 @@
 from pathlib import Path
 from typing import Any
 
-from tinynas.boards import load_board
+from tinynas.boards import Board, load_board
 from tinynas.compiler import DEFAULTS, Options, compile_network
+from tinynas.cost import Cost
 from tinynas.errors import ConfigError
 from tinynas.study.deployment import export_options
 from tinynas.study.export import Provenance, export, require_form, require_free
@@ -39,7 +40,8 @@ def export_trial(
     """Export one trial of a study, by default the front's most accurate. Returns what `export` returns.
 
     board: for which of the study's boards; None: the main one.
-    options: how its C is compiled; None: as it was measured, fast memory excepted.
+    options: how its C is compiled; None: as it was measured, fast memory excepted. A project's firmware sets the clock
+    that it was measured at.
 
     Raises:
         ConfigError: the study has no such board or trial, or that trial was never trained; as `export`.
@@ -76,11 +78,18 @@ def export_trial(
             cost=point.costs.on(chosen),
         ),
         name=name,
-        board=load_board(chosen),
+        board=_board_at(chosen, point.costs.on(chosen)),
         arena_bytes=tflm_arena_bytes(tflite) if to == "tflm" else None,
         options=export_options(point.trial.deployment) if options is None else options,
         force=force,
     )
+
+
+def _board_at(name: str, cost: Cost) -> Board:
+    """The board of that name at the clock that `cost` is valid for, if its manifest has that as a step."""
+    board = load_board(name)
+    steps = (step.hz for step in board.clock_steps if cost.validity is not None and step.hz == cost.validity.clock_hz)
+    return board.at(next(steps, None))
 
 
 def _chosen(store: Store, number: int | None) -> FrontPoint:

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from tinynas.boards import Board
+from tinynas.boards import Board, load_board
 from tinynas.compiler import Options
 from tinynas.config import Config
 from tinynas.cost import Cost
@@ -16,6 +16,20 @@ from tinynas.space.hardware import Deployment, HardwareSpace, deployment_of, wit
 from tinynas.space.narrow import fixed, without
 from tinynas.space.registry import load_space
 from tinynas.space.resolution import with_resolution
+
+
+def board_of(config: Config) -> Board:
+    """The board that [board] names, at the clock that it names.
+
+    Raises:
+        ConfigError: the board is not known, or does not run at that clock.
+    """
+    return load_board(config.board.name).at(config.board.clock)
+
+
+def boards_of(config: Config) -> list[Board]:
+    """That board and those of [also], each at its clock, the main one first. Raises ConfigError as `board_of`."""
+    return [board_of(config), *(load_board(name).at(place.clock) for name, place in config.also.items())]
 
 
 def searched_space(config: Config, board: Board) -> Space:
@@ -41,22 +55,30 @@ def deployed(space: Space, genome: Genome, config: Config) -> Deployment:
 
 def search_options(deployment: Deployment) -> Options:
     """As a search compiles: all channels are computed, for a candidate's cost must not depend on its weights."""
-    return Options(keep_constant_channels=True, **deployment.to_json())
+    return Options(keep_constant_channels=True, **_compiled(deployment.to_json()))
 
 
 def export_options(record: Mapping[str, Any]) -> Options:
     """As a trial was measured, but for what only tinynas's firmware and linker script can do: fast memory."""
-    return Options(**{name: value for name, value in record.items() if name != "fast_bytes"})
+    return Options(**{name: value for name, value in _compiled(record).items() if name != "fast_bytes"})
+
+
+def _compiled(record: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Those fields of a deployment that are the compiler's options."""
+    return {name: value for name, value in record.items() if name != "clock_hz"}
 
 
 def lower_bound(architecture: Architecture, deployment: Deployment, board: Board) -> Cost:
-    """The estimate, which stays a lower bound where the first layers run in patches."""
-    return _patched(estimate_architecture(architecture, board), architecture.layers[0].bytes, deployment.patches)
+    """The estimate at the deployment's clock, which stays a lower bound where the first layers run in patches."""
+    estimate = estimate_architecture(architecture, board.at(deployment.clock_hz))
+    return _patched(estimate, architecture.layers[0].bytes, deployment.patches)
 
 
 def least_of_space(space: Space, input_shape: tuple[int, ...], classes: int, board: Board) -> Cost:
     """What no candidate of the space undercuts, figure by figure."""
-    least = smallest_cost(space, input_shape, classes, board)
+    clocks_hz = space.clocks_hz if isinstance(space, HardwareSpace) else ()
+    boards = [board.at(clock_hz) for clock_hz in clocks_hz] or [board]
+    least = smallest_cost(space, input_shape, classes, boards)
     return _patched(least, math.prod(input_shape), "auto" if isinstance(space, HardwareSpace) else "off")
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from tinynas import __version__, paths
-from tinynas.boards import Board, load_board
+from tinynas.boards import Board
 from tinynas.children import Children, call_in_child
 from tinynas.config import Config
 from tinynas.cost import Validity
@@ -23,7 +23,7 @@ from tinynas.search.registry import require_strategy
 from tinynas.space.genome import Space
 from tinynas.study import work
 from tinynas.study.cache import Cache
-from tinynas.study.deployment import searched_space
+from tinynas.study.deployment import boards_of, searched_space
 from tinynas.study.desks import held_desk
 from tinynas.study.testbed import Lab, Testbed
 
@@ -41,7 +41,7 @@ def open_lab(config: Config) -> Iterator[Lab]:
         ToolchainError: no compiler, PlatformIO or emulator.
         NoBoardError: no board answers.
     """
-    boards = [load_board(name) for name in (config.board.name, *config.also)]
+    boards = boards_of(config)
     space = _space_for_all(config, boards)
     require_strategy(config.search.strategy, config.search.predictor)
     task = call_in_child(

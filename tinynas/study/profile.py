@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from tinynas import paths
-from tinynas.boards import Board, load_board
+from tinynas.boards import Board
 from tinynas.compiler import DEFAULTS, LayerInfo, Options, Program, compile_network
 from tinynas.cost import Cost
 from tinynas.deploy.build import Image, build
@@ -24,7 +24,7 @@ from tinynas.device.measure import Measurement, to_cost
 from tinynas.errors import BenchError, ConfigError, InfrastructureError
 from tinynas.study.arena import svg_picture
 from tinynas.study.desks import held_desk
-from tinynas.study.single import patched_object, read_inputs, read_model, reference
+from tinynas.study.single import board_at, patched_object, read_inputs, read_model, reference
 from tinynas.study.testbed import require_equal
 
 # Intervals before the first layer: from the sync pin's rise to a mark, from that to another one with nothing between
@@ -118,20 +118,21 @@ def profile_file(
     board_name: str,
     input_path: Path | None = None,
     *,
+    clock: str | None = None,
     options: Options = DEFAULTS,
     notify: Callable[[str], None] = lambda stage: None,
 ) -> Profile:
     """Run a .tflite file on an emulated board and count each layer's work in one inference.
 
-    input_path: raw file, of which the first input is taken; without one, a random input (seed 0). notify: told
-    the name of each stage as it begins.
+    input_path: raw file, of which the first input is taken; without one, a random input (seed 0). clock: as for
+    `board_at`. notify: told the name of each stage as it begins.
 
     Raises:
-        ConfigError: unknown board, one that is not emulated, unreadable file, input of the wrong size.
+        ConfigError: unknown board or clock, one that is not emulated, unreadable file, input of the wrong size.
         CandidateError: the network is refused, does not fit, or computes something else than tflite-micro.
         BenchError, InfrastructureError: the emulator or the toolchain is missing or fails.
     """
-    board = load_board(board_name)
+    board = board_at(board_name, clock)
     require_emulated(board)
     tflite = read_model(path)
     notify("compile")

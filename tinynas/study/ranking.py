@@ -9,14 +9,13 @@ from typing import Any
 import numpy as np
 from scipy.stats import kendalltau, spearmanr
 
-from tinynas.boards import load_board
 from tinynas.children import Children
 from tinynas.config import Config
 from tinynas.errors import ConfigError
 from tinynas.space.genome import Genome
 from tinynas.space.hardware import network_of
 from tinynas.study import work
-from tinynas.study.deployment import searched_space
+from tinynas.study.deployment import board_of, searched_space
 from tinynas.study.store import Store, Trial
 from tinynas.study.summary import config_of
 
@@ -92,7 +91,7 @@ def rank(name: str, scores: Sequence[float], accuracies: Sequence[float]) -> Ran
 
 
 def _candidates(path: Path, config: Config, task: Any, trials: Sequence[Trial]) -> list[work.Candidate]:
-    space = searched_space(config, load_board(config.board.name))
+    space = searched_space(config, board_of(config))
     candidates = []
     for trial in trials:
         genome = Genome.parse(trial.genome)

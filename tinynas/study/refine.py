@@ -10,7 +10,7 @@ import itertools
 import random
 from collections.abc import Callable, Sequence
 
-from tinynas.boards import Board, load_board
+from tinynas.boards import Board
 from tinynas.children import call_in_child
 from tinynas.config import Config
 from tinynas.cost import Costs
@@ -21,7 +21,7 @@ from tinynas.space.genome import Genome, Space, random_genome
 from tinynas.space.narrow import fixed
 from tinynas.space.registry import load_space
 from tinynas.study import work
-from tinynas.study.deployment import network_space
+from tinynas.study.deployment import boards_of, network_space
 from tinynas.study.desks import held_desk
 from tinynas.study.lab import bounds_on_all
 from tinynas.study.subspaces import Refinement, SubSpace, written
@@ -43,7 +43,7 @@ def refine(
         ConfigError: unknown board, task, space or axis; the space names no scales; too many sub-spaces.
         ToolchainError: the firmware, whose memories are not the network's, cannot be built.
     """
-    boards = [load_board(name) for name in (config.board.name, *config.also)]
+    boards = boards_of(config)
     space = network_space(config)
     choices = _choices(space, scales or _scales_of(config))
     notify(f"task {config.task.name}")

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from tinynas import paths
-from tinynas.boards import Board, load_board
+from tinynas.boards import Board
 from tinynas.children import Children
 from tinynas.compiler import compile_network
 from tinynas.config import Config
@@ -26,7 +26,7 @@ from tinynas.space.genome import Space
 from tinynas.space.hardware import Deployment
 from tinynas.space.registry import load_space
 from tinynas.study import work
-from tinynas.study.deployment import search_options
+from tinynas.study.deployment import board_of, search_options
 from tinynas.study.desks import held_desk
 from tinynas.study.screening import Screening, Shape, Timing
 from tinynas.study.testbed import require_equal
@@ -48,7 +48,7 @@ def screen(
         ConfigError: unknown board or space, or a space that names no operators.
         NoBoardError, InfrastructureError: no board or no toolchain.
     """
-    board = load_board(config.board.name)
+    board = board_of(config)
     space = load_space(config.space.name, config.space.file)
     operators: Mapping[str, tuple[int, ...]] = getattr(space, "operators", {})
     if not operators:

@@ -45,6 +45,19 @@ def read_model(path: Path) -> bytes:
         raise ConfigError(f"model {path} cannot be read: {error.strerror}") from error
 
 
+def board_at(name: str, clock: str | None) -> Board:
+    """The board of that name, at the clock that --clock says, such as "120 MHz"; None: at its manifest's.
+
+    Raises:
+        ConfigError: no board has that name, the text is no clock, or the board does not run at it.
+    """
+    try:
+        clock_hz = None if clock is None else int(float(str(quantity(clock, "hz"))))
+    except ValueError as error:
+        raise ConfigError(f"--clock {clock}: {error}") from error
+    return load_board(name).at(clock_hz)
+
+
 def read_inputs(path: Path | None, program: Program, samples: int) -> np.ndarray:
     """Inputs as bytes, int8 (n, program.inputs_bytes), from a raw file; without one, `samples` random ones (seed 0).
 
@@ -114,6 +127,7 @@ def measure_file(
     bench: Path | None = None,
     meter: str | None = None,
     repeats: int = 3,
+    clock: str | None = None,
     options: Options = DEFAULTS,
     notify: Callable[[str], None] = lambda stage: None,
 ) -> dict[str, Any]:
@@ -122,6 +136,7 @@ def measure_file(
     Args:
         task: what `--accuracy` takes: a task of whose test split `samples` are the inputs.
         meter: what `--meter` takes: a kind of instrument, or a TOML file that describes one.
+        clock: as for `board_at`.
         notify: told which stage comes next.
 
     Returns:
@@ -129,7 +144,7 @@ def measure_file(
         for each inference, or of such lists where the network has several outputs. With a task, `accuracy`.
 
     Raises:
-        ConfigError: unknown board, meter or task, unreadable file, input of the wrong size.
+        ConfigError: unknown board, clock, meter or task, unreadable file, input of the wrong size.
         CandidateError: the network is refused, does not fit, or computes something else than tflite-micro.
         BenchError, InfrastructureError: no board or no toolchain.
     """
@@ -137,7 +152,7 @@ def measure_file(
         raise ConfigError("inputs come from --accuracy or from --input: leave one out")
     if task is None and samples is not None:
         raise ConfigError(f"--samples {samples:,} of which task? Name it with --accuracy")
-    board = load_board(board_name)
+    board = board_at(board_name, clock)
     instrument = None if meter is None else open_meter(read_meter(meter), board)
     tflite = read_model(path)
     program = compile_network(tflite, target=board.target, constants=board.constants, **options.arguments)

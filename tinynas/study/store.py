@@ -52,7 +52,7 @@ class Trial:
     state: "complete" (within the limits, trained, scored), "infeasible" (breaks a limit) or "failed" (with `stage`).
     violation: sum of relative excesses over the limits; 0 when complete, None when it could not be measured.
     accuracy_*: fractions in [0, 1] on the validation split. seconds: wall time per stage [s].
-    deployment: how it was compiled for the board, the fields of `space.hardware.Deployment`.
+    deployment: how it was put onto the board, the fields of `space.hardware.Deployment`.
     curve: the float network's accuracy on the validation split after each epoch; `reason` says why a training was
     stopped early. network: one object per layer of the decoded network; layers: one per layer of the compiled network,
     as the main board has it.
@@ -75,7 +75,7 @@ class Trial:
     cost: Cost | None = None
     also_estimate: Mapping[str, Cost] = field(default_factory=dict)
     also_cost: Mapping[str, Cost] = field(default_factory=dict)
-    deployment: Mapping[str, str | int] = field(default_factory=dict)
+    deployment: Mapping[str, str | int | None] = field(default_factory=dict)
     network: tuple[Mapping[str, Any], ...] = ()
     layers: tuple[Mapping[str, Any], ...] = ()
     seconds: Mapping[str, float] = field(default_factory=dict)

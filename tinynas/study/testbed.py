@@ -19,7 +19,7 @@ from tinynas.device.bench import Bench
 from tinynas.device.gather import Gathering, Order
 from tinynas.device.measure import to_cost
 from tinynas.errors import WrongOutputError
-from tinynas.estimate.latency import Estimator
+from tinynas.estimate.latency import Estimator, analytic_estimator
 from tinynas.space.genome import Space
 from tinynas.space.hardware import Deployment
 from tinynas.study import work
@@ -32,7 +32,8 @@ from tinynas.study.desks import held_desk
 class Testbed:
     """One kind of board that a study measures on, with its bench.
 
-    validity: what every cost on it is valid for; a gene `optimize` has flags of its own, which each cost says.
+    validity: what every cost on it is valid for; a gene `optimize` has flags of its own, a gene `clock` a clock, which
+        each cost says.
     estimator: of latencies, None where all are measured.
     also: the board's name if it is a further one.
     """
@@ -43,6 +44,23 @@ class Testbed:
     validity: Validity
     estimator: Estimator | None = None
     also: str | None = None
+
+    def at(self, clock_hz: int | None) -> "Testbed":
+        """The same with its board at another clock [Hz]; None: as it is. Raises ConfigError as `Board.at`.
+
+        A calibration holds for one clock, so that costs at another one are measured; the instruction model tells cycles
+        from waits for the flash.
+        """
+        if clock_hz in (None, self.board.clock_hz):
+            return self
+        board = self.board.at(clock_hz)
+        analytic = self.estimator is not None and self.estimator.method == "analytic"
+        return replace(
+            self,
+            board=board,
+            validity=replace(self.validity, clock_hz=board.clock_hz),
+            estimator=analytic_estimator(board) if analytic else None,
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -112,13 +130,13 @@ class Compiled:
 def compile_for_all(
     lab: Lab, tflite: bytes, deployment: Deployment, label: str, watch: Stopwatch
 ) -> dict[str, Compiled]:
-    """Board -> the network in C for it, the main board first. Raises as `compile_network`."""
+    """Board -> the network in C for it at the deployment's clock, the main board first. Raises as `compile_network`."""
     # A name of its own, because an image may hold several candidates.
     name = f"network_{hashlib.sha256(tflite).hexdigest()[:16]}"
     arguments = search_options(deployment).arguments
     reference = functools.cache(lambda: _reference(lab, tflite, watch))
     found = {}
-    for testbed in lab.testbeds:
+    for testbed in (each.at(deployment.clock_hz) for each in lab.testbeds):
         board = testbed.board
         with watch.stage("compile"):
             program = compile_network(tflite, name=name, target=board.target, constants=board.constants, **arguments)

@@ -3,7 +3,7 @@
 from types import TracebackType
 from typing import Self
 
-from tinynas.boards import Board
+from tinynas.boards import Board, Power
 from tinynas.cost import Source
 from tinynas.device.meters.contract import Recording, Subject
 from tinynas.errors import ConfigError, MeterError
@@ -31,7 +31,6 @@ class EmulatedMeter:
             )
         self.name = "emulated"
         self.supply_v: float | None = board.power.supply_v
-        self._power = board.power
         self._subject: Subject | None = None
 
     def __enter__(self) -> Self:
@@ -53,12 +52,14 @@ class EmulatedMeter:
         if self._subject is None:
             raise ValueError("the meter was not started")
         taken = self._subject.take_intervals()
-        if taken is None:
-            raise MeterError(f"board {self._subject.board.name} counts no cycles")
+        # Its clock and current are those of the image that it runs.
+        board = self._subject.board
+        power = board.power
+        if taken is None or power is None:
+            raise MeterError(f"board {board.name} counts no cycles, or has no power figure")
         # Every other interval lies between two inferences.
-        pulses, clock_hz = taken[1::2], self._subject.board.clock_hz
-        seconds = tuple((each.cycles + each.wait_cycles) / clock_hz for each in pulses)
-        power = self._power
+        pulses = taken[1::2]
+        seconds = tuple((each.cycles + each.wait_cycles) / board.clock_hz for each in pulses)
         accesses_pj = [each.loads * (power.load_pj or 0) + each.stores * (power.store_pj or 0) for each in pulses]
         return Recording(
             pulses_uj=tuple(
@@ -68,12 +69,12 @@ class EmulatedMeter:
             pulses_s=seconds,
             between_mw=None,
             supply_v=power.supply_v,
-            note=self._note(),
+            note=_note(power),
         )
 
-    def _note(self) -> str:
-        power = self._power
-        cycles = f"emulated cycles x {power.run_mw:.1f} mW ({power.source})"
-        if power.load_pj is None or power.store_pj is None:
-            return f"{cycles}; the manifest has no figures for memory accesses"
-        return f"{cycles} + {power.load_pj:g} pJ a load + {power.store_pj:g} pJ a store ({power.access_source})"
+
+def _note(power: Power) -> str:
+    cycles = f"emulated cycles x {power.run_mw:.1f} mW ({power.source})"
+    if power.load_pj is None or power.store_pj is None:
+        return f"{cycles}; the manifest has no figures for memory accesses"
+    return f"{cycles} + {power.load_pj:g} pJ a load + {power.store_pj:g} pJ a store ({power.access_source})"
