@@ -5,7 +5,6 @@ Networks of space `image` for Fashion-MNIST are trained; pruned and tuned, with 
 were as a teacher; and the pruned shape is trained anew for as many epochs in sum. Of the networks of a seed the most
 accurate one then teaches the others. Printed are accuracies of the float networks on the 10,000 samples of the test
 split, the standard error of the paired differences, user CPU time, and what pruning saves on an emulated netduinoplus2.
-Seeds run at once, a process each.
 """
 
 import random
@@ -13,6 +12,7 @@ import statistics
 import sys
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
+from functools import lru_cache
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
@@ -34,72 +34,74 @@ from tinynas.space.registry import load_space
 from tinynas.study import work
 from tinynas.study.desks import held_desk
 
-NETWORKS, SEEDS = 4, 3
+NETWORKS, SEEDS, PROCESSES = 4, 2, 8
 MACS, CONSTANTS_BYTES = (300_000, 1_000_000), 64_000
-SAMPLES, VAL_SAMPLES, EPOCHS, TUNING_EPOCHS = 6000, 2000, 8, 4
+SAMPLES, VAL_SAMPLES, EPOCHS, TUNING_EPOCHS = 3000, 1000, 6, 3
 LEARNING_RATE, TUNING_RATE = 1e-2, 3e-3
-FRACTIONS = (0.25, 0.5)
+PRUNED, COSTED = 0.25, (0.25, 0.5)
 # What -> accuracy in [0, 1] and user CPU time [s].
 Row = dict[str, tuple[float, float]]
 
 
-def networks(task: Task) -> list[Architecture]:
+@lru_cache(maxsize=1)
+def fashion() -> Task:
+    return load_task(TaskSection(name="fashion_mnist"), 0)
+
+
+def networks() -> list[Architecture]:
     space, rng = load_space("image", None), random.Random(0)
     found: list[Architecture] = []
     while len(found) < NETWORKS:
-        architecture = space.decode(random_genome(space, rng), task.input_shape, 10)
+        architecture = space.decode(random_genome(space, rng), fashion().input_shape, 10)
         if MACS[0] <= architecture.macs <= MACS[1] and architecture.constants_bytes <= CONSTANTS_BYTES:
             found.append(architecture)
     return found
 
 
-def fit(model: Any, task: Task, *, epochs: int, seed: int, **more: Any) -> tuple[float, float]:
+def fit(model: Any, *, epochs: int, seed: int, **more: Any) -> tuple[float, float]:
     """Train, and return accuracy on the test split and user CPU time [s]."""
     from tinynas.model.train import predictor, train
 
-    settings = {"learning_rate": LEARNING_RATE, "samples": SAMPLES, "val_samples": VAL_SAMPLES, **more}
+    task, settings = fashion(), {"learning_rate": LEARNING_RATE, "samples": SAMPLES, "val_samples": VAL_SAMPLES, **more}
     _, spent = timed(lambda: train(model, task, epochs=epochs, patience=epochs, seed=seed, **settings))
     return float(np.mean(predictor(model)(task.test.x).argmax(axis=1) == task.test.y)), spent
 
 
-def pruned(model: Any, architecture: Architecture, task: Task, seed: int, row: Row) -> None:
-    """Prune a trained network and tune it, and train its shape anew."""
+def prune_and_train(number: int, seed: int) -> tuple[Row, np.ndarray]:
+    """One network in all its forms but the taught one, and its logits of the training split."""
     from tinynas.model.build import build
     from tinynas.model.prune import prune
     from tinynas.model.train import predictor
 
-    logits = predictor(model)(task.train.x)
-    tuning = {"epochs": TUNING_EPOCHS, "learning_rate": TUNING_RATE, "seed": seed}
-    for fraction in FRACTIONS:
-        name = f"{fraction:.0%} pruned"
-        smaller, once = prune(model, architecture, fraction)
-        row[f"{name}, tuned"] = fit(once, task, **tuning)
-        _, again = prune(model, architecture, fraction)
-        row[f"{name}, tuned, itself the teacher"] = fit(again, task, teacher_logits=logits, **tuning)
-        row[f"{name}, that shape anew"] = fit(build(smaller, seed), task, epochs=EPOCHS + TUNING_EPOCHS, seed=seed)
+    architecture = networks()[number]
+    model = build(architecture, seed)
+    row = {"trained": fit(model, epochs=EPOCHS, seed=seed)}
+    logits = predictor(model)(fashion().train.x)
+    for name, more in (("tuned", {}), ("tuned, itself the teacher", {"teacher_logits": logits})):
+        smaller, pruned = prune(model, architecture, PRUNED)
+        row[name] = fit(pruned, epochs=TUNING_EPOCHS, learning_rate=TUNING_RATE, seed=seed, **more)
+    row["that shape anew"] = fit(build(smaller, seed), epochs=EPOCHS + TUNING_EPOCHS, seed=seed)
+    return row, logits
 
 
-def compare(seed: int) -> list[Row]:
-    """A row for each network; the most accurate one has no teacher."""
+def teach(number: int, seed: int, logits: np.ndarray) -> tuple[float, float]:
     from tinynas.model.build import build
-    from tinynas.model.train import predictor
 
-    task = load_task(TaskSection(name="fashion_mnist"), 0)
-    architectures = networks(task)
-    rows: list[Row] = [{} for _ in architectures]
-    best, logits = 0.0, np.zeros(0)
-    for architecture, row in zip(architectures, rows, strict=True):
-        model = build(architecture, seed)
-        row["trained"] = fit(model, task, epochs=EPOCHS, seed=seed)
-        if row["trained"][0] > best:
-            best, logits = row["trained"][0], predictor(model)(task.train.x)
-        pruned(model, architecture, task, seed, row)
-    for architecture, row in zip(architectures, rows, strict=True):
-        if row["trained"][0] < best:
-            row["with a teacher"] = fit(
-                build(architecture, seed), task, epochs=EPOCHS, seed=seed, teacher_logits=logits
-            )
-    return rows
+    return fit(build(networks()[number], seed), epochs=EPOCHS, seed=seed, teacher_logits=logits)
+
+
+def compare(seeds: int) -> list[Row]:
+    """A row for each network and seed; the most accurate one of a seed has no teacher."""
+    cells = [(number, seed) for seed in range(seeds) for number in range(NETWORKS)]
+    with ProcessPoolExecutor(PROCESSES, get_context("spawn"), work.configure) as processes:
+        found = dict(zip(cells, processes.map(prune_and_train, *zip(*cells, strict=True)), strict=True))
+        rows = {cell: row for cell, (row, _) in found.items()}
+        best = [max(range(NETWORKS), key=lambda number: rows[number, seed]["trained"]) for seed in range(seeds)]
+        taught = [(number, seed) for number, seed in cells if number != best[seed]]
+        lessons = [(*cell, found[best[cell[1]], cell[1]][1]) for cell in taught]
+        for cell, result in zip(taught, processes.map(teach, *zip(*lessons, strict=True)), strict=True):
+            rows[cell]["with a teacher"] = result
+    return list(rows.values())
 
 
 def show(rows: Sequence[Row], name: str, reference: str) -> None:
@@ -127,7 +129,7 @@ def show_costs(architectures: Sequence[Architecture]) -> None:
     print("| pruned | multiply-accumulates | latency | SRAM | flash |\n|---|---|---|---|---|")
     with open_bench(load_board("netduinoplus2"), directory=paths.home() / "bench") as bench, held_desk() as desk:
         whole = [measured(each, desk, bench) for each in architectures]
-        for fraction in FRACTIONS:
+        for fraction in COSTED:
             small = [narrowed(each, fraction) for each in architectures]
             parts = [statistics.mean(less.macs / each.macs for less, each in zip(small, architectures, strict=True))]
             costs = [measured(each, desk, bench) for each in small]
@@ -138,21 +140,15 @@ def show_costs(architectures: Sequence[Architecture]) -> None:
 
 
 def main(seeds: int) -> None:
-    rows: list[Row] = []
-    with ProcessPoolExecutor(seeds, get_context("spawn"), work.configure) as processes:
-        for found in processes.map(compare, range(seeds)):
-            rows += found
-            print(found, file=sys.stderr, flush=True)
+    rows = compare(seeds)
     print("| | accuracy | beside | points | better : worse | CPU time [s] |\n|---|---|---|---|---|---|")
     show(rows, "with a teacher", "trained")
-    for fraction in FRACTIONS:
-        name = f"{fraction:.0%} pruned"
-        show(rows, f"{name}, tuned", "trained")
-        show(rows, f"{name}, that shape anew", "trained")
-        for way in ("tuned", "tuned, itself the teacher"):
-            show(rows, f"{name}, {way}", f"{name}, that shape anew")
+    for name in ("tuned", "tuned, itself the teacher", "that shape anew"):
+        show(rows, name, "trained")
+    for name in ("tuned", "tuned, itself the teacher"):
+        show(rows, name, "that shape anew")
     work.configure()
-    show_costs(networks(load_task(TaskSection(name="fashion_mnist"), 0)))
+    show_costs(networks())
 
 
 if __name__ == "__main__":
