@@ -51,7 +51,7 @@ def search(
     space_file: Annotated[Path | None, typer.Option(help="Python file that defines SPACE.")] = None,
     fix: Annotated[list[str] | None, typer.Option(help="Repeat for each axis with one value: width=50.")] = None,
     hardware: Annotated[
-        list[str] | None, typer.Option(help="Repeat for each gene: optimize, patches, fast_memory, clock.")
+        list[str] | None, typer.Option(help="Repeat for each gene: optimize, patches, fast_memory, clock, activations.")
     ] = None,
     board: Annotated[str | None, typer.Option(help="Board name: see tinynas boards.")] = None,
     clock: Annotated[str | None, typer.Option(help="For example '120 MHz'. [default: the manifest's]")] = None,

@@ -73,7 +73,7 @@ class SpaceSection(Section):
     fix: dict[str, int] = Field(default_factory=dict)
     drop: dict[str, tuple[int, ...]] = Field(default_factory=dict)
     reduce: tuple[Annotated[int, Field(ge=1, le=64)], ...] = ()
-    hardware: tuple[Literal["optimize", "patches", "fast_memory", "clock"], ...] = ()
+    hardware: tuple[Literal["optimize", "patches", "fast_memory", "clock", "activations"], ...] = ()
 
     @model_validator(mode="after")
     def _genes_are_distinct(self) -> Self:

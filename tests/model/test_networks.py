@@ -225,6 +225,46 @@ def test_score_is_the_share_of_samples_whose_largest_reference_output_is_the_lab
     assert score(trained[2], x, y) == (outputs.argmax(axis=1) == y).mean()
 
 
+def test_with_activations_of_16_bits_a_network_answers_as_it_was_trained(trained, digits):
+    from tinynas.model.quantize import quantize, quantize_for
+    from tinynas.model.score import run_reference, score
+    from tinynas.model.train import predictor
+
+    model = trained[0]
+    wide = quantize(model, digits.train.x[:200], 16)
+    graph, operators = graph_of(wide)
+    assert set(operators) <= COMPILED
+    # int8, int16, int32 and int64.
+    assert {tensor.type for tensor in graph.tensors} <= {9, 7, 2, 4}
+    x, y = digits.val.x[:80], digits.val.y[:80]
+    outputs = run_reference(wide, quantize_for(wide, x)).view(np.int16)
+    assert outputs.shape == (80, 10)
+    assert score(wide, x, y) == (outputs.argmax(axis=1) == y).mean()
+    scale = graph.tensors[graph.outputs[0]].quantization.scale[0]
+    logits = predictor(model)(x)
+    # What is left is the weights' rounding; a few values saturate.
+    assert np.median(np.abs(outputs * scale - logits)) < 0.01 * np.abs(logits).max()
+
+
+@pytest.mark.usefixtures("tensorflow")
+def test_a_deep_untrained_network_has_activations_that_16_bits_can_hold_once_it_is_settled():
+    from tinynas.model.build import build, settle
+    from tinynas.model.quantize import quantize, quantize_for
+    from tinynas.model.score import run_reference
+
+    maker = Builder((4, 4, 1), 3)
+    last = maker.conv(0, 64, activation="relu6")
+    for _ in range(8):
+        last = maker.conv(maker.depthwise(last, 3, activation="relu6"), 64, activation="relu6")
+    model, x = build(maker.finish(maker.global_avg_pool(last)), 0), random_task((4, 4, 1)).train.x
+    wide = quantize(model, x, 16)
+    with pytest.raises(MalformedModelError, match="no_integer_overflow_from_quantization"):
+        run_reference(wide, quantize_for(wide, x))
+    settle(model, x)
+    wide = quantize(model, x, 16)
+    assert run_reference(wide, quantize_for(wide, x)).any()
+
+
 def test_int8_inputs_are_rounded_to_even_and_saturate():
     from tinynas.model.quantize import quantize_input
 

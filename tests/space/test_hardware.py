@@ -16,7 +16,7 @@ BOARD = load_board("netduinoplus2")
 for each in space_names():
     # The first canonical form of a space may take longer than hypothesis allows an example.
     smallest(load_space(each))
-GENES = ("optimize", "patches", "fast_memory", "clock")
+GENES = ("optimize", "patches", "fast_memory", "clock", "activations")
 SHAPE = (28, 28, 1)
 every_space = pytest.mark.parametrize("name", space_names())
 
@@ -48,14 +48,14 @@ def test_no_genes_are_no_wrapper(name):
     assert deployment_of(space, genome, Deployment(optimize="size")) == Deployment(optimize="size")
 
 
-def test_values_are_what_the_compiler_is_told():
+def test_values_are_what_the_network_becomes():
     space = with_hardware(load_space("mlp"), GENES, BOARD)
-    assert space.name == "mlp+optimize+patches+fast_memory+clock"
-    genome = Genome(space.name, (0, 8, 8, 8, 1, 1, 16, 120))
+    assert space.name == "mlp+optimize+patches+fast_memory+clock+activations"
+    genome = Genome(space.name, (0, 8, 8, 8, 1, 1, 16, 120, 16))
     assert deployment_of(space, genome, Deployment()) == Deployment(
-        optimize="size", patches="auto", fast_bytes=16384, clock_hz=120_000_000
+        optimize="size", patches="auto", fast_bytes=16384, clock_hz=120_000_000, activation_bits=16
     )
-    assert hardware_values(space, genome) == (1, 1, 16, 120)
+    assert hardware_values(space, genome) == (1, 1, 16, 120, 16)
 
 
 def test_what_no_gene_says_is_as_configured():

@@ -138,6 +138,7 @@ def test_whatever_a_training_depends_on_is_in_its_key():
         training_key("d", candidate(filters=12), Course(), train, 16),
         training_key("d", candidate(study_seed=2), Course(), train, 16),
         training_key("d", candidate(key="b"), Course(), train, 16),
+        training_key("d", candidate(activation_bits=16), Course(), train, 16),
         training_key("d", candidate(), Course(), TrainSection(epochs=9), 16),
         training_key("d", candidate(), Course(), train, FinalSection(), 16),
         training_key("d", candidate(), Course(), train, FinalSection(prune=0.25), 16),
@@ -148,7 +149,7 @@ def test_whatever_a_training_depends_on_is_in_its_key():
         training_key("d", candidate(), begins_with(b"b"), train, 16),
         training_key("d", candidate(), Course(teacher=begins_with(b"a").origin), train, 16),
     }
-    assert len(keys) == 14
+    assert len(keys) == 15
 
 
 def test_neither_the_datas_place_nor_a_deadline_is_in_the_key():

@@ -3,6 +3,10 @@
 import pytest
 
 from tinynas.api import search
+from tinynas.boards import load_board
+from tinynas.compiler import compile_network
+from tinynas.estimate.latency import analytic_estimator
+from tinynas.space.hardware import Deployment
 from tinynas.study.store import Store
 
 SPACE = """
@@ -54,8 +58,8 @@ def test_one_network_costs_what_its_deployment_makes_of_it_and_is_as_accurate_in
         assert ("-Os" in trial.cost.validity.flags) == (trial.deployment["optimize"] == "size")
         assert trial.estimate.sram.total <= trial.cost.sram.total
     plain, fast, patched, small = sorted(trials, key=lambda trial: trial.number)
-    assert plain.deployment == {"optimize": "speed", "patches": "off", "fast_bytes": 0, "clock_hz": None}
-    assert small.deployment == {"optimize": "size", "patches": "off", "fast_bytes": 0, "clock_hz": None}
+    assert plain.deployment == Deployment().to_json()
+    assert small.deployment == Deployment(optimize="size").to_json()
     assert small.cost.flash.code < plain.cost.flash.code
     assert patched.cost.sram.arena < plain.cost.sram.arena
     # The constants are copied to SRAM, and the flash is waited for less often.
@@ -68,3 +72,37 @@ def test_one_network_costs_what_its_deployment_makes_of_it_and_is_as_accurate_in
     assert "-Os" in finalist.cost.validity.flags
     arenas = [study.export(number, folder=tmp_path / f"{number}")["arena_bytes"] for number in (0, patched.number)]
     assert arenas[1] < arenas[0]
+
+
+@pytest.mark.slow
+def test_a_network_with_int16_activations_is_judged_beside_itself_with_int8(tmp_path):
+    (tmp_path / "one.py").write_text(SPACE)
+    study = search(
+        tmp_path / "s.db",
+        task={"name": "digits"},
+        space={"file": str(tmp_path / "one.py"), "hardware": ["activations", "patches"]},
+        train={"epochs": 1, "samples": 200, "val_samples": 50},
+        final={"count": 1, "epochs": 1, "qat_points": 0.01},
+        search={"budget": 4, "population": 4, "strategy": "random", "objectives": ["error", "sram_bytes"]},
+        board={"samples": 2, "repeats": 1},
+    )
+    with Store.open_to_read(study.path) as store:
+        trials = {(trial.deployment["patches"], trial.deployment["activation_bits"]): trial for trial in store.trials()}
+        models = {bits: store.artifact(trials["off", bits].number, "model.tflite") for bits in (8, 16)}
+        (finalist,) = store.finalists()
+    assert {trial.state for trial in trials.values()} == {"complete"}
+    assert finalist.cost.sram.total > 0
+    narrow, wide = trials["off", 8], trials["off", 16]
+    # The same training, quantized otherwise.
+    assert wide.accuracy_float_val == narrow.accuracy_float_val
+    assert wide.cost.sram.arena > narrow.cost.sram.arena
+    assert trials["auto", 16].cost.sram.arena < wide.cost.sram.arena
+    for trial in trials.values():
+        assert trial.estimate.sram.total <= trial.cost.sram.total
+    board = load_board("netduinoplus2")
+    programs = {bits: compile_network(models[bits], target=board.target) for bits in models}
+    assert {bits: program.inputs_bytes for bits, program in programs.items()} == {8: 64, 16: 128}
+    # There is no instruction model of the int16 kernels: such networks are measured at once.
+    estimator = analytic_estimator(board)
+    assert estimator.estimate(programs[8]) is not None
+    assert estimator.estimate(programs[16]) is None

@@ -29,12 +29,14 @@ _NAMES = {
 }
 
 
-def estimate_architecture(architecture: Architecture, board: Board) -> Cost:
-    """A lower bound on every figure, source "estimated"; code size and stack are taken as 0."""
+def estimate_architecture(architecture: Architecture, board: Board, value_bytes: int = 1) -> Cost:
+    """A lower bound on every figure, source "estimated"; code size and stack are taken as 0. value_bytes: of an
+    activation's value.
+    """
     return _cost(
         board,
         macs=architecture.macs,
-        activation_bytes=architecture.peak_activation_bytes,
+        activation_bytes=value_bytes * architecture.peak_activation_bytes,
         constants_bytes=architecture.constants_bytes,
     )
 

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import tf_keras as keras
 
 from tinynas.errors import UnsupportedError
@@ -33,6 +34,16 @@ def build(architecture: Architecture, seed: int) -> Any:
             )
         outputs.append(_BUILDERS[layer.op](layer, [outputs[source] for source in layer.inputs], seed + index))
     return keras.Model(outputs[0], outputs[-1])
+
+
+def settle(model: Any, x: np.ndarray) -> None:
+    """Give an untrained network's batch normalisations the statistics of `x`, float32 (n, *input), as training does."""
+    layers = [layer for layer in model.layers if isinstance(layer, keras.layers.BatchNormalization)]
+    for layer in layers:
+        layer.momentum = 0.0
+    model(x, training=True)
+    for layer in layers:
+        layer.momentum = _BATCH_NORM_MOMENTUM
 
 
 def _input(layer: Layer, _: list[Any], __: int) -> Any:

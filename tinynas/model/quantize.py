@@ -1,6 +1,7 @@
 """Float network -> int8 .tflite: after training, or trained with quantization in mind.
 
-Everything is int8, input and output too, weights per output channel, and the batch is 1.
+Everything is int8, input and output too, weights per output channel, and the batch is 1. With activations of 16 bits,
+all but the weights and biases is int16.
 """
 
 import warnings
@@ -15,18 +16,18 @@ from tinynas.model.data import Task
 from tinynas.model.process import captured_stderr
 
 
-def quantize(model: Any, representative: np.ndarray) -> bytes:
+def quantize(model: Any, representative: np.ndarray, activation_bits: int = 8) -> bytes:
     """Post-training quantization: activation ranges come from `representative`, float32 (n, *input_shape).
 
-    Source: Jacob et al., "Quantization and Training of Neural Networks for Efficient Integer-Arithmetic-Only
-    Inference", 2018; TensorFlow Lite's 8-bit quantization specification.
+    activation_bits: 8 or 16. Source: Jacob et al., "Quantization and Training of Neural Networks for Efficient
+    Integer-Arithmetic-Only Inference", 2018; TensorFlow Lite's 8-bit quantization specification.
 
     Raises:
         CandidateError: the converter refuses the network.
     """
     from tinynas.model.train import as_input
 
-    return _convert(model, as_input(representative, model.input_shape))
+    return _convert(model, as_input(representative, model.input_shape), activation_bits)
 
 
 def qat(
@@ -73,17 +74,19 @@ def qat(
     return _convert(aware, None)
 
 
-def quantize_input(x: np.ndarray, scale: float, zero_point: int) -> np.ndarray:
-    """Float inputs as int8: round half to even of x / scale + zero_point, saturated; the shape stays."""
-    quantized: np.ndarray = np.clip(np.round(x / np.float32(scale)) + zero_point, -128, 127).astype(np.int8)
-    return quantized
+def quantize_input(x: np.ndarray, scale: float, zero_point: int, dtype: Any = np.int8) -> np.ndarray:
+    """Float inputs as integers: round half to even of x / scale + zero_point, saturated; the shape stays."""
+    limits = np.iinfo(dtype)
+    quantized = np.clip(np.round(x / np.float32(scale)) + zero_point, limits.min, limits.max)
+    return np.asarray(quantized.astype(dtype, order="C"))
 
 
 def quantize_for(tflite: bytes, x: np.ndarray) -> np.ndarray:
-    """Float inputs `x` (n, *input_shape) as int8, with the scale and zero point of the network's input.
+    """Float inputs `x` (n, *input_shape) as the network takes them, with its input's type, scale and zero point: bytes,
+    int8, in the shape of `x`, of int16 values with twice as many in the last dimension.
 
     Raises:
-        MalformedModelError: the model cannot be read, or its input is no int8 with a scale.
+        MalformedModelError: the model cannot be read, or its input is neither int8 nor int16, or has no scale.
     """
     from tflite_micro.tensorflow.lite.micro.python import schema_py_generated as schema
 
@@ -94,17 +97,23 @@ def quantize_for(tflite: bytes, x: np.ndarray) -> np.ndarray:
         scale, zero_point = float(parameters.Scale(0)), int(parameters.ZeroPoint(0))
     except Exception as error:
         raise MalformedModelError(f"the quantization of the model's input cannot be read: {error}") from error
-    if kind != schema.TensorType.INT8:
+    dtypes = {schema.TensorType.INT8: np.int8, schema.TensorType.INT16: np.int16}
+    if kind not in dtypes:
         raise MalformedModelError(
-            f"the model's input has type {kind} of the schema, int8 ({schema.TensorType.INT8}) is expected"
+            f"the model's input has type {kind} of the schema, int8 ({schema.TensorType.INT8}) or int16 "
+            f"({schema.TensorType.INT16}) is expected"
         )
     if not scale > 0:
         raise MalformedModelError(f"the model's input has quantization scale {scale}")
-    return quantize_input(x, scale, zero_point)
+    return quantize_input(x, scale, zero_point, dtypes[kind]).view(np.int8)
 
 
-def _convert(model: Any, representative: np.ndarray | None) -> bytes:
+def _convert(model: Any, representative: np.ndarray | None, activation_bits: int = 8) -> bytes:
     import tensorflow as tf
+
+    wide = activation_bits == 16
+    modes = tf.lite.OpsSet
+    mode = modes.EXPERIMENTAL_TFLITE_BUILTINS_ACTIVATIONS_INT16_WEIGHTS_INT8 if wide else modes.TFLITE_BUILTINS_INT8
 
     signature = [tf.TensorSpec([1, *model.input_shape[1:]], tf.float32)]
     traced = tf.function(lambda x: model(x, training=False), input_signature=signature, autograph=False)
@@ -118,11 +127,10 @@ def _convert(model: Any, representative: np.ndarray | None) -> bytes:
             warnings.filterwarnings("ignore", "Statistics for quantized inputs were expected")
             converter = tf.lite.TFLiteConverter.from_concrete_functions([traced.get_concrete_function()], module)
             converter.optimizations = [tf.lite.Optimize.DEFAULT]
-            converter.inference_input_type = tf.int8
-            converter.inference_output_type = tf.int8
+            converter.inference_input_type = converter.inference_output_type = tf.int16 if wide else tf.int8
             if representative is not None:
                 converter.representative_dataset = lambda: _one_by_one(representative)
-                converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
+                converter.target_spec.supported_ops = [mode]
             return bytes(converter.convert())
     except Exception as error:
         raise CandidateError(f"the TensorFlow Lite converter refuses the network: {error}") from error

@@ -26,6 +26,11 @@ def run_reference(tflite: bytes, inputs: np.ndarray) -> np.ndarray:
     Raises:
         MalformedModelError: tflite-micro refuses the model, or the inputs do not fit.
     """
+    return _run(tflite, inputs)[0]
+
+
+def _run(tflite: bytes, inputs: np.ndarray) -> tuple[np.ndarray, list["_End"]]:
+    """What `run_reference` gives, and what the network's outputs are."""
     interpreter = _interpreter(tflite)
     sources, results = _ends(tflite, interpreter)
     rows, size = inputs.reshape(len(inputs), -1), sum(source.bytes for source in sources)
@@ -41,19 +46,19 @@ def run_reference(tflite: bytes, inputs: np.ndarray) -> np.ndarray:
         interpreter.invoke()
         found = [np.ascontiguousarray(interpreter.get_output(number)).reshape(-1) for number in range(len(results))]
         outputs.append(np.concatenate([each.view(np.int8) for each in found]))
-    return np.array(outputs, np.int8)
+    return np.array(outputs, np.int8), results
 
 
 def score(tflite: bytes, x: np.ndarray, y: np.ndarray) -> float:
-    """Accuracy in [0, 1] of a network, int8 in and out, on float inputs `x` (n, *input_shape) and labels `y` (n,).
+    """Accuracy in [0, 1] of a network with one output, on float inputs `x` (n, *input_shape) and labels `y` (n,).
 
-    The largest output wins; of equal ones, which int8 often has, the first.
+    Its input is int8 or int16. The largest output wins; of equal ones, which int8 often has, the first.
 
     Raises:
         MalformedModelError: as `run_reference`.
     """
-    outputs = run_reference(tflite, quantize_for(tflite, x)).reshape(len(x), -1)
-    return float(np.mean(outputs.argmax(axis=1) == y))
+    outputs, (result, *_) = _run(tflite, quantize_for(tflite, x))
+    return float(np.mean(outputs.view(result.dtype).argmax(axis=1) == y))
 
 
 def arena_bytes(tflite: bytes) -> int:

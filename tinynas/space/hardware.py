@@ -1,6 +1,6 @@
 """Hardware genes: how a network is put onto a board, as axes behind those of any space.
 
-They change no output byte, so networks that differ in them alone are trained alike.
+Networks that differ in them alone are trained alike. All but `activations` leave every output byte as it is.
 """
 
 from collections.abc import Mapping, Sequence
@@ -12,23 +12,27 @@ from tinynas.errors import ConfigError
 from tinynas.space.architecture import Architecture
 from tinynas.space.genome import Axis, Genome, Space, require_inside
 
-Gene = Literal["optimize", "patches", "fast_memory", "clock"]
+ActivationBits = Literal[8, 16]
+Gene = Literal["optimize", "patches", "fast_memory", "clock", "activations"]
 
 _KIB = 1024
 _MHZ = 1_000_000
 _FAST_KIB = (4, 16, 64)
+_ACTIVATION_BITS = (8, 16)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Deployment:
     """How a network is put onto its board: compiled for speed or size, its first layers in patches or not, so many of
-    its constants [B] in memory that never makes the CPU wait; and the CPU's clock [Hz], None for what [board] says.
+    its constants [B] in memory that never makes the CPU wait; the CPU's clock [Hz], None for what [board] says; and what
+    its activations are quantized to, its weights having 8 bits in any case.
     """
 
     optimize: Literal["speed", "size"] = "speed"
     patches: Literal["off", "auto"] = "off"
     fast_bytes: int = 0
     clock_hz: int | None = None
+    activation_bits: ActivationBits = 8
 
     def to_json(self) -> dict[str, Any]:
         return asdict(self)
@@ -36,7 +40,7 @@ class Deployment:
 
 class HardwareSpace:
     """Any space with hardware genes behind its axes: `optimize` (0 speed, 1 size), `patches` (0 off, 1 auto),
-    `fast_memory` [KiB] and `clock` [MHz].
+    `fast_memory` [KiB], `clock` [MHz] and `activations` [bits].
     """
 
     def __init__(self, base: Space, genes: Sequence[Gene], board: Board) -> None:
@@ -83,6 +87,8 @@ class HardwareSpace:
                     fields["fast_bytes"] = value * _KIB
                 case "clock":
                     fields["clock_hz"] = value * _MHZ
+                case "activations":
+                    fields["activation_bits"] = value
         return fields
 
 
@@ -117,6 +123,8 @@ def _axis(gene: Gene, board: Board) -> Axis:
             return _fast_axis(board)
         case "clock":
             return _clock_axis(board)
+        case "activations":
+            return Axis(name=gene, choices=_ACTIVATION_BITS)
     return Axis(name=gene, choices=(0, 1))
 
 

@@ -122,8 +122,8 @@ class Cache:
 
 
 def training_key(task_digest: str, candidate: Candidate, course: Course, *settings: Any) -> str:
-    """The key of one training: the data with its split, the network, its seed, where it begins, who teaches and what it
-    needs to go on, the settings (sections and plain JSON values), the program, the CPU.
+    """The key of one training: the data with its split, the network, its seed and what it is quantized to, where it
+    begins, who teaches and what it needs to go on, the settings (sections and plain JSON values), the program, the CPU.
     """
     others = [
         None if each is None else (asdict(each.architecture), hashlib.sha256(each.weights).hexdigest())
@@ -137,6 +137,7 @@ def training_key(task_digest: str, candidate: Candidate, course: Course, *settin
         task_digest,
         asdict(candidate.architecture),
         candidate.seed,
+        candidate.activation_bits,
         sorted(course.needs.items()),
         others,
         plain,

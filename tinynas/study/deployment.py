@@ -65,13 +65,16 @@ def export_options(record: Mapping[str, Any]) -> Options:
 
 def _compiled(record: Mapping[str, Any]) -> Mapping[str, Any]:
     """Those fields of a deployment that are the compiler's options."""
-    return {name: value for name, value in record.items() if name != "clock_hz"}
+    return {name: value for name, value in record.items() if name not in ("clock_hz", "activation_bits")}
 
 
 def lower_bound(architecture: Architecture, deployment: Deployment, board: Board) -> Cost:
-    """The estimate at the deployment's clock, which stays a lower bound where the first layers run in patches."""
-    estimate = estimate_architecture(architecture, board.at(deployment.clock_hz))
-    return _patched(estimate, architecture.layers[0].bytes, deployment.patches)
+    """The estimate at the deployment's clock and for its activations, which stays a lower bound where the first layers
+    run in patches.
+    """
+    value_bytes = deployment.activation_bits // 8
+    estimate = estimate_architecture(architecture, board.at(deployment.clock_hz), value_bytes=value_bytes)
+    return _patched(estimate, value_bytes * architecture.layers[0].bytes, deployment.patches)
 
 
 def least_of_space(space: Space, input_shape: tuple[int, ...], classes: int, board: Board) -> Cost:

@@ -97,9 +97,14 @@ def judge(
 
 
 def _candidate(lab: Lab, genome: Genome, architecture: Architecture) -> work.Candidate:
-    """What is trained: the same for genomes that differ in hardware genes alone."""
-    key = network_of(lab.space, genome).key
-    return work.Candidate(task=lab.config.task, study_seed=lab.config.search.seed, architecture=architecture, key=key)
+    """What is trained: the same for genomes that differ in hardware genes alone, but for what it is quantized to."""
+    return work.Candidate(
+        task=lab.config.task,
+        study_seed=lab.config.search.seed,
+        architecture=architecture,
+        key=network_of(lab.space, genome).key,
+        activation_bits=deployed(lab.space, genome, lab.config).activation_bits,
+    )
 
 
 def _refused(lab: Lab, trial: Trial, error: CandidateError) -> Trial:

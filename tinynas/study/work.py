@@ -17,6 +17,7 @@ from tinynas.config import FinalSection, TaskSection, TrainSection
 from tinynas.model import data
 from tinynas.model.augment import Augmentation
 from tinynas.space.architecture import Architecture
+from tinynas.space.hardware import ActivationBits
 
 # Pruned networks are tuned at a learning rate lower by this factor than that of a training anew.
 _TUNING = 0.3
@@ -36,7 +37,9 @@ class TaskFacts:
 
 @dataclass(frozen=True, kw_only=True)
 class Vectors:
-    """Real inputs and what the host says of them: int8 arrays of shape (n, *input_shape) and (n, classes)."""
+    """Real inputs and what the host says of them, as bytes: int8 arrays of shape (n, *input_shape) and (n, classes), of
+    int16 values with twice as many in the last dimension.
+    """
 
     inputs: np.ndarray
     outputs: np.ndarray
@@ -90,12 +93,15 @@ def describe_task(section: TaskSection, seed: int) -> TaskFacts:
 
 @dataclass(frozen=True, kw_only=True)
 class Candidate:
-    """One genome, decoded, and the data that it is trained on. `study_seed` is the study's; `key` the genome's."""
+    """One genome, decoded, and the data that it is trained on. `study_seed` is the study's; `key` the genome's;
+    `activation_bits`: what the trained network is quantized to.
+    """
 
     task: TaskSection
     study_seed: int
     architecture: Architecture
     key: str
+    activation_bits: ActivationBits = 8
 
     @property
     def seed(self) -> int:
@@ -127,19 +133,30 @@ class Course:
 def convert_untrained(candidate: Candidate) -> bytes:
     """The int8 network with its initial weights: latency, SRAM and flash do not depend on the weights."""
     from tinynas.model.build import build
-    from tinynas.model.quantize import quantize
 
     task = _task(candidate.task, candidate.study_seed)
-    return quantize(build(candidate.architecture, candidate.seed), task.train.x[:32])
+    model = build(candidate.architecture, candidate.seed)
+    return _quantize_untrained(model, task.train.x[:32], candidate.activation_bits)
 
 
-def convert_random(architecture: Architecture, seed: int) -> bytes:
+def convert_random(architecture: Architecture, seed: int, activation_bits: ActivationBits = 8) -> bytes:
     """The int8 network with initial weights, for random inputs: what it costs can be learned without a task."""
     from tinynas.model.build import build
-    from tinynas.model.quantize import quantize
 
     inputs = np.random.default_rng(seed).random((32, *architecture.input_shape), np.float32)
-    return quantize(build(architecture, seed), inputs)
+    return _quantize_untrained(build(architecture, seed), inputs, activation_bits)
+
+
+def _quantize_untrained(model: Any, x: np.ndarray, activation_bits: ActivationBits) -> bytes:
+    from tinynas.model.build import settle
+    from tinynas.model.quantize import quantize
+    from tinynas.model.train import as_input
+
+    if activation_bits == 16:
+        # The last activations of a deep network with initial statistics are so small that at a scale of 16 bits the
+        # limit of a RELU6 would leave int32.
+        settle(model, as_input(x, model.input_shape))
+    return quantize(model, x, activation_bits)
 
 
 def reference_vectors(section: TaskSection, seed: int, tflite: bytes, samples: int) -> Vectors:
@@ -154,7 +171,7 @@ def reference_vectors(section: TaskSection, seed: int, tflite: bytes, samples: i
 def labelled_inputs(
     section: TaskSection, seed: int, tflite: bytes, count: int
 ) -> tuple[TaskFacts, np.ndarray, np.ndarray]:
-    """The first `count` samples of the test split: inputs, int8 as the network takes them, and labels, int64 (n,)."""
+    """The first `count` samples of the test split: inputs as bytes, int8, and labels, int64 (n,)."""
     from tinynas.model.quantize import quantize_for
 
     test = _task(section, seed).test
@@ -184,7 +201,7 @@ def finish_candidate(
     candidate: Candidate, course: Course, samples: int, settings: TrainSection, final: FinalSection
 ) -> Trained:
     """Train on the whole train split for longer, with the course's teacher; if PTQ loses more than `final.qat_points`,
-    keep QAT when better.
+    keep QAT when better, which simulates activations of 8 bits alone.
     """
     from tinynas.model.quantize import qat
     from tinynas.model.score import score
@@ -196,7 +213,8 @@ def finish_candidate(
     lessons = {} if course.teacher is None else _lessons(candidate, course.teacher, final)
     model = _begun(candidate, course.origin)
     trained = _fit(model, candidate, course, longer, samples=samples, **lessons)
-    if 100 * (trained.accuracy_float_val - trained.accuracy_ptq_val) <= final.qat_points:
+    lost = 100 * (trained.accuracy_float_val - trained.accuracy_ptq_val)
+    if candidate.activation_bits == 16 or lost <= final.qat_points:
         return trained
     task, started = _task(candidate.task, candidate.study_seed), time.monotonic()
     aware = qat(
@@ -295,7 +313,7 @@ def _fit(
         **lessons,
     )
     trained = time.monotonic()
-    tflite = quantize(model, _representative(task, candidate.seed))
+    tflite = quantize(model, _representative(task, candidate.seed), candidate.activation_bits)
     accuracy = score(tflite, task.val.x[:val_samples], task.val.y[:val_samples])
     return Trained(
         tflite=tflite,
