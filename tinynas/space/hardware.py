@@ -24,8 +24,8 @@ _ACTIVATION_BITS = (8, 16)
 @dataclass(frozen=True, kw_only=True)
 class Deployment:
     """How a network is put onto its board: compiled for speed or size, its first layers in patches or not, so many of
-    its constants [B] in memory that never makes the CPU wait; the CPU's clock [Hz], None for what [board] says; and what
-    its activations are quantized to, its weights having 8 bits in any case.
+    its constants [B] in memory that never makes the CPU wait; the CPU's clock [Hz], None for what [board] says; and the
+    bits of its activations, its weights having 8 in any case.
     """
 
     optimize: Literal["speed", "size"] = "speed"
