@@ -106,9 +106,10 @@ def train(
     machine: same weights, provided `configure_process` was called.
 
     augmentation: how training samples are changed, differently in every step.
-    teacher_logits: of a teacher, float32 (samples of the whole training split, classes). The loss then is the labels'
-        cross-entropy and, by `teacher_weight` in [0, 1], that to the teacher's softened probabilities, times
-        `temperature` squared so that the weight means the same at every temperature.
+    teacher_logits: float32 (samples of the whole training split, classes), of a teacher that saw the samples as they
+        are. The loss then is (1 - `teacher_weight`) times the labels' cross-entropy plus `teacher_weight`, in [0, 1],
+        times that to the teacher's softened probabilities and `temperature` squared, so that the weight means the same
+        at every temperature.
     needs: epoch -> what the best validation accuracy must have come to by then for the training to go on.
     state: file that the training is kept in from time to time, and continued from where it is there, with the same
         result; it must be of a training with the same arguments. The end removes it.
