@@ -12,13 +12,13 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from tinynas.errors import ConfigError
 from tinynas.paths import BOARDS
 
+# The ports of the firmware that can set more than one clock.
+_PORTS_WITH_STEPS = ("stm32f4",)
+
 
 class _Record(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
-
-# Firmware whose port can set more than one clock.
-_PORTS_WITH_STEPS = ("stm32f4",)
 
 _Address = Annotated[str, Field(pattern=r"^0x[0-9A-Fa-f]{8}$")]
 

@@ -52,7 +52,8 @@ class HardwareSpace:
     @property
     def clocks_hz(self) -> tuple[int, ...]:
         """What gene `clock` chooses among [Hz]; nothing without it."""
-        return tuple(choice * _MHZ for axis in self.axes if axis.name == "clock" for choice in axis.choices)
+        genes = self.axes[len(self.base.axes) :]
+        return tuple(choice * _MHZ for axis in genes if axis.name == "clock" for choice in axis.choices)
 
     def canonical(self, genome: Genome) -> Genome:
         require_inside(self, genome)
