@@ -44,7 +44,7 @@ def refused(result, exit_code, *words):
         (["--data", "absent.npz", "--kind", "npz"], ["absent.npz"]),
         (["--space-file", "absent.py"], ["absent.py"]),
         (["--fix", "width"], ["--fix 'width'", "such as width=50"]),
-        (["--hardware", "voltage"], ["space.hardware", "'optimize', 'patches', 'fast_memory' or 'clock'"]),
+        (["--hardware", "voltage"], ["space.hardware", "'fast_memory', 'clock' or 'activations'"]),
         (["--hardware", "clock", "--board", "mps2_an386"], ["no other clock_steps", "leave gene clock out"]),
         (["--clock", "84 MHz"], ["netduinoplus2 cannot run at 84000000 Hz", "90 MHz"]),
         (["--clock", "fast"], ["board.clock", "'fast' is no quantity", "MHZ"]),
