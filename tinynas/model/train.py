@@ -175,7 +175,6 @@ def train(
 
 
 def _save(path: Path, model: Any, optimizer: Any, progress: _Progress) -> None:
-    """Replace the file at once, so that a kill leaves the old state or the new one."""
     arrays: dict[str, Any] = {
         "history": np.array([astuple(epoch) for epoch in progress.history]),
         "best_epoch": np.array(progress.best_epoch),
@@ -183,6 +182,11 @@ def _save(path: Path, model: Any, optimizer: Any, progress: _Progress) -> None:
         **{f"optimizer_{number}": each for number, each in enumerate(optimizer.get_weights())},
         **{f"best_{number}": each for number, each in enumerate(progress.best_weights)},
     }
+    write_arrays(path, arrays)
+
+
+def write_arrays(path: Path, arrays: Mapping[str, Any]) -> None:
+    """A .npz file in place of what is there, at once, so that a kill leaves the old one or the new one."""
     draft = path.with_name(f"{path.name}.{os.getpid()}")
     path.parent.mkdir(parents=True, exist_ok=True)
     with draft.open("wb") as file:

@@ -4,7 +4,7 @@ No Keras here. A user's own space file makes networks with `Builder`, which work
 """
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from tinynas.errors import CandidateError
@@ -22,6 +22,8 @@ class Layer:
     """One layer. `inputs` are indices of earlier layers; `shape` is its output without the batch.
 
     in_channels: channels (or features) of the first input; 0 for the input itself.
+    role: its place in the networks of a space, such as "stage_2/block_0/inverted/deep". Layers of one role share their
+        weights in a supernet; it makes no network another one, and is empty where a space does not say.
     """
 
     name: str
@@ -35,6 +37,7 @@ class Layer:
     activation: Activation = "none"
     padding: Padding = "same"
     batch_norm: bool = False
+    role: str = field(default="", compare=False)
 
     @property
     def bytes(self) -> int:
@@ -123,6 +126,7 @@ class Builder:
         *,
         activation: Activation = "relu",
         padding: Padding = "same",
+        role: str = "",
     ) -> int:
         """A convolution with folded batch normalisation. Raises CandidateError when the image is too small for it."""
         return self._window(
@@ -134,6 +138,7 @@ class Builder:
             filters=filters,
             activation=activation,
             batch_norm=True,
+            role=role,
         )
 
     def depthwise(
@@ -144,6 +149,7 @@ class Builder:
         *,
         activation: Activation = "relu",
         padding: Padding = "same",
+        role: str = "",
     ) -> int:
         """A depthwise convolution, one filter a channel, with folded batch normalisation. Raises as `conv`."""
         return self._window(
@@ -154,6 +160,7 @@ class Builder:
             padding=padding,
             activation=activation,
             batch_norm=True,
+            role=role,
         )
 
     def max_pool(self, source: int, size: Pair | int = 2, stride: Pair | int = 2) -> int:
@@ -172,7 +179,7 @@ class Builder:
         """All values in a row: (h, w, c) -> (h * w * c,)."""
         return self._add("flatten", (source,), (math.prod(self.shape(source)),))
 
-    def add(self, first: int, second: int, *, activation: Activation = "none") -> int:
+    def add(self, first: int, second: int, *, activation: Activation = "none", role: str = "") -> int:
         """The sum of two outputs of equal shape, a residual connection.
 
         Raises:
@@ -180,9 +187,9 @@ class Builder:
         """
         if self.shape(first) != self.shape(second):
             raise CandidateError(f"add joins {self.shape(first)} and {self.shape(second)}: shapes must be equal")
-        return self._add("add", (first, second), self.shape(first), activation=activation)
+        return self._add("add", (first, second), self.shape(first), activation=activation, role=role)
 
-    def dense(self, source: int, units: int, *, activation: Activation = "relu") -> int:
+    def dense(self, source: int, units: int, *, activation: Activation = "relu", role: str = "") -> int:
         """A fully connected layer on a flat input.
 
         Raises:
@@ -190,11 +197,11 @@ class Builder:
         """
         if len(self.shape(source)) != 1:
             raise CandidateError(f"dense takes a flat input, not {self.shape(source)}: flatten or pool it first")
-        return self._add("dense", (source,), (units,), filters=units, activation=activation)
+        return self._add("dense", (source,), (units,), filters=units, activation=activation, role=role)
 
     def finish(self, source: int) -> Architecture:
         """End with the logits: a dense layer to the classes. No softmax, since the largest logit decides."""
-        logits = self.dense(source, self._classes, activation="none")
+        logits = self.dense(source, self._classes, activation="none", role="logits")
         self._layers[logits] = replace(self._layers[logits], name="logits")
         return Architecture(layers=tuple(self._layers), input_shape=self._input_shape, classes=self._classes)
 
@@ -209,6 +216,7 @@ class Builder:
         filters: int = 0,
         activation: Activation = "none",
         batch_norm: bool = False,
+        role: str = "",
     ) -> int:
         shape = self.shape(source)
         if len(shape) != 3:
@@ -232,6 +240,7 @@ class Builder:
             activation=activation,
             padding=padding,
             batch_norm=batch_norm,
+            role=role,
         )
 
     def _add(self, op: Op, inputs: tuple[int, ...], shape: tuple[int, ...], **settings: object) -> int:

@@ -49,8 +49,9 @@ class ImageSpace:
 
     def operator(self, build: Builder, source: int, name: str, choice: int) -> int:
         """What a choice of `operators` adds to a network, with as many channels as its input has."""
-        settings = {"block_1": _CONV, "kernel_1": 3, "filters_1": build.shape(source)[-1], "expansion_1": 2}
-        return _block(build, source, 1, 1, settings | {f"{name}_1": choice})
+        filters = build.shape(source)[-1]
+        settings = {"block_1": _CONV, "kernel_1": 3, "filters_1": filters, "stride_1": 1, "expansion_1": 2}
+        return _block(build, source, 1, 0, settings | {f"{name}_1": choice})
 
     def canonical(self, genome: Genome) -> Genome:
         require_inside(self, genome)
@@ -69,28 +70,31 @@ class ImageSpace:
         last = 0
         if genes["reduce"] > 1:
             last = build.avg_pool(last, genes["reduce"], genes["reduce"])
-        last = build.conv(last, genes["stem_filters"], genes["stem_kernel"], genes["stem_stride"])
+        last = build.conv(last, genes["stem_filters"], genes["stem_kernel"], genes["stem_stride"], role="stem")
         for stage in range(1, _STAGES + 1):
             for position in range(genes[f"depth_{stage}"]):
-                stride = genes[f"stride_{stage}"] if position == 0 else 1
-                last = _block(build, last, stage, stride, genes)
+                last = _block(build, last, stage, position, genes)
         last = build.global_avg_pool(last) if genes["head"] == _GLOBAL_POOL else build.flatten(last)
         if genes["hidden"]:
-            last = build.dense(last, genes["hidden"])
+            last = build.dense(last, genes["hidden"], role="hidden")
         return build.finish(last)
 
 
-def _block(build: Builder, source: int, stage: int, stride: int, genes: dict[str, int]) -> int:
+def _block(build: Builder, source: int, stage: int, position: int, genes: dict[str, int]) -> int:
     kernel, filters = genes[f"kernel_{stage}"], genes[f"filters_{stage}"]
+    stride = genes[f"stride_{stage}"] if position == 0 else 1
+    role = f"stage_{stage}/block_{position}"
     match genes[f"block_{stage}"]:
         case 0:
-            return build.conv(source, filters, kernel, stride)
+            return build.conv(source, filters, kernel, stride, role=f"{role}/conv")
         case 1:
-            return build.conv(build.depthwise(source, kernel, stride), filters)
-    wide = build.conv(source, genes[f"expansion_{stage}"] * build.shape(source)[-1])
-    narrow = build.conv(build.depthwise(wide, kernel, stride), filters, activation="none")
+            deep = build.depthwise(source, kernel, stride, role=f"{role}/separable/deep")
+            return build.conv(deep, filters, role=f"{role}/separable/narrow")
+    wide = build.conv(source, genes[f"expansion_{stage}"] * build.shape(source)[-1], role=f"{role}/inverted/wide")
+    deep = build.depthwise(wide, kernel, stride, role=f"{role}/inverted/deep")
+    narrow = build.conv(deep, filters, activation="none", role=f"{role}/inverted/narrow")
     skips = stride == 1 and build.shape(source) == build.shape(narrow)
-    return build.add(source, narrow) if skips else narrow
+    return build.add(source, narrow, role=f"{role}/inverted/sum") if skips else narrow
 
 
 SPACE = ImageSpace()

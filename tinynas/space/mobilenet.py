@@ -70,7 +70,7 @@ class MobilenetSpace:
         if name == "kernel":
             return build.depthwise(source, choice, activation="relu6")
         filters = build.shape(source)[-1]
-        return _inverted_residual(build, source, filters=filters, kernel=3, expansion=choice, stride=1)
+        return _inverted_residual(build, source, filters=filters, kernel=3, expansion=choice, stride=1, role="block")
 
     def canonical(self, genome: Genome) -> Genome:
         # A block's channels name its stage, and the stem's the width: only a stage that is not there leaves a choice.
@@ -88,7 +88,7 @@ class MobilenetSpace:
         last = 0
         if genes["reduce"] > 1:
             last = build.avg_pool(last, genes["reduce"], genes["reduce"])
-        last = build.conv(last, channels(_STEM, width), 3, genes["stem_stride"], activation="relu6")
+        last = build.conv(last, channels(_STEM, width), 3, genes["stem_stride"], activation="relu6", role="stem")
         for stage, base in enumerate(_STAGES, start=1):
             for position in range(genes[f"depth_{stage}"]):
                 last = _inverted_residual(
@@ -98,21 +98,26 @@ class MobilenetSpace:
                     kernel=genes[f"kernel_{stage}"],
                     expansion=genes[f"expansion_{stage}"],
                     stride=base.stride if position == 0 else 1,
+                    role=f"stage_{stage}/block_{position}",
                 )
         if genes["head"]:
-            last = build.conv(last, genes["head"] * build.shape(last)[-1], activation="relu6")
+            last = build.conv(last, genes["head"] * build.shape(last)[-1], activation="relu6", role="head")
         return build.finish(build.global_avg_pool(last))
 
 
-def _inverted_residual(build: Builder, source: int, *, filters: int, kernel: int, expansion: int, stride: int) -> int:
+def _inverted_residual(
+    build: Builder, source: int, *, filters: int, kernel: int, expansion: int, stride: int, role: str
+) -> int:
+    # What widens nothing filters other channels.
+    role = f"{role}/inverted" if expansion > 1 else f"{role}/thin"
     wide = source
     if expansion > 1:
-        wide = build.conv(source, expansion * build.shape(source)[-1], activation="relu6")
-    deep = build.depthwise(wide, kernel, stride, activation="relu6")
-    narrow = build.conv(deep, filters, activation="none")
+        wide = build.conv(source, expansion * build.shape(source)[-1], activation="relu6", role=f"{role}/wide")
+    deep = build.depthwise(wide, kernel, stride, activation="relu6", role=f"{role}/deep")
+    narrow = build.conv(deep, filters, activation="none", role=f"{role}/narrow")
     # By channels and stride, not by shape, so that which layers a block has does not depend on the input.
     skips = stride == 1 and build.shape(source)[-1] == filters
-    return build.add(source, narrow) if skips else narrow
+    return build.add(source, narrow, role=f"{role}/sum") if skips else narrow
 
 
 SPACE = MobilenetSpace()
