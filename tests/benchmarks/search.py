@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from scipy.stats import binomtest
-from search_small import Grid, read_table
+from search_small import Grid, read_sizes, read_table
 from threadpoolctl import threadpool_limits
 
 from tinynas.search.fitness import Fitness, hypervolume, non_dominated
@@ -37,6 +37,7 @@ POPULATION = 12
 # So many candidates are under way at once, as in a search with two workers and a board.
 AHEAD = 6
 Points = dict[tuple[int, ...], tuple[float, float]]
+Sizes = dict[tuple[int, ...], tuple[float, float]]
 
 
 def scaled(table: Points) -> Points:
@@ -54,8 +55,8 @@ def covered(points: Sequence[tuple[float, float]]) -> float:
     return hypervolume([points[index] for index in non_dominated(points)], (1.0, 1.0))
 
 
-def sequence_of(strategy: str, points: Points, *, seed: int, budget: int) -> list[tuple[float, float]]:
-    """What the strategy evaluated, in order."""
+def sequence_of(strategy: str, points: Points, sizes: Sizes, *, seed: int, budget: int) -> list[tuple[float, float]]:
+    """What the strategy evaluated, in order. Sizes are known before anything is evaluated, as in a study."""
     name, plus, _ = strategy.partition("+predictor")
     searching = make_strategy(
         name,
@@ -64,6 +65,7 @@ def sequence_of(strategy: str, points: Points, *, seed: int, budget: int) -> lis
         population=POPULATION,
         objectives=("error", "latency_us"),
         predictor=bool(plus),
+        features=lambda genome: sizes[genome.values],
     )
     waiting: deque[Genome] = deque()
     seen: list[tuple[float, float]] = []
@@ -82,7 +84,7 @@ def fitness_of(genome: Genome, points: Points) -> Fitness:
     return Fitness(None, math.inf) if figures is None else Fitness(figures)
 
 
-def sequence_of_optuna(sampler: str, points: Points, *, seed: int, budget: int) -> list[tuple[float, float]]:
+def sequence_of_optuna(sampler: str, points: Points, _: Sizes, *, seed: int, budget: int) -> list[tuple[float, float]]:
     """The same for Optuna's `sampler`."""
     import optuna
 
@@ -103,22 +105,27 @@ def sequence_of_optuna(sampler: str, points: Points, *, seed: int, budget: int) 
     return seen
 
 
-def fractions(pool: Executor, strategy: str, points: Points, seeds: range) -> list[list[float]]:
+def fractions(pool: Executor, strategy: str, points: Points, sizes: Sizes, seeds: range) -> list[list[float]]:
     """Of the whole front's hypervolume: for each budget, of each seed. Strategies with a predictor stop at 200: they
     have found nearly all by then, and take seconds a run.
     """
     budgets = [budget for budget in BUDGETS if budget <= 200 or "+predictor" not in strategy]
     sequence = sequence_of_optuna if strategy.startswith("optuna") else sequence_of
-    runs = list(pool.map(partial(run, sequence, strategy, points, budgets[-1]), seeds))
+    runs = list(pool.map(partial(run, sequence, strategy, points, sizes, budgets[-1]), seeds))
     whole = covered(list(points.values()))
     return [[covered(found[:budget]) / whole for found in runs] for budget in budgets]
 
 
 def run(
-    sequence: Callable[..., list[tuple[float, float]]], strategy: str, points: Points, budget: int, seed: int
+    sequence: Callable[..., list[tuple[float, float]]],
+    strategy: str,
+    points: Points,
+    sizes: Sizes,
+    budget: int,
+    seed: int,
 ) -> Any:
     """One search, in a process of its own."""
-    return sequence(strategy, points, seed=seed, budget=budget)
+    return sequence(strategy, points, sizes, seed=seed, budget=budget)
 
 
 def line(name: str, ours: list[list[float]], baseline: list[list[float]]) -> str:
@@ -136,14 +143,16 @@ def main() -> None:
     parser.add_argument("table", nargs="?", type=Path, default=TABLE, metavar="TABLE.csv.gz")
     parser.add_argument("--seeds", type=int, default=20)
     parser.add_argument("--only", nargs="+", metavar="NAME", help="these alone, the first one as the baseline")
+    parser.add_argument("--devices", nargs="+", default=DEVICES, metavar="DEVICE")
     parser.add_argument("--optuna", action="store_true", help="Optuna's NSGA-II and TPE as well; they are slow")
     arguments = parser.parse_args()
     seeds = range(arguments.seeds)
     names = ["random", *(name for name in strategy_names() if name != "random")]
     names += [f"{name}+predictor" for name in guided_names()]
     names += ["optuna-nsga2", "optuna-tpe"] if arguments.optuna else []
+    sizes = read_sizes(arguments.table)
     with ProcessPoolExecutor(initializer=one_thread) as pool:
-        for device in DEVICES:
+        for device in arguments.devices:
             points = scaled(read_table(arguments.table, device))
             print(
                 f"{device}, {len(points):,} cells, {len(seeds)} seeds: mean, least, seeds above : below random search"
@@ -151,7 +160,7 @@ def main() -> None:
             print(f"{'evaluations':<17}" + "".join(f"{budget:<22}" for budget in BUDGETS))
             baseline: list[list[float]] = []
             for name in arguments.only or names:
-                found = fractions(pool, name, points, seeds)
+                found = fractions(pool, name, points, sizes, seeds)
                 baseline = baseline or found
                 print(line(name, found, baseline), flush=True)
             print()

@@ -50,11 +50,24 @@ def read_table(path: Path, device: str) -> dict[tuple[int, ...], tuple[float, fl
     table, column = {}, f"latency_ms_{device}"
     with gzip.open(path, "rt") as file:
         for row in csv.DictReader(file):
-            names = re.findall(r"([a-z0-9_]+)~", row["arch_str"])
             if row["acc_cifar10_int8_ptq"] and row[column]:
                 error = 100 - float(row["acc_cifar10_int8_ptq"])
-                table[tuple(OPERATIONS.index(name) for name in names)] = error, float(row[column])
+                table[operations(row)] = error, float(row[column])
     return table
+
+
+def read_sizes(path: Path) -> dict[tuple[int, ...], tuple[float, float]]:
+    """Operations of a cell's six edges -> logarithms of its multiply-accumulates and parameters."""
+    sizes = {}
+    with gzip.open(path, "rt") as file:
+        for row in csv.DictReader(file):
+            sizes[operations(row)] = math.log1p(float(row["cell_macs"])), math.log1p(float(row["cell_params"]))
+    return sizes
+
+
+def operations(row: dict[str, str]) -> tuple[int, ...]:
+    """Those of the six edges, by their place in OPERATIONS."""
+    return tuple(OPERATIONS.index(name) for name in re.findall(r"([a-z0-9_]+)~", row["arch_str"]))
 
 
 def table_problem(table: dict[tuple[int, ...], tuple[float, float]], within: float) -> Evaluate:
