@@ -12,6 +12,7 @@ import serial
 from platformio.project.config import ProjectConfig
 
 from tinynas.boards import board_names, load_board
+from tinynas.compiler import Options
 from tinynas.deploy.store import core_folder, environment, prepare_core
 from tinynas.device.emulator import EmulatedBoard
 
@@ -83,6 +84,15 @@ def test_a_projects_firmware_sets_the_clock_that_was_measured(digits_network, tm
     exported(digits_network, tmp_path / "out", "platformio", board=load_board("netduinoplus2").at(120_000_000))
     assert "board_tinynas.clock_hz = 120000000\n" in (tmp_path / "out" / "platformio.ini").read_text()
     assert "| clock | 120 MHz," in (tmp_path / "out" / "README.md").read_text()
+
+
+@pytest.mark.parametrize("board_name", ["netduinoplus2", "arduino_mega2560"])
+def test_what_was_measured_for_size_is_built_for_size(board_name, digits_network, tmp_path, exported):
+    for optimize, level in (("speed", "-O2"), ("size", "-Os")):
+        folder, options = tmp_path / optimize, Options(optimize=optimize)
+        exported(digits_network, folder, "platformio", board=load_board(board_name), options=options)
+        section = ProjectConfig(str(folder / "platformio.ini")).items(f"env:{board_name}", as_dict=True)
+        assert level in section.get("build_flags", []) or section.get("custom_optimize") == optimize
 
 
 def test_the_platformio_project_refers_to_nothing_outside_itself(built):
