@@ -132,31 +132,26 @@ class Course:
 
 def convert_untrained(candidate: Candidate) -> bytes:
     """The int8 network with its initial weights: latency, SRAM and flash do not depend on the weights."""
-    from tinynas.model.build import build
-
-    task = _task(candidate.task, candidate.study_seed)
-    model = build(candidate.architecture, candidate.seed)
-    return _quantize_untrained(model, task.train.x[:32], candidate.activation_bits)
-
-
-def convert_random(architecture: Architecture, seed: int, activation_bits: ActivationBits = 8) -> bytes:
-    """The int8 network with initial weights, for random inputs: what it costs can be learned without a task."""
-    from tinynas.model.build import build
-
-    inputs = np.random.default_rng(seed).random((32, *architecture.input_shape), np.float32)
-    return _quantize_untrained(build(architecture, seed), inputs, activation_bits)
-
-
-def _quantize_untrained(model: Any, x: np.ndarray, activation_bits: ActivationBits) -> bytes:
-    from tinynas.model.build import settle
+    from tinynas.model.build import build, settle
     from tinynas.model.quantize import quantize
     from tinynas.model.train import as_input
 
-    if activation_bits == 16:
+    x = _task(candidate.task, candidate.study_seed).train.x[:32]
+    model = build(candidate.architecture, candidate.seed)
+    if candidate.activation_bits == 16:
         # The last activations of a deep network with initial statistics are so small that at a scale of 16 bits the
         # limit of a RELU6 would leave int32.
         settle(model, as_input(x, model.input_shape))
-    return quantize(model, x, activation_bits)
+    return quantize(model, x, candidate.activation_bits)
+
+
+def convert_random(architecture: Architecture, seed: int) -> bytes:
+    """The int8 network with initial weights, for random inputs: what it costs can be learned without a task."""
+    from tinynas.model.build import build
+    from tinynas.model.quantize import quantize
+
+    inputs = np.random.default_rng(seed).random((32, *architecture.input_shape), np.float32)
+    return quantize(build(architecture, seed), inputs)
 
 
 def reference_vectors(section: TaskSection, seed: int, tflite: bytes, samples: int) -> Vectors:
