@@ -251,6 +251,18 @@ class FinalSection(Section):
     prune_points: Annotated[float, Field(ge=0)] = 0.0
 
 
+class SupernetSection(Section):
+    """Whether candidates of spaces image and mobilenet are scored, untrained, with weights that all share. These are
+    trained once, for `epochs` by [train]'s samples, batch_size and learning_rate, with so many `networks` drawn at
+    random among those that may meet the limits. Finalists are trained on from there, and the largest one teaches them.
+    """
+
+    enabled: bool = False
+    epochs: Count = 30
+    networks: Count = 1000
+    timeout: Seconds = 6 * 3600.0
+
+
 class CacheSection(Section):
     """Whether trained networks and emulated costs are kept for other studies, and found again, and how many [B]."""
 
@@ -269,6 +281,7 @@ class Config(Section):
     search: SearchSection = SearchSection()
     train: TrainSection = TrainSection()
     stop: StopSection = StopSection()
+    supernet: SupernetSection = SupernetSection()
     final: FinalSection = FinalSection()
     cache: CacheSection = CacheSection()
     also: dict[str, AlsoSection] = Field(default_factory=dict, validate_default=True)

@@ -51,6 +51,8 @@ def _print_line(console: Console, event: Event) -> None:
             f"task {event.lab.task.name} ({event.lab.task.source}), space {event.lab.space.name}, "
             f"{_boards(event.lab)}: {event.judged} of {event.budget} evaluated"
         )
+    elif event.kind == "sharing":
+        line = f"a supernet is trained for {event.budget} epochs, if it is not there"
     elif event.kind == "judged" and event.trial is not None:
         line = f"[{event.judged}/{event.budget}] trial {event.trial.number} {_verdict(event.trial)}"
     elif event.kind == "measuring":
@@ -101,6 +103,10 @@ def _figures_of(cost: Cost) -> str:
     return ", ".join(parts)
 
 
+# The phase before a search with a supernet.
+_SHARING = "training the supernet"
+
+
 class _View:
     """The state of the live table; events come from several threads."""
 
@@ -131,7 +137,10 @@ class _View:
             self._deadline_s = event.deadline_s
             self._trials = list(event.known)
             self._begin(event)
+        elif event.kind == "sharing":
+            self._phase = _SHARING
         elif event.kind == "stage":
+            self._phase = "searching" if self._phase == _SHARING else self._phase
             self._running[event.number] = event.stage
         elif event.kind == "judged" and event.trial is not None:
             self._running.pop(event.number, None)

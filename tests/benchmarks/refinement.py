@@ -20,7 +20,7 @@ from tinynas.estimate.analytic import estimate_architecture, infeasible_reason
 from tinynas.space.genome import random_genome
 from tinynas.space.narrow import fixed
 from tinynas.space.registry import load_space
-from tinynas.study import work
+from tinynas.study import training, work
 from tinynas.study.desks import held_desk
 from tinynas.study.lab import bounds_of
 from tinynas.study.refine import refine
@@ -67,7 +67,7 @@ def main() -> None:
     with Children(1, memory_bytes=int(config.train.memory), prepare=work.configure) as children:
         for part in chosen:
             accuracies = sorted(
-                100 * children.call("training", 900, work.train_candidate, each, config.train, 1).accuracy_int8_val
+                100 * children.call("training", 900, training.train_candidate, each, config.train, 1).accuracy_int8_val
                 for each in candidates(config, part, given.networks)
             )
             tops.append(part.top_macs)

@@ -105,11 +105,12 @@ def test_what_is_new_depends_on_seed_and_role_alone(tensorflow):
     assert abs(one.arrays[name].std() - np.sqrt(2 / one.arrays[name].shape[2])) < 0.1
 
 
-def test_shared_weights_survive_a_file(shared_by_many):
-    from tinynas.model.shared import pack_shared, unpack_shared
+def test_shared_weights_survive_a_file(shared_by_many, tmp_path):
+    from tinynas.model.shared import read_shared, write_shared
 
     shared, _ = shared_by_many
-    again = unpack_shared(pack_shared(shared))
+    write_shared(tmp_path / "shared.npz", shared)
+    again = read_shared(tmp_path / "shared.npz")
     assert again.seed == shared.seed
     assert again.arrays.keys() == shared.arrays.keys()
     assert all(np.array_equal(again.arrays[name], array) for name, array in shared.arrays.items())

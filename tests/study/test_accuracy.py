@@ -16,7 +16,7 @@ from tinynas.model.data import load_task
 from tinynas.model.quantize import quantize_for
 from tinynas.model.score import run_reference
 from tinynas.space.architecture import Builder
-from tinynas.study import work
+from tinynas.study import training, work
 from tinynas.study.accuracy import LabelledInputs, read_labelled_inputs
 from tinynas.study.single import measure_file
 from tinynas.study.store import Store
@@ -31,7 +31,9 @@ def _network(seed: int) -> bytes:
     config = load_config(None, {"task": {"name": "digits"}, "train": {"epochs": 16, "patience": 16}})
     candidate = work.Candidate(task=config.task, study_seed=seed, architecture=architecture, key="a test")
     with Children(1, memory_bytes=8 << 30, prepare=work.configure) as children:
-        return children.call("training", 300, work.train_candidate, candidate, work.Course(), 4, config.train).tflite
+        return children.call(
+            "training", 300, training.train_candidate, candidate, work.Course(), 4, config.train
+        ).tflite
 
 
 @pytest.fixture(scope="session")

@@ -12,7 +12,7 @@ import re
 import zlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from io import BytesIO
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -20,7 +20,7 @@ import tensorflow as tf
 
 from tinynas.errors import ConfigError
 from tinynas.model.build import build
-from tinynas.model.train import as_input
+from tinynas.model.train import as_input, write_arrays
 from tinynas.space.architecture import Architecture, Layer
 
 # Keras' own, which an extracted network is built with.
@@ -267,15 +267,12 @@ def _before_dense(architecture: Architecture) -> int:
     return next(index for index, layer in enumerate(architecture.layers) if layer.op in ("global_avg_pool", "flatten"))
 
 
-def pack_shared(shared: Shared) -> bytes:
+def write_shared(path: Path, shared: Shared) -> None:
     """As a .npz file without objects."""
-    file = BytesIO()
-    arrays: dict[str, Any] = {"seed": np.array(shared.seed), **shared.arrays}
-    np.savez(file, **arrays)
-    return file.getvalue()
+    write_arrays(path, {"seed": np.array(shared.seed), **shared.arrays})
 
 
-def unpack_shared(content: bytes) -> Shared:
-    """The inverse of `pack_shared`. Raises ValueError, KeyError or OSError where it is none."""
-    with np.load(BytesIO(content), allow_pickle=False) as file:
+def read_shared(path: Path) -> Shared:
+    """What `write_shared` wrote. Raises ValueError, KeyError or OSError where it is none."""
+    with path.open("rb") as stream, np.load(stream, allow_pickle=False) as file:
         return Shared(int(file["seed"]), {name: file[name] for name in file.files if name != "seed"})

@@ -13,7 +13,7 @@ import platform
 import shutil
 import sqlite3
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import asdict, dataclass, fields
 from functools import lru_cache
@@ -28,7 +28,9 @@ from pydantic import BaseModel
 
 from tinynas import paths
 from tinynas.boards import Board
+from tinynas.config import SupernetSection, TrainSection
 from tinynas.cost import Cost
+from tinynas.space.architecture import Architecture
 from tinynas.study.work import Candidate, Course, Trained, Vectors
 
 _log = logging.getLogger(__name__)
@@ -140,10 +142,22 @@ def training_key(task_digest: str, candidate: Candidate, course: Course, *settin
         candidate.activation_bits,
         sorted(course.needs.items()),
         others,
+        None if course.supernet is None else course.supernet.path.name,
         plain,
         _program(),
         _arithmetic(),
     )
+
+
+def supernet_key(
+    task_digest: str, networks: Sequence[Architecture], seed: int, train: TrainSection, supernet: SupernetSection
+) -> str:
+    """The key of a supernet's training: the data with its split, the networks, the seed, the settings, the program, the
+    CPU.
+    """
+    layers = hashlib.sha256(repr(networks).encode()).hexdigest()
+    plain = [each.model_dump(mode="json", exclude=_LIMITS) for each in (train, supernet)]
+    return _key("supernet", task_digest, layers, seed, plain, _program(), _arithmetic())
 
 
 def cost_key(task_digest: str, tflite: bytes, board: Board, *settings: Any) -> str:

@@ -19,7 +19,7 @@ from tinynas.search.fitness import non_dominated, objective_values, violation
 from tinynas.space.architecture import Architecture
 from tinynas.space.genome import Genome
 from tinynas.space.hardware import network_of
-from tinynas.study import work
+from tinynas.study import training, work
 from tinynas.study.cache import TRAINED, training_key
 from tinynas.study.deployment import deployed, lower_bound
 from tinynas.study.stopping import least_accuracies
@@ -76,8 +76,9 @@ def judge(
             trial = trial.costing(cost, compiled.testbed.also)
             _require_within(lab, trial.costs)
         needs = _needs(lab, trial.costs or plans, before)
-        course = work.Course(origin=before.origin, needs=needs)
-        trained = _trained(lab, watch, work.train_candidate, candidate, course, lab.config.train)
+        course = work.Course(origin=before.origin, supernet=lab.supernet, needs=needs)
+        function = training.train_candidate if lab.supernet is None else training.score_candidate
+        trained = _trained(lab, watch, function, candidate, course, lab.config.train)
         artifacts = _artifacts("model", trained.tflite, trained.vectors)
         if trained.weights is not None:
             artifacts[WEIGHTS] = trained.weights
@@ -89,7 +90,7 @@ def judge(
             accuracy_float_val=trained.accuracy_float_val,
             epochs=trained.epochs,
             curve=trained.curve,
-            reason=_why_stopped(trained, needs) if trained.stopped else None,
+            reason=_why_short(trained, needs),
         )
     except CandidateError as error:
         trial = _refused(lab, trial, error)
@@ -152,7 +153,12 @@ def _needs(lab: Lab, costs: Costs, before: Before) -> dict[int, float]:
     return least_accuracies(config.stop, config.search, config.train.epochs, costs, before.trials)
 
 
-def _why_stopped(trained: work.Trained, needs: Mapping[int, float]) -> str:
+def _why_short(trained: work.Trained, needs: Mapping[int, float]) -> str | None:
+    """Why it was trained for less than all epochs, where rules ended it or it has a supernet's weights."""
+    if trained.epochs == 0:
+        return "scored with the supernet's weights, without training"
+    if not trained.stopped:
+        return None
     return (
         f"stopped after {trained.epochs} epochs: {max(trained.curve):.2%} on validation, "
         f"{needs[trained.epochs]:.2%} were needed to go on"
@@ -194,13 +200,14 @@ def finish(
     architecture = lab.space.decode(genome, lab.task.input_shape, len(lab.task.class_names))
     candidate = _candidate(lab, genome, architecture)
     settings = (lab.config.train, lab.config.final)
-    trained = _trained(lab, watch, work.finish_candidate, candidate, work.Course(teacher=teacher), *settings)
+    course = work.Course(supernet=lab.supernet, teacher=teacher)
+    trained = _trained(lab, watch, training.finish_candidate, candidate, course, *settings)
     finalist, artifacts = _finalist(lab, trial, trained, watch)
     weights = trained.weights
     if lab.config.final.prune is not None and weights is not None:
         course = work.Course(origin=work.Origin(architecture=architecture, weights=weights))
         try:
-            pruned = _trained(lab, watch, work.prune_candidate, candidate, course, *settings)
+            pruned = _trained(lab, watch, training.prune_candidate, candidate, course, *settings)
             smaller, others = _finalist(lab, trial, pruned, watch)
             if takes_the_place(smaller, finalist, lab.config):
                 finalist, artifacts = smaller, others

@@ -25,6 +25,7 @@ from tinynas.study import work
 from tinynas.study.cache import Cache
 from tinynas.study.deployment import boards_of, searched_space
 from tinynas.study.desks import held_desk
+from tinynas.study.supernet import require_shareable
 from tinynas.study.testbed import Lab, Testbed
 
 _LOADING_TIMEOUT_S = 1800.0
@@ -44,6 +45,7 @@ def open_lab(config: Config) -> Iterator[Lab]:
     boards = boards_of(config)
     space = _space_for_all(config, boards)
     require_strategy(config.search.strategy, config.search.predictor)
+    require_shareable(config, space)
     task = call_in_child(
         f"loading task {config.task.name}",
         _LOADING_TIMEOUT_S,

@@ -5,6 +5,7 @@ the store what was judged before, and goes on where the store ends.
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,7 @@ from tinynas.study.start import starting_genomes
 from tinynas.study.steady import UNCHECKED, Steady
 from tinynas.study.store import Store
 from tinynas.study.summary import config_of
+from tinynas.study.supernet import trained_supernet
 from tinynas.study.survivors import measure_front
 from tinynas.study.testbed import Lab
 
@@ -155,6 +157,11 @@ def _run(store: Store, lab: Lab, notify: Notify) -> None:
             lab=lab,
         )
     )
+    if lab.config.supernet.enabled:
+        notify(Event(kind="sharing", budget=lab.config.supernet.epochs))
+        found = trained_supernet(lab, lambda genome: _decode(lab, genome), lambda genome: _admissible(lab, genome))
+        lab = replace(lab, supernet=found)
+        clock.save()
     ahead = _ahead(store, lab)
     with threads(lab) as pool:
         session = Session(store=store, lab=lab, clock=clock, threads=pool, notify=notify, ahead=ahead)

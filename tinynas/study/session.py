@@ -19,13 +19,14 @@ POLL_S = 0.2
 class Event:
     """Something that whoever watches a run may want to show.
 
-    "opened": the study is ready, `judged` of `budget` are `known` already. "stage": a candidate has entered `stage`.
+    "opened": the study is ready, `judged` of `budget` are `known` already. "sharing": a supernet
+    is trained, for `budget` epochs. "stage": a candidate has entered `stage`.
     "judged": a trial has its verdict. "measuring": `budget` trials of the front are measured that were estimated.
     "measured": one is. "finishing": the finalists are known (`judged` of `budget` are done).
     "finalist": one is trained and measured. "scored": one has its test accuracy.
     """
 
-    kind: Literal["opened", "stage", "judged", "measuring", "measured", "finishing", "finalist", "scored"]
+    kind: Literal["opened", "sharing", "stage", "judged", "measuring", "measured", "finishing", "finalist", "scored"]
     number: int = -1
     genome: str = ""
     stage: str = ""

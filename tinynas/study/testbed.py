@@ -71,6 +71,7 @@ class Lab:
     cache: what other studies worked out; None where it is switched off.
     states: folder of the trainings under way, which a study that was killed goes on with.
     bounds: figure name -> the most that a network may need: the user's limits and the boards' memories.
+    supernet: whose weights candidates are scored with; None where each is trained.
     """
 
     config: Config
@@ -81,6 +82,7 @@ class Lab:
     cache: Cache | None
     states: Path
     bounds: Mapping[str, float]
+    supernet: work.Supernet | None = None
 
     @property
     def main(self) -> Testbed:

@@ -4,23 +4,18 @@ Arguments and results are plain data. A child keeps the task it loaded last, so 
 """
 
 import hashlib
-import time
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 
-from tinynas.config import FinalSection, TaskSection, TrainSection
+from tinynas.config import TaskSection
 from tinynas.model import data
-from tinynas.model.augment import Augmentation
 from tinynas.space.architecture import Architecture
 from tinynas.space.hardware import ActivationBits
-
-# Pruned networks are tuned at a learning rate lower by this factor than that of a training anew.
-_TUNING = 0.3
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,13 +69,13 @@ def configure() -> None:
 
 
 @lru_cache(maxsize=1)
-def _task(section: TaskSection, seed: int) -> data.Task:
+def task_of(section: TaskSection, seed: int) -> data.Task:
     return data.load_task(section, seed)
 
 
 def describe_task(section: TaskSection, seed: int) -> TaskFacts:
     """Load the task and check it. Raises what `model.data.load_task` raises."""
-    task = _task(section, seed)
+    task = task_of(section, seed)
     return TaskFacts(
         name=task.name,
         input_shape=task.input_shape,
@@ -119,12 +114,22 @@ class Origin:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Supernet:
+    """A file of weights that networks share, as `model.shared.write_shared` writes them, and the largest network."""
+
+    path: Path
+    largest: Architecture
+
+
+@dataclass(frozen=True, kw_only=True)
 class Course:
     """Where a training begins (None: anew), who teaches (None: nobody), how far it may go, and the file that it is kept
-    in: `needs` and `state` of `model.train.train`.
+    in: `needs` and `state` of `model.train.train`. What belongs to a supernet begins with its weights instead, and its
+    largest network teaches where nobody else does.
     """
 
     origin: Origin | None = None
+    supernet: Supernet | None = None
     teacher: Origin | None = None
     needs: Mapping[int, float] = field(default_factory=dict)
     state: Path | None = None
@@ -136,7 +141,7 @@ def convert_untrained(candidate: Candidate) -> bytes:
     from tinynas.model.quantize import quantize
     from tinynas.model.train import as_input
 
-    x = _task(candidate.task, candidate.study_seed).train.x[:32]
+    x = task_of(candidate.task, candidate.study_seed).train.x[:32]
     model = build(candidate.architecture, candidate.seed)
     if candidate.activation_bits == 16:
         # The last activations of a deep network with initial statistics are so small that at a scale of 16 bits the
@@ -159,7 +164,7 @@ def reference_vectors(section: TaskSection, seed: int, tflite: bytes, samples: i
     from tinynas.model.quantize import quantize_for
     from tinynas.model.score import run_reference
 
-    inputs = quantize_for(tflite, _task(section, seed).val.x[:samples])
+    inputs = quantize_for(tflite, task_of(section, seed).val.x[:samples])
     return Vectors(inputs=inputs, outputs=run_reference(tflite, inputs))
 
 
@@ -169,7 +174,7 @@ def labelled_inputs(
     """The first `count` samples of the test split: inputs as bytes, int8, and labels, int64 (n,)."""
     from tinynas.model.quantize import quantize_for
 
-    test = _task(section, seed).test
+    test = task_of(section, seed).test
     return describe_task(section, seed), quantize_for(tflite, test.x[:count]), test.y[:count]
 
 
@@ -180,165 +185,15 @@ def proxy_scores(candidate: Candidate, samples: int) -> dict[str, float]:
     from tinynas.model.splits import stratified_subset
     from tinynas.model.train import as_input
 
-    train = _task(candidate.task, candidate.study_seed).train
+    train = task_of(candidate.task, candidate.study_seed).train
     chosen = stratified_subset(train.y, samples, candidate.study_seed)
     model = build(candidate.architecture, candidate.seed)
     return score_proxies(model, as_input(train.x[chosen], model.input_shape), train.y[chosen])
-
-
-def train_candidate(candidate: Candidate, course: Course, samples: int, settings: TrainSection) -> Trained:
-    """Train, quantize and score one candidate as int8 on (part of) the validation split, with `samples` vectors."""
-    model = _begun(candidate, course.origin)
-    return _fit(model, candidate, course, settings, val_samples=settings.val_samples, samples=samples)
-
-
-def finish_candidate(
-    candidate: Candidate, course: Course, samples: int, settings: TrainSection, final: FinalSection
-) -> Trained:
-    """Train on the whole train split for longer, with the course's teacher; if PTQ loses more than `final.qat_points`,
-    keep QAT when better, which simulates activations of 8 bits alone.
-    """
-    from tinynas.model.quantize import qat
-    from tinynas.model.score import score
-
-    # Its weights are kept for those that begin with it or learn from it.
-    wanted = final.prune is not None or final.distill is not None
-    changes = {"epochs": final.epochs, "patience": final.patience, "samples": None, "inherit": wanted}
-    longer = settings.model_copy(update=changes)
-    lessons = {} if course.teacher is None else _lessons(candidate, course.teacher, final)
-    model = _begun(candidate, course.origin)
-    trained = _fit(model, candidate, course, longer, samples=samples, **lessons)
-    lost = 100 * (trained.accuracy_float_val - trained.accuracy_ptq_val)
-    if candidate.activation_bits == 16 or lost <= final.qat_points:
-        return trained
-    task, started = _task(candidate.task, candidate.study_seed), time.monotonic()
-    aware = qat(
-        model,
-        task,
-        epochs=final.qat_epochs,
-        batch_size=settings.batch_size,
-        seed=candidate.seed,
-        augmentation=_augmentation(candidate.task, settings),
-    )
-    accuracy = score(aware, task.val.x, task.val.y)
-    seconds = {**trained.seconds, "qat": time.monotonic() - started}
-    if accuracy <= trained.accuracy_ptq_val:
-        return replace(trained, seconds=seconds)
-    vectors = reference_vectors(candidate.task, candidate.study_seed, aware, samples)
-    return replace(trained, tflite=aware, vectors=vectors, method="qat", accuracy_int8_val=accuracy, seconds=seconds)
-
-
-def prune_candidate(
-    candidate: Candidate, course: Course, samples: int, settings: TrainSection, final: FinalSection
-) -> Trained:
-    """Take `final.prune` of its channels out of the network that the course begins with, and train on what is left."""
-    from tinynas.model.prune import prune
-
-    if course.origin is None or final.prune is None:
-        raise ValueError("what is pruned is a trained network, by a fraction")
-    whole = _restored(course.origin)
-    _, model = prune(whole, candidate.architecture, final.prune)
-    changes = {"epochs": final.prune_epochs, "patience": final.prune_epochs, "samples": None, "inherit": False}
-    rate = settings.learning_rate * _TUNING
-    tuning = settings.model_copy(update={**changes, "learning_rate": rate})
-    return replace(_fit(model, candidate, course, tuning, samples=samples), method="pruned")
-
-
-def _begun(candidate: Candidate, origin: Origin | None) -> Any:
-    """The candidate's network, anew or with what it inherits."""
-    from tinynas.model.build import build
-    from tinynas.model.inherit import inherit, unpack_weights
-
-    model, architecture = build(candidate.architecture, candidate.seed), candidate.architecture
-    if origin is not None:
-        weights = unpack_weights(origin.weights)
-        known = _representative(_task(candidate.task, candidate.study_seed), candidate.seed)
-        inherit(model, architecture, weights=weights, origin=origin.architecture, x=known, seed=candidate.seed)
-    return model
-
-
-def _restored(network: Origin) -> Any:
-    from tinynas.model.build import build
-    from tinynas.model.inherit import restore, unpack_weights
-
-    model = build(network.architecture, seed=0)
-    restore(model, unpack_weights(network.weights))
-    return model
-
-
-def _lessons(candidate: Candidate, teacher: Origin, final: FinalSection) -> dict[str, Any]:
-    """What `model.train.train` takes of a teacher."""
-    from tinynas.model.train import predictor
-
-    x = _task(candidate.task, candidate.study_seed).train.x
-    logits = predictor(_restored(teacher))(x)
-    return {"teacher_logits": logits, "temperature": final.temperature, "teacher_weight": final.distill}
-
-
-def _fit(
-    model: Any,
-    candidate: Candidate,
-    course: Course,
-    settings: TrainSection,
-    *,
-    samples: int,
-    val_samples: int | None = None,
-    **lessons: Any,
-) -> Trained:
-    """Train a model, quantize and score it."""
-    from tinynas.model.inherit import pack_weights
-    from tinynas.model.quantize import quantize
-    from tinynas.model.score import score
-    from tinynas.model.train import train
-
-    task, started = _task(candidate.task, candidate.study_seed), time.monotonic()
-    record = train(
-        model,
-        task,
-        epochs=settings.epochs,
-        samples=settings.samples,
-        batch_size=settings.batch_size,
-        learning_rate=settings.learning_rate,
-        patience=settings.patience,
-        seed=candidate.seed,
-        val_samples=val_samples,
-        augmentation=_augmentation(candidate.task, settings),
-        needs=course.needs,
-        state=course.state,
-        **lessons,
-    )
-    trained = time.monotonic()
-    tflite = quantize(model, _representative(task, candidate.seed), candidate.activation_bits)
-    accuracy = score(tflite, task.val.x[:val_samples], task.val.y[:val_samples])
-    return Trained(
-        tflite=tflite,
-        vectors=reference_vectors(candidate.task, candidate.study_seed, tflite, samples),
-        method="ptq",
-        accuracy_float_val=record.val_accuracy_float,
-        accuracy_ptq_val=accuracy,
-        accuracy_int8_val=accuracy,
-        epochs=record.epochs_run,
-        curve=tuple(epoch.val_accuracy for epoch in record.history),
-        stopped=record.stopped,
-        weights=pack_weights(model) if settings.inherit else None,
-        seconds={"train": trained - started, "score": time.monotonic() - trained},
-    )
-
-
-def _augmentation(task: TaskSection, settings: TrainSection) -> Augmentation:
-    """Series and spectrograms, whose rows are moments, are moved in time alone."""
-    columns = 0 if task.kind in ("audio", "series") else settings.shift
-    return Augmentation(flip=settings.flip, rows=settings.shift, columns=columns)
 
 
 def score_test(section: TaskSection, seed: int, tflite: bytes) -> float:
     """Accuracy on the test split, as a fraction. A study calls this once per finalist, at its very end."""
     from tinynas.model.score import score
 
-    task = _task(section, seed)
+    task = task_of(section, seed)
     return score(tflite, task.test.x, task.test.y)
-
-
-def _representative(task: data.Task, seed: int) -> np.ndarray:
-    chosen = np.random.default_rng(seed).permutation(len(task.train.x))[:256]
-    return task.train.x[np.sort(chosen)]
