@@ -65,7 +65,7 @@ def search(
         typer.Option(help="Latencies while searching: measured, analytic, or after calibrate table or learned."),
     ] = None,
     strategy: Annotated[
-        str | None, typer.Option(help="nsga2, nsga3, aging, local, bayesian, reinforce or random.")
+        str | None, typer.Option(help="nsga2, nsga3, aging, local, bayesian, reinforce, gradient or random.")
     ] = None,
     predictor: Annotated[
         bool | None, typer.Option(help="Let a model choose among proposals. [default: where the strategy makes any]")

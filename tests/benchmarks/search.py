@@ -147,7 +147,8 @@ def main() -> None:
     parser.add_argument("--optuna", action="store_true", help="Optuna's NSGA-II and TPE as well; they are slow")
     arguments = parser.parse_args()
     seeds = range(arguments.seeds)
-    names = ["random", *(name for name in strategy_names() if name != "random")]
+    # A table has no weights for gradient to learn from.
+    names = ["random", *(name for name in strategy_names() if name not in ("random", "gradient"))]
     names += [f"{name}+predictor" for name in guided_names()]
     names += ["optuna-nsga2", "optuna-tpe"] if arguments.optuna else []
     sizes = read_sizes(arguments.table)

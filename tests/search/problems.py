@@ -1,6 +1,7 @@
 """Small problems for strategies, and how they are run on them."""
 
 from tinynas.search.fitness import Fitness
+from tinynas.search.gradient import learn_distributions
 from tinynas.search.registry import make_strategy
 from tinynas.space.genome import Axis
 
@@ -29,11 +30,18 @@ def conflict(genome):
 
 
 def made(name, space, *, seed, population, objectives=FIGURES[:2], **more):
-    """A strategy by name; "+predictor" behind it gives it one."""
+    """A strategy by name; "+predictor" behind it gives it one. `gradient` has learned what `conflict` is."""
     name, predictor, _ = name.partition("+predictor")
+    if name == "gradient" and "distributions" not in more:
+        more["distributions"] = learned(space, lambda genome, number: conflict(genome).objectives[0])
     return make_strategy(
         name, space, seed=seed, population=population, objectives=objectives, predictor=bool(predictor), **more
     )
+
+
+def learned(space, loss, latency=lambda genome: conflict(genome).objectives[1], seed=0):
+    """What strategy `gradient` learns before it searches."""
+    return list(learn_distributions(space, loss, latency, seed))
 
 
 def run(strategy, evaluate, budget):

@@ -10,13 +10,14 @@ from tinynas.errors import ConfigError
 from tinynas.search.aging import AgingEvolution
 from tinynas.search.bayesian import Bayesian
 from tinynas.search.formulation import RandomChebyshev, WeightedProduct
+from tinynas.search.gradient import Gradient
 from tinynas.search.local import LocalSearch
 from tinynas.search.nsga2 import Nsga2
 from tinynas.search.nsga3 import Nsga3
 from tinynas.search.predictor import Features, Predictor
 from tinynas.search.random_search import RandomSearch
 from tinynas.search.reinforce import Reinforce
-from tinynas.search.strategy import Admissible, Draw, Informed, Setting, Started, Strategy
+from tinynas.search.strategy import Admissible, Distribution, Draw, Informed, Setting, Started, Strategy
 from tinynas.space.genome import Genome, Space
 
 Formulation = Literal["pareto", "weighted_product", "chebyshev"]
@@ -24,6 +25,7 @@ Formulation = Literal["pareto", "weighted_product", "chebyshev"]
 _STRATEGIES: dict[str, Callable[[Setting], Strategy]] = {
     "aging": AgingEvolution,
     "bayesian": Bayesian,
+    "gradient": Gradient,
     "local": LocalSearch,
     "nsga2": Nsga2,
     "nsga3": Nsga3,
@@ -76,6 +78,7 @@ def make_strategy(
     admissible: Admissible = lambda genome: True,
     features: Features | None = None,
     start: Sequence[Genome] = (),
+    distributions: Sequence[Distribution] = (),
 ) -> Strategy:
     """A strategy at its start.
 
@@ -84,6 +87,7 @@ def make_strategy(
     predictor: whether one chooses what to evaluate of many proposals; None: where the strategy makes any. It learns
         from genomes, and from their `features`.
     start: what is asked for first; the more these are, the fewer are drawn at random.
+    distributions: what strategy `gradient` draws from, at least one: see `search.gradient.learn_distributions`.
 
     Raises:
         ConfigError: as `require_strategy`.
@@ -103,7 +107,9 @@ def make_strategy(
             drawn=drawn,
             guide=guide,
         )
-        setting = Setting(space=space, rng=rng, draw=draw, population=population, objectives=told)
+        setting = Setting(
+            space=space, rng=rng, draw=draw, population=population, objectives=told, distributions=distributions
+        )
         return Informed(_STRATEGIES[name](setting), draw, guide)
 
     match formulation:

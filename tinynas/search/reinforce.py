@@ -45,7 +45,7 @@ class Reinforce:
     def tell(self, genome: Genome, fitness: Fitness) -> None:
         advantage = self._advantage(self._reward(fitness))
         for at, (axis, value) in enumerate(zip(self._space.axes, genome.values, strict=True)):
-            probabilities = _softmax(self._logits[at])
+            probabilities = softmax(self._logits[at])
             chosen = np.zeros(len(axis.choices))
             chosen[axis.choices.index(value)] = 1.0
             entropy = -float(probabilities @ np.log(probabilities))
@@ -56,7 +56,7 @@ class Reinforce:
 
     def _sample(self, temperature: float) -> Genome:
         values = (
-            self._rng.choices(axis.choices, weights=_softmax(logits / temperature).tolist())[0]
+            self._rng.choices(axis.choices, weights=softmax(logits / temperature).tolist())[0]
             for axis, logits in zip(self._space.axes, self._logits, strict=True)
         )
         return self._space.canonical(Genome(self._space.name, tuple(values)))
@@ -80,7 +80,8 @@ class Reinforce:
         return max(-3.0, min(3.0, difference / spread)) if spread > 1e-9 else 0.0
 
 
-def _softmax(logits: np.ndarray) -> np.ndarray:
+def softmax(logits: np.ndarray) -> np.ndarray:
+    """Probabilities (n,) of choices with these logits (n,)."""
     exponentials = np.exp(logits - logits.max())
     # No choice ever becomes impossible.
     return np.asarray(np.maximum(exponentials / exponentials.sum(), 1e-6))

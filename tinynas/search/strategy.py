@@ -9,6 +9,8 @@ from tinynas.search.fitness import Fitness
 from tinynas.space.genome import Genome, Space, random_genome
 
 Admissible = Callable[[Genome], bool]
+# Of each axis of a space the probability of each of its choices.
+Distribution = Sequence[Sequence[float]]
 
 _ATTEMPTS = 1000
 _FOR_EACH = 4
@@ -30,13 +32,17 @@ class Strategy(Protocol):
 
 @dataclass(frozen=True, kw_only=True)
 class Setting:
-    """What a strategy works with. Its only source of chance is `rng`. `objectives` are their names, in order."""
+    """What a strategy works with. Its only source of chance is `rng`. `objectives` are their names, in order.
+
+    distributions: probabilities of the choices of each axis, learned before the search by strategy `gradient`.
+    """
 
     space: Space
     rng: random.Random
     draw: "Draw"
     population: int
     objectives: Sequence[str]
+    distributions: Sequence[Distribution] = ()
 
 
 class Guide(Protocol):

@@ -25,6 +25,7 @@ from tinynas.study import work
 from tinynas.study.cache import Cache
 from tinynas.study.deployment import boards_of, searched_space
 from tinynas.study.desks import held_desk
+from tinynas.study.gradient import require_learnable
 from tinynas.study.supernet import require_shareable
 from tinynas.study.testbed import Lab, Testbed
 
@@ -46,6 +47,7 @@ def open_lab(config: Config) -> Iterator[Lab]:
     space = _space_for_all(config, boards)
     require_strategy(config.search.strategy, config.search.predictor)
     require_shareable(config, space)
+    require_learnable(config, boards[0])
     task = call_in_child(
         f"loading task {config.task.name}",
         _LOADING_TIMEOUT_S,

@@ -4,7 +4,6 @@ Nothing of a strategy is saved. It is deterministic, so a resumed run asks it th
 the store what was judged before, and goes on where the store ends.
 """
 
-from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -17,8 +16,10 @@ from tinynas.search.strategy import Strategy
 from tinynas.space.architecture import Architecture
 from tinynas.space.genome import Genome
 from tinynas.space.hardware import hardware_values
+from tinynas.study import work
 from tinynas.study.deployment import deployed, least_of_space, lower_bound
 from tinynas.study.finalists import finish_front
+from tinynas.study.gradient import DISTRIBUTIONS, learned_distributions
 from tinynas.study.lab import facts_of, open_lab
 from tinynas.study.session import Clock, Event, Notify, Session, threads
 from tinynas.study.start import starting_genomes
@@ -140,7 +141,6 @@ def refuse_hopeless(lab: Lab) -> None:
 def _run(store: Store, lab: Lab, notify: Notify) -> None:
     settings = lab.config.search
     clock = Clock(store, settings.time)
-    strategy = _strategy(lab, [Genome.parse(key) for key in store.fact("start") or []])
     store.set_fact("finished", False)
     for number in store.fact(UNCHECKED) or []:
         # The run ended before their boards had shown that they measured rightly.
@@ -157,20 +157,27 @@ def _run(store: Store, lab: Lab, notify: Notify) -> None:
             lab=lab,
         )
     )
-    if lab.config.supernet.enabled:
-        notify(Event(kind="sharing", budget=lab.config.supernet.epochs))
-        found = trained_supernet(lab, lambda genome: _decode(lab, genome), lambda genome: _admissible(lab, genome))
-        lab = replace(lab, supernet=found)
-        clock.save()
+    learns = settings.strategy == "gradient" and store.fact(DISTRIBUTIONS) is None
+    supernet = _supernet(lab, notify) if lab.config.supernet.enabled or learns else None
+    lab = replace(lab, supernet=supernet if lab.config.supernet.enabled else None)
+    clock.save()
     ahead = _ahead(store, lab)
     with threads(lab) as pool:
         session = Session(store=store, lab=lab, clock=clock, threads=pool, notify=notify, ahead=ahead)
-        Steady(session, strategy, known).run()
+        if learns and supernet is not None:
+            store.set_fact(DISTRIBUTIONS, learned_distributions(session, supernet))
+        Steady(session, _strategy(session), known).run()
         measure_front(session)
         finish_front(session)
 
 
-def _strategy(lab: Lab, start: Sequence[Genome]) -> Strategy:
+def _supernet(lab: Lab, notify: Notify) -> work.Supernet:
+    notify(Event(kind="sharing", budget=lab.config.supernet.epochs))
+    return trained_supernet(lab, lambda genome: _decode(lab, genome), lambda genome: _admissible(lab, genome))
+
+
+def _strategy(session: Session) -> Strategy:
+    lab, store = session.lab, session.store
     settings = lab.config.search
     return make_strategy(
         settings.strategy,
@@ -183,7 +190,8 @@ def _strategy(lab: Lab, start: Sequence[Genome]) -> Strategy:
         predictor=settings.predictor,
         admissible=lambda genome: _admissible(lab, genome),
         features=lambda genome: _features(lab, genome),
-        start=start,
+        start=[Genome.parse(key) for key in store.fact("start") or []],
+        distributions=store.fact(DISTRIBUTIONS) or (),
     )
 
 

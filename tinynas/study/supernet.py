@@ -20,16 +20,21 @@ _PATIENCE = 200
 
 
 def require_shareable(config: Config, space: Space) -> None:
-    """Check that candidates of a space can share weights, where [supernet] says that they do.
+    """Check that candidates of a space can share weights, where [supernet] says that they do, or strategy `gradient`
+    learns from a supernet.
 
     Raises:
         ConfigError: the space has no supernet, or another setting says that candidates are trained.
     """
-    if not config.supernet.enabled:
+    learns = config.search.strategy == "gradient"
+    if not config.supernet.enabled and not learns:
         return
     base = space.name.partition("+")[0]
     if config.space.file is not None or base not in ("image", "mobilenet"):
-        raise ConfigError(f"[supernet] is for spaces image and mobilenet, not for {space.name}: leave it out")
+        what = "strategy 'gradient'" if learns else "[supernet]"
+        raise ConfigError(f"{what} is for spaces image and mobilenet, not for {space.name}: leave it out")
+    if not config.supernet.enabled:
+        return
     for name, wanted in (("[train] inherit", config.train.inherit), ("[stop] rule", config.stop.rule != "none")):
         if wanted:
             raise ConfigError(

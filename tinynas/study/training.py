@@ -9,11 +9,14 @@ from typing import Any
 
 import numpy as np
 
-from tinynas.config import FinalSection, TaskSection, TrainSection
+from tinynas.config import Config, FinalSection, TaskSection, TrainSection
+from tinynas.estimate.layers import LayerTable
 from tinynas.model import data
 from tinynas.model.augment import Augmentation
+from tinynas.search.strategy import Distribution
 from tinynas.space.architecture import Architecture
 from tinynas.study import work
+from tinynas.study.deployment import network_space
 
 # Pruned networks, and those of a supernet, are tuned at a learning rate lower by this factor than trained anew.
 _TUNING = 0.3
@@ -60,6 +63,14 @@ def _shared(path: Path) -> Any:
     from tinynas.model.shared import read_shared
 
     return read_shared(path)
+
+
+def learn_choices(config: Config, path: Path, table: LayerTable) -> Sequence[Distribution]:
+    """What strategy `gradient` draws from, learned from the supernet at `path`: see `choices.learned_choices`."""
+    from tinynas.study.choices import learned_choices
+
+    seed, task = config.search.seed, work.task_of(config.task, config.search.seed)
+    return learned_choices(network_space(config), task, _shared(path), table, samples=config.train.samples, seed=seed)
 
 
 def _extracted(candidate: work.Candidate, supernet: work.Supernet, architecture: Architecture) -> Any:
