@@ -153,12 +153,10 @@ def forward(
     x: Any,
     *,
     statistics: Statistics | None = None,
-    gates: Mapping[int, Any] | None = None,
 ) -> tuple[Any, Statistics]:
     """Logits (n, classes) of inputs `x`, float32 (n, *input_shape), and the batch's statistics.
 
-    Batch normalisation uses those `statistics`, or where there are none the batch's own. `gates`: index of a layer ->
-    scalar by which its output is multiplied, so that a choice that acts there (`acts_at`) can get a gradient.
+    Batch normalisation uses those `statistics`, or where there are none the batch's own.
     """
     outputs: list[Any] = []
     found: dict[int, tuple[Any, Any]] = {}
@@ -170,8 +168,6 @@ def forward(
             value, found[index] = _normalised(value, weights[index], known)
         if layer.activation != "none":
             value = tf.nn.relu(value) if layer.activation == "relu" else tf.nn.relu6(value)
-        if gates is not None and index in gates:
-            value *= gates[index]
         outputs.append(value)
     return outputs[-1], found
 
@@ -238,33 +234,6 @@ def extract(shared: Shared, architecture: Architecture, x: np.ndarray) -> Any:
         elif weights[index]:
             model.get_layer(layer.name).set_weights(weights[index])
     return model
-
-
-def acts_at(axis: str, architecture: Architecture) -> tuple[int, ...]:
-    """The layers whose outputs a choice on an axis of spaces image and mobilenet decides, where its gate belongs.
-
-    Kernels act where an image is filtered, expansions where it is widened, in each block of their stage; what else
-    belongs to a stage acts at its end. A stage that is not there acts at the end of what is before it, as all of
-    its axes do then.
-    """
-    name, _, number = axis.partition("_") if re.fullmatch(r"[a-z]+_\d+", axis) else (axis, "", "")
-    roles = [layer.role for layer in architecture.layers]
-    if not number:
-        at = {"head": _before_dense(architecture), "hidden": len(roles) - 2}.get(name, roles.index("stem"))
-        return (at,)
-    inside = [index for index, role in enumerate(roles) if role.startswith(f"stage_{number}/")]
-    ends = {"kernel": ("deep", "conv"), "stride": ("deep", "conv"), "expansion": ("wide",)}.get(name, ())
-    found = tuple(index for index in inside if roles[index].rpartition("/")[2] in ends)
-    if found:
-        return found[:1] if name == "stride" else found
-    stages = [f"stage_{each}/" for each in range(1, int(number) + 1)]
-    before = [index for index, role in enumerate(roles) if role == "stem" or role.startswith(tuple(stages))]
-    return (inside[-1] if inside else before[-1],)
-
-
-def _before_dense(architecture: Architecture) -> int:
-    """The layer whose output is flat."""
-    return next(index for index, layer in enumerate(architecture.layers) if layer.op in ("global_avg_pool", "flatten"))
 
 
 def write_shared(path: Path, shared: Shared) -> None:
