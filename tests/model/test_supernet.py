@@ -132,3 +132,15 @@ def test_overlapping_gradients_are_added_and_followed_as_keras_adam_does(tensorf
     adam.step(shared, [(small, np.ones(small.shape, np.float32))], 0.01)
     changed = shared.part(large) != before
     assert changed.sum() == small.inside(changed).sum() == 6
+
+
+def test_what_is_first_used_late_moves_no_further_than_at_the_first_step(tensorflow):
+    from tinynas.model.shared import Part, Shared
+    from tinynas.model.supernet import Adam
+
+    shared, adam = Shared(seed=0), Adam()
+    often, late = (Part(name=name, shape=(2,)) for name in ("often", "late"))
+    for _ in range(20):
+        adam.step(shared, [(often, np.ones(2, np.float32))], 0.01)
+    adam.step(shared, [(late, np.array([4.0, -0.1], np.float32))], 0.01)
+    np.testing.assert_allclose(shared.part(late), [-0.01, 0.01], rtol=1e-4)

@@ -1,14 +1,13 @@
 """Weights that all networks of a space share: each network takes a part of what a layer of its role has at most.
 
 Channels are the first ones, a smaller kernel is the middle of a larger one. Layers of one role share what they have
-only where they read from layers of one role, too: channels of different layers mean different things, and a stage may
-follow on any of those before it. A network is run layer by layer as its architecture says, without a graph of its own:
-to trace one takes as long as ten steps of its training.
+only where they read from the same stage, or in a block from a layer of the same role: channels of different ones mean
+different things, and a stage may follow on any of those before it. A network is run layer by layer as its architecture
+says, without a graph of its own: to trace one takes as long as ten steps of its training.
 
 Source: Cai et al., "Once-for-All: Train One Network and Specialize it for Efficient Deployment", 2020.
 """
 
-import re
 import zlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -128,15 +127,16 @@ def layer_parts(architecture: Architecture, index: int) -> list[tuple[Part, tupl
 
 
 def _origin(architecture: Architecture, layer: Layer) -> str:
-    """What a layer reads: the role of the layer, and where an image is flattened, its size.
-
-    Inverted residuals of a stage add to the same channels, so that it does not matter which is the last.
+    """What a layer reads: the role of a layer of its own block, or the stage before, whichever of its blocks is the
+    last; and where an image is flattened, its size.
     """
     source = architecture.layers[layer.inputs[0]]
     image = architecture.layers[source.inputs[0]].shape[:-1] if source.op == "flatten" else ()
     while source.inputs and not source.role:
         source = architecture.layers[source.inputs[0]]
-    role = re.sub(r"/block_\d+/(inverted|thin)/(narrow|sum)$", "", source.role or source.op)
+    role = source.role or source.op
+    if role.split("/")[:2] != layer.role.split("/")[:2]:
+        role = role.partition("/")[0]
     return "/".join((role, *(["x".join(map(str, image))] if image else [])))
 
 

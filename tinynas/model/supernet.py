@@ -37,10 +37,15 @@ _log = logging.getLogger(__name__)
 
 @dataclass
 class Adam:
-    """Adam on parts of shared tensors: what a step has no gradient of stays as it is, moments included."""
+    """Adam on parts of shared tensors: what a step has no gradient of stays as it is, moments included.
+
+    counts: how often each weight was followed, for which its moments are corrected: with the number of all steps, those
+    that few networks have would move several times too far.
+    """
 
     first: Arrays = field(default_factory=dict)
     second: Arrays = field(default_factory=dict)
+    counts: Arrays = field(default_factory=dict)
     steps: int = 0
 
     def step(self, shared: Shared, gradients: Sequence[tuple[Part, np.ndarray]], rate: float) -> None:
@@ -52,18 +57,18 @@ class Adam:
             total += gradient.reshape(part.shape)
             parts[part.name] = part
         self.steps += 1
-        rate *= math.sqrt(1 - _SECOND_DECAY**self.steps) / (1 - _FIRST_DECAY**self.steps)
         for name, gradient in totals.items():
             part = replace(parts[name], shape=gradient.shape)
             weights = shared.part(part)
-            first, second = (
-                replace(part, shape=shared.arrays[name].shape).of(moments, _zeros)
-                for moments in (self.first, self.second)
+            whole = replace(part, shape=shared.arrays[name].shape)
+            first, second, counts = (
+                part.inside(whole.of(each, _zeros)) for each in (self.first, self.second, self.counts)
             )
-            first, second = part.inside(first), part.inside(second)
+            counts += 1
             first += (1 - _FIRST_DECAY) * (gradient - first)
             second += (1 - _SECOND_DECAY) * (gradient * gradient - second)
-            weights -= rate * first / (np.sqrt(second) + _EPSILON)
+            corrected = np.sqrt(1 - _SECOND_DECAY**counts) / (1 - _FIRST_DECAY**counts)
+            weights -= rate * corrected * first / (np.sqrt(second) + _EPSILON)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -185,23 +190,31 @@ def _zeros(part: Part) -> np.ndarray:
 
 
 def _save(path: Path, progress: _Progress) -> None:
-    stores = {"weights": progress.shared.arrays, "first": progress.adam.first, "second": progress.adam.second}
-    arrays = {f"{kind}:{name}": each for kind, store in stores.items() for name, each in store.items()}
-    write_arrays(path, {**arrays, "losses": np.array(progress.losses), "steps": np.array(progress.adam.steps)})
+    arrays = {f"{kind}:{name}": each for kind, store in _stores(progress).items() for name, each in store.items()}
+    steps = np.array(progress.adam.steps)
+    write_arrays(path, {**arrays, "losses": np.array(progress.losses), "steps": steps})
+
+
+def _stores(progress: _Progress) -> dict[str, Arrays]:
+    adam = progress.adam
+    return {"weights": progress.shared.arrays, "first": adam.first, "second": adam.second, "counts": adam.counts}
 
 
 def _restored(path: Path | None, seed: int) -> _Progress:
     """The training in the file; a new one where there is none."""
+    progress = _Progress(shared=Shared(seed))
     if path is None or not path.is_file():
-        return _Progress(shared=Shared(seed))
+        return progress
     try:
         with path.open("rb") as stream, np.load(stream, allow_pickle=False) as file:
-            weights, first, second = (
-                {name.partition(":")[2]: file[name] for name in file.files if name.startswith(f"{kind}:")}
-                for kind in ("weights", "first", "second")
-            )
-            losses, steps = [float(loss) for loss in file["losses"]], int(file["steps"])
+            arrays = {name: file[name] for name in file.files}
+        progress.losses.extend(float(loss) for loss in arrays.pop("losses"))
+        progress.adam.steps = int(arrays.pop("steps"))
+        stores = _stores(progress)
+        for name, array in arrays.items():
+            kind, _, key = name.partition(":")
+            stores[kind][key] = array
     except (ValueError, KeyError, TypeError, OSError, EOFError, BadZipFile) as error:
         _log.warning("supernet state %s is damaged (%s): the training starts anew", path, error)
         return _Progress(shared=Shared(seed))
-    return _Progress(shared=Shared(seed, weights), adam=Adam(first=first, second=second, steps=steps), losses=losses)
+    return progress
