@@ -13,6 +13,8 @@ from hypothesis import strategies as st
 from planted import Network, networks, tall_networks
 from tflite_writer import Operation, Tensor, write_model
 
+from tinynas.compiler import compile_network
+
 RELU, RELU_N1_TO_1, RELU6 = 1, 2, 3
 
 scales = st.floats(0.003, 0.6)
@@ -582,3 +584,8 @@ def draw_models(name: str, count: int, start: int = 0) -> list[bytes]:
     """`count` models of the operator `name`, or of a kind of network, the same for the same `start`."""
     kinds = {NETWORK: networks().map(Network.model), TALL_NETWORK: tall_networks().map(Network.model), **MODELS}
     return draw_examples(kinds[name], count, start)
+
+
+def draw_small_model(name: str) -> bytes:
+    """The one of a few whose arena is smallest: the least boards have 8 KB of RAM."""
+    return min(draw_models(name, 4), key=lambda model: compile_network(model).arena_bytes)

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from random_models import draw_models
+from random_models import draw_small_model
 
 from tinynas.boards import load_board
 from tinynas.compiler import compile_network
@@ -61,12 +61,7 @@ def figures_alone_and_together(board_name: str, models: list[bytes], folder: Pat
     ("board", "count"), [("netduinoplus2", 5), ("netduino2", 3), ("sifive_e", 3), ("arduino_mega2560", 2)]
 )
 def test_networks_cost_together_what_they_cost_alone(board: str, count: int, tmp_path: Path) -> None:
-    figures_alone_and_together(board, [small_model(name) for name in OPERATORS[:count]], tmp_path)
-
-
-def small_model(operator: str) -> bytes:
-    """One that fits the smallest of these boards, whose RAM is 8 KB."""
-    return min(draw_models(operator, 4, start=2), key=lambda model: compile_network(model).arena_bytes)
+    figures_alone_and_together(board, [draw_small_model(name) for name in OPERATORS[:count]], tmp_path)
 
 
 def test_large_networks_cost_together_what_they_cost_alone(tmp_path: Path) -> None:

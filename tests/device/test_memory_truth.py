@@ -22,7 +22,7 @@ PREDICTED = STATIC_AND_ARENA + 304
 def truth_where(fake_station, image, monkeypatch):
     """The truth about a board that needs so much stack [B], and which stacks were tried."""
     monkeypatch.setattr("tinynas.device.measure._FIRST_ANSWER_S", 0.05)
-    monkeypatch.setattr("tinynas.device.client._BOOT_S", 0.1)
+    monkeypatch.setattr("tinynas.device.client._BOOT_S", 2.0)
     monkeypatch.setitem(Client._ask.__kwdefaults__, "answer_s", 0.05)
 
     def find(needed):

@@ -74,7 +74,7 @@ def test_the_reason_has_both_numbers_and_the_setting():
 
 
 def test_on_several_boards_the_reason_names_the_one_whose_limit_is_broken():
-    cost = smallest_cost(load_space("mlp"), (8, 8, 1), 10, BOARD)
+    cost = smallest_cost(load_space("mlp"), (8, 8, 1), 10, [BOARD])
     costs = Costs(main=cost, also={"other": replace(cost, latency_us=300.0)})
     assert infeasible_reason(costs, {"latency_us@main": 200.0, "latency_us@other": 300.0}) is None
     reason = infeasible_reason(costs, {"latency_us@main": 200.0, "latency_us@other": 250.0})

@@ -55,11 +55,16 @@ def test_what_is_written_is_read_again(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "other",
-    [{"board": "c"}, {"clock_hz": 5}, {"toolchain": "gcc 2"}, {"flags": "-Os"}, {"firmware": "0" * 64}],
-    ids=lambda other: next(iter(other)),
+    ("name", "value", "remedy"),
+    [
+        ("board", "c", "run tinynas calibrate --board"),
+        ("clock_hz", 5, r"leave out \[board\] clock"),
+        ("toolchain", "gcc 2", "run tinynas calibrate --board"),
+        ("flags", "-Os", "run tinynas calibrate --board"),
+        ("firmware", "0" * 64, "run tinynas calibrate --board"),
+    ],
 )
-def test_a_calibration_of_another_validity_is_refused(other, tmp_path):
-    with pytest.raises(ConfigError, match=f"holds for {next(iter(other))} .*run tinynas calibrate --board"):
-        require_valid(calibration(3), replace(VALIDITY, **other), tmp_path)
+def test_a_calibration_of_another_validity_is_refused(name, value, remedy, tmp_path):
+    with pytest.raises(ConfigError, match=f"holds for {name} .*{remedy}"):
+        require_valid(calibration(3), replace(VALIDITY, **{name: value}), tmp_path)
     require_valid(calibration(3), VALIDITY, tmp_path)
