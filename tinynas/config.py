@@ -254,12 +254,15 @@ class FinalSection(Section):
 class SupernetSection(Section):
     """Whether candidates of spaces image and mobilenet are scored, untrained, with weights that all share. These are
     trained once, for `epochs` by [train]'s samples, batch_size and learning_rate, with so many `networks` drawn at
-    random among those that may meet the limits. Finalists are trained on from there, and the largest one teaches them.
+    random among those that may meet the limits.
+
+    tune: whether finalists are trained on from there, taught by the largest network, instead of anew.
     """
 
     enabled: bool = False
     epochs: Count = 30
     networks: Count = 1000
+    tune: bool = False
     timeout: Seconds = 6 * 3600.0
 
 

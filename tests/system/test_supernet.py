@@ -16,7 +16,7 @@ def test_candidates_are_scored_untrained_and_finalists_trained_on(tmp_path):
         tmp_path / "s.db",
         task={"name": "digits"},
         space={"name": "mobilenet", "fix": FIXED, "hardware": ["optimize"]},
-        supernet={"enabled": True, "epochs": 2, "networks": 12},
+        supernet={"enabled": True, "epochs": 2, "networks": 12, "tune": True},
         train={"samples": 640, "val_samples": 100},
         final={"count": 1, "epochs": 2},
         search={"budget": 3, "population": 2, "strategy": "random", "seed": 3},

@@ -28,7 +28,7 @@ from pydantic import BaseModel
 
 from tinynas import paths
 from tinynas.boards import Board
-from tinynas.config import SupernetSection, TrainSection
+from tinynas.config import TrainSection
 from tinynas.cost import Cost
 from tinynas.space.architecture import Architecture
 from tinynas.study.work import Candidate, Course, Trained, Vectors
@@ -150,14 +150,14 @@ def training_key(task_digest: str, candidate: Candidate, course: Course, *settin
 
 
 def supernet_key(
-    task_digest: str, networks: Sequence[Architecture], seed: int, train: TrainSection, supernet: SupernetSection
+    task_digest: str, networks: Sequence[Architecture], seed: int, train: TrainSection, epochs: int
 ) -> str:
     """The key of a supernet's training: the data with its split, the networks, the seed, the settings, the program, the
     CPU.
     """
     layers = hashlib.sha256(repr(networks).encode()).hexdigest()
-    plain = [each.model_dump(mode="json", exclude=_LIMITS) for each in (train, supernet)]
-    return _key("supernet", task_digest, layers, seed, plain, _program(), _arithmetic())
+    settings = train.model_dump(mode="json", exclude=_LIMITS)
+    return _key("supernet", task_digest, layers, seed, settings, epochs, _program(), _arithmetic())
 
 
 def cost_key(task_digest: str, tflite: bytes, board: Board, *settings: Any) -> str:

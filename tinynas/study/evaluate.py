@@ -200,7 +200,7 @@ def finish(
     architecture = lab.space.decode(genome, lab.task.input_shape, len(lab.task.class_names))
     candidate = _candidate(lab, genome, architecture)
     settings = (lab.config.train, lab.config.final)
-    course = work.Course(supernet=lab.supernet, teacher=teacher)
+    course = work.Course(supernet=lab.supernet if lab.config.supernet.tune else None, teacher=teacher)
     trained = _trained(lab, watch, training.finish_candidate, candidate, course, *settings)
     finalist, artifacts = _finalist(lab, trial, trained, watch)
     weights = trained.weights

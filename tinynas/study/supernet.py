@@ -67,7 +67,7 @@ def trained_supernet(
             f"takes {settings.networks}: raise a limit, or narrow the space"
         )
     task, seed = lab.config.task, lab.config.search.seed
-    key = supernet_key(lab.task.digest, networks, seed, lab.config.train, settings)
+    key = supernet_key(lab.task.digest, networks, seed, lab.config.train, settings.epochs)
     path = lab.states / f"{key}.supernet.npz"
     if path.is_file():
         path.touch()
