@@ -33,7 +33,8 @@ def test_a_board_gives_the_bytes_that_tflite_micro_gives(name: str, operator: st
     # Outputs that differ from tflite-micro's would raise.
     found = measure_file(tmp_path / "model.tflite", name, repeats=2)
     assert found["latency_source"] == "emulated"
-    assert 0 < found["instructions"] < found["cycles"]
+    # None of these cores is modelled to end two in a cycle, and a small network may have none that takes more.
+    assert 0 < found["instructions"] <= found["cycles"]
     assert found["latency_us"] == pytest.approx(
         (found["cycles"] + found["wait_cycles"]) / load_board(name).clock_hz * 1e6,
         # Medians of an even number of counts are whole cycles, those of times are not.
