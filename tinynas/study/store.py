@@ -231,6 +231,8 @@ class Store:
                 draft.unlink()
             with _explained(path):
                 connection = sqlite3.connect(draft)
+                # Here rather than in the study itself: a kill in mid-change leaves a file that readers cannot repair.
+                connection.execute("PRAGMA journal_mode = WAL")
                 connection.executescript(_SCHEMA)
                 connection.executemany(
                     "INSERT INTO facts VALUES (?, ?)", [(name, json.dumps(value)) for name, value in facts.items()]
