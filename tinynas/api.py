@@ -6,6 +6,8 @@
     study.front()             # a list of objects, the most accurate first
     study.report("digits.html")
     study.export(to="c", folder="out")
+    study.trials()            # a list of objects with equal keys: pandas.DataFrame(study.trials())
+    study.export_trials(to="csv", path="digits.csv")
     measure("model.tflite", board="netduinoplus2")["latency_us"]
 
 Sections and keys are those of the TOML file.
@@ -20,9 +22,11 @@ from tinynas.compiler import DEFAULTS, Options
 from tinynas.config import load_config
 from tinynas.live import watched
 from tinynas.study import conclude, run, single
+from tinynas.study.export_trials import export_trials
 from tinynas.study.report import write_report
 from tinynas.study.store import Store
 from tinynas.study.summary import summary
+from tinynas.study.trial_table import Row, read_trial_table
 
 __all__ = ["Study", "measure", "search"]
 
@@ -70,6 +74,17 @@ class Study:
         return conclude.export_trial(
             self.path, trial, to=to, folder=Path(folder), board=board, name=name, options=options, force=force
         )
+
+    def trials(self) -> list[Row]:
+        """All trials, one object each: its genes, verdict, accuracies, costs with their sources, seconds."""
+        with Store.open_to_read(self.path) as store:
+            return list(read_trial_table(store).rows)
+
+    def export_trials(self, *, to: str, path: str | Path | None = None, force: bool = False) -> dict[str, Any]:
+        """Export all trials as `csv`, `parquet` or `optuna`; the file is by default beside the study. Raises as
+        `study.export_trials.export_trials`.
+        """
+        return export_trials(self.path, to=to, path=None if path is None else Path(path), force=force)
 
 
 def search(path: str | Path, config: str | Path | None = None, **sections: Mapping[str, Any]) -> Study:

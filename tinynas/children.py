@@ -15,8 +15,9 @@ import threading
 from collections.abc import Callable
 from concurrent.futures import TimeoutError as FutureTimeoutError
 from concurrent.futures import wait
+from pathlib import Path
 from types import TracebackType
-from typing import Any, ParamSpec, Self, TypeVar
+from typing import Any, ParamSpec, Protocol, Self, TypeVar
 
 from pebble import ProcessExpired, ProcessPool
 
@@ -51,6 +52,25 @@ def _begin(memory_bytes: int, prepare: Callable[[], None] | None) -> None:
         prepare()
 
 
+class Crew(Protocol):
+    """Who does a study's dangerous work: children of this process, or of workers on other machines."""
+
+    def call(self, what: str, timeout_s: float, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Run `function` in a child and return its result. `what` names the work in messages.
+
+        Raises:
+            TinynasError: what the function raised on purpose.
+            ChildError: the child crashed, ran for more than `timeout_s`, exceeded its memory or raised anything else,
+                or `stop` was called.
+        """
+
+    def place(self, path: Path) -> None:
+        """Let functions read the file `path`, relative to tinynas' home, wherever they run."""
+
+    def stop(self) -> None:
+        """End all children now; unfinished calls, also those of other threads, end with ChildError."""
+
+
 class Children:
     """A pool of `count` children, each limited to `memory_bytes` of address space; `prepare` runs once in each."""
 
@@ -66,13 +86,7 @@ class Children:
         self._stopped = threading.Event()
 
     def call(self, what: str, timeout_s: float, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-        """Run `function` in a child and return its result. `what` names the work in messages.
-
-        Raises:
-            TinynasError: what the function raised on purpose.
-            ChildError: the child crashed, ran for more than `timeout_s`, exceeded its memory or raised anything else,
-                or `stop` was called.
-        """
+        """As `Crew.call`."""
         try:
             future = self._pool.schedule(function, args=list(args), kwargs=kwargs, timeout=timeout_s)
             # A pool that is stopped leaves some of its futures without an answer for ever.
@@ -97,8 +111,11 @@ class Children:
         """Whether `stop` was called."""
         return self._stopped.is_set()
 
+    def place(self, path: Path) -> None:
+        """Its children have the home of this process."""
+
     def stop(self) -> None:
-        """End all children now; unfinished calls, also those of other threads, end with ChildError."""
+        """As `Crew.stop`."""
         self._stopped.set()
         with contextlib.suppress(RuntimeError):
             self._pool.stop()
@@ -128,6 +145,6 @@ def call_in_child(
     *args: P.args,
     **kwargs: P.kwargs,
 ) -> T:
-    """Run `function` once in a child of its own; errors as `Children.call`."""
+    """Run `function` once in a child of its own; errors as `Crew.call`."""
     with Children(1, memory_bytes=memory_bytes) as children:
         return children.call(what, timeout_s, function, *args, **kwargs)

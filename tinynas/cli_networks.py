@@ -1,11 +1,13 @@
 """The commands that take one network, a .tflite file. Imports are inside the subcommands, as in cli.py."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from tinynas.cli_output import print_found
+from tinynas.errors import ConfigError
 
 app = typer.Typer(rich_markup_mode=None)
 
@@ -42,13 +44,19 @@ JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object 
 
 @app.command(
     epilog="Examples: tinynas export studies/digits-netduinoplus2-1.db 3 --to platformio --output out; "
-    "tinynas export model.tflite --to c --output out; tinynas export kws.tflite --to mlperf --name kws01"
+    "tinynas export model.tflite --to c --output out; tinynas export kws.tflite --to mlperf --name kws01; "
+    "tinynas export studies/digits-netduinoplus2-1.db --to csv --output trials.csv"
 )
 def export(
     source: Annotated[Path, typer.Argument(help="A study, or a .tflite file.", metavar="STUDY|MODEL.tflite")],
     trial: Annotated[int | None, typer.Argument(help="The trial. [default: the front's most accurate]")] = None,
-    to: Annotated[str, typer.Option(help="c, tflm, platformio or mlperf.")] = "c",
-    output: Annotated[Path, typer.Option(help="Folder to write.")] = Path("export"),
+    to: Annotated[
+        str, typer.Option(help="c, tflm, platformio or mlperf; or all trials of a study as csv, parquet or optuna.")
+    ] = "c",
+    output: Annotated[
+        Path | None,
+        typer.Option(help="Folder to write, of trials a file. [default: export; the study's name with .csv and so on]"),
+    ] = None,
     name: Annotated[
         str | None,
         typer.Option(
@@ -68,20 +76,37 @@ def export(
         ),
     ] = None,
     optimize: Annotated[str | None, typer.Option(help="speed or size. [default: as for --patches; else speed]")] = None,
-    force: Annotated[bool, typer.Option(help="Replace the folder if it is there.")] = False,
+    force: Annotated[bool, typer.Option(help="Replace what is there.")] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Export a network: a C library, arrays for TensorFlow Lite Micro, a PlatformIO project, or one for MLPerf Tiny."""
-    from tinynas.study.conclude import export_model, export_trial
+    """Export a network: a C library, arrays for TensorFlow Lite Micro, a PlatformIO project, or one for MLPerf Tiny.
 
+    Or all trials of a study, one row each: a CSV or Parquet table, or a study that Optuna's tools read.
+    """
+    from tinynas.study.conclude import export_model, export_trial
+    from tinynas.study.export import TRIAL_FORMS
+    from tinynas.study.export_trials import export_trials
+
+    if to in TRIAL_FORMS and source.suffix != ".tflite":
+        asked = {"a trial": trial, "--name": name, "--board": board, "--patches": patches, "--optimize": optimize}
+        _refuse_network_options(to, asked)
+        print_found(export_trials(source, to=to, path=output, force=force), as_json=as_json)
+        return
+    folder = output or Path("export")
     options = _options(patches=patches or "off", optimize=optimize or "speed")
     if source.suffix == ".tflite":
         kind = board or "netduinoplus2"
-        written = export_model(source, to=to, folder=output, board=kind, name=name, options=options, force=force)
+        written = export_model(source, to=to, folder=folder, board=kind, name=name, options=options, force=force)
     else:
-        asked = None if patches is None and optimize is None else options
-        written = export_trial(source, trial, to=to, folder=output, board=board, name=name, options=asked, force=force)
+        chosen = None if patches is None and optimize is None else options
+        written = export_trial(source, trial, to=to, folder=folder, board=board, name=name, options=chosen, force=force)
     print_found(written, as_json=as_json)
+
+
+def _refuse_network_options(to: str, asked: Mapping[str, Any]) -> None:
+    given = [name for name, value in asked.items() if value is not None]
+    if given:
+        raise ConfigError(f"export to {to} writes all trials of a study: leave {' and '.join(given)} out")
 
 
 @app.command(name="compile", epilog="Example: tinynas compile model.tflite --output generated")

@@ -8,9 +8,8 @@ from tinynas.cost import Cost
 from tinynas.deploy.build import build
 from tinynas.device.bench import Bench
 from tinynas.device.ladder import flash_and_measure
-from tinynas.device.measure import to_cost
+from tinynas.device.measure import require_equal, to_cost
 from tinynas.study.single import read_inputs, reference
-from tinynas.study.testbed import require_equal
 
 
 def measured_cost(tflite: bytes, program: Program, board: Board, desk: Path, bench: Bench) -> Cost:

@@ -8,6 +8,7 @@ from tinynas.config import load_config
 from tinynas.cost import Validity
 from tinynas.device.bench import Bench
 from tinynas.device.gather import Gathering
+from tinynas.device.pool import BenchPool
 from tinynas.errors import CandidateError
 from tinynas.estimate.latency import analytic_estimator
 from tinynas.space.genome import random_genome
@@ -55,8 +56,8 @@ def test_estimates_at_another_clock_need_a_model_that_tells_cycles_from_waits():
     with Bench([]) as bench:
         testbed = testbeds.Testbed(
             board=BOARD,
-            bench=bench,
-            gathering=Gathering(bench, BOARD, list, most=1),
+            pool=BenchPool(bench),
+            gathering=Gathering(BenchPool(bench), BOARD, list, most=1),
             validity=validity,
             estimator=analytic_estimator(BOARD),
         )

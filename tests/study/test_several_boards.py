@@ -1,6 +1,5 @@
 """A study on several boards: each one's limits apply, and its costs are kept apart. What boards say is made up."""
 
-from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -8,7 +7,7 @@ import pytest
 from benchmark_networks import classifier
 
 from tinynas.boards import load_board
-from tinynas.config import load_config
+from tinynas.config import TaskSection, load_config
 from tinynas.cost import Cost, Costs, Flash, Sram, Validity
 from tinynas.errors import ConfigError, WrongOutputError
 from tinynas.search.fitness import fitness
@@ -76,7 +75,7 @@ def boards(monkeypatch):
 
 def open_lab_with(bounds):
     testbeds = [
-        testbed.Testbed(board=load_board(name), bench=None, gathering=None, validity=None, also=also)
+        testbed.Testbed(board=load_board(name), pool=None, gathering=None, validity=None, also=also)
         for name, also in ((MAIN, None), (FURTHER, FURTHER))
     ]
     return testbed.Lab(
@@ -84,9 +83,9 @@ def open_lab_with(bounds):
         testbeds=tuple(testbeds),
         space=SPACE,
         task=TASK,
-        children=Children(),
+        data=TaskSection(),
+        crew=Children(),
         cache=None,
-        states=Path(),
         bounds=bounds,
     )
 
@@ -151,9 +150,8 @@ def test_a_survivor_is_measured_where_it_was_estimated(boards):
     assert measured.judged_on == Costs(main=boards.says[MAIN], also={FURTHER: estimated})
 
 
-def test_a_candidate_is_suspect_when_any_of_its_boards_is(monkeypatch):
-    monkeypatch.setattr(session, "verify", lambda bench: bench)
-    testbeds = [SimpleNamespace(bench={"a"}), SimpleNamespace(bench={"b"})]
+def test_a_candidate_is_suspect_when_any_of_its_boards_is():
+    testbeds = [SimpleNamespace(pool=SimpleNamespace(suspects=lambda name=name: {name})) for name in "ab"]
     made = session.Session(
         store=None, lab=SimpleNamespace(testbeds=testbeds), clock=None, threads=None, notify=None, ahead=1
     )

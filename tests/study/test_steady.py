@@ -11,7 +11,6 @@ from tinynas.config import load_config
 from tinynas.cost import Cost
 from tinynas.search.fitness import Fitness
 from tinynas.space.genome import Genome
-from tinynas.study import session as sessions
 from tinynas.study import steady
 from tinynas.study.session import Clock, Session
 from tinynas.study.store import Store, Trial
@@ -50,7 +49,7 @@ def open_session(store, monkeypatch):
     judged: dict[int, int] = {}
     pools = []
 
-    def open_it(ahead, seconds=(), *, drift=None, time_s=None):
+    def open_it(ahead, seconds=(), *, suspects=None, time_s=None):
         def judge(lab, number, genome, notify, before):
             time.sleep(seconds[number] if number < len(seconds) else 0)
             judged[number] = judged.get(number, 0) + 1
@@ -58,7 +57,8 @@ def open_session(store, monkeypatch):
 
         monkeypatch.setattr(steady, "judge", judge)
         config = load_config(None, {"search": {"budget": 12}})
-        lab = SimpleNamespace(config=config, bounds={}, testbeds=[SimpleNamespace(bench=SimpleNamespace(drift=drift))])
+        pool = SimpleNamespace(drifts=suspects is not None, suspects=suspects or set)
+        lab = SimpleNamespace(config=config, bounds={}, testbeds=[SimpleNamespace(pool=pool)])
         pools.append(ThreadPoolExecutor(4))
         return Session(
             store=store,
@@ -124,11 +124,10 @@ def test_when_time_is_up_nothing_more_is_asked_and_what_has_begun_is_recorded(op
     assert [line for line in script.log if line.startswith("ask")] == ["ask 0", "ask 1"]
 
 
-def test_what_a_drifted_board_measured_is_judged_again_before_anything_is_told(open_session, store, monkeypatch):
+def test_what_a_drifted_board_measured_is_judged_again_before_anything_is_told(open_session, store):
     answers = [{GENOMES[1].key, "mlp:99"}, {GENOMES[1].key}, set()]
-    monkeypatch.setattr(sessions, "verify", lambda bench: answers.pop(0))
     script, known = Script(3), {}
-    steady.Steady(open_session(3, drift=object()), script, known).run()
+    steady.Steady(open_session(3, suspects=lambda: answers.pop(0)), script, known).run()
     assert answers == []
     assert latencies(store) == {0: 100.0, 1: 102.0, 2: 100.0}
     assert known[GENOMES[1].key].cost.latency_us == 102.0
@@ -137,15 +136,14 @@ def test_what_a_drifted_board_measured_is_judged_again_before_anything_is_told(o
     assert script.log[3:] == ["tell 0", "tell 1", "tell 2"]
 
 
-def test_verdicts_are_marked_until_their_boards_were_checked(open_session, store, monkeypatch):
+def test_verdicts_are_marked_until_their_boards_were_checked(open_session, store):
     marked = []
 
-    def verify(bench):
+    def suspects():
         marked.extend(store.fact("unchecked"))
         return set()
 
-    monkeypatch.setattr(sessions, "verify", verify)
-    steady.Steady(open_session(3, drift=object()), Script(3), {}).run()
+    steady.Steady(open_session(3, suspects=suspects), Script(3), {}).run()
     assert sorted(marked) == [0, 1, 2]
 
 

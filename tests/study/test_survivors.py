@@ -9,7 +9,6 @@ import pytest
 from tinynas.config import load_config
 from tinynas.cost import Cost, Costs, Validity
 from tinynas.search.fitness import fitness
-from tinynas.study import session as sessions
 from tinynas.study import survivors
 from tinynas.study.session import Clock, Session
 from tinynas.study.store import Store, Trial
@@ -52,7 +51,7 @@ def measured(lab, trial, tflite, notify):
 @pytest.fixture
 def session(tmp_path, monkeypatch):
     monkeypatch.setattr(survivors, "measure_survivor", measured)
-    testbeds = [SimpleNamespace(bench=SimpleNamespace(drift=None))]
+    testbeds = [SimpleNamespace(pool=SimpleNamespace(drifts=False, suspects=set))]
     lab = SimpleNamespace(config=load_config(None), bounds={}, testbeds=testbeds)
     facts = {"elapsed_s": 0.0}
     with Store.create(tmp_path / "s.db", facts) as store, ThreadPoolExecutor(2) as threads:
@@ -110,9 +109,9 @@ def test_a_lower_bound_is_nothing_that_a_trial_was_judged_on():
     assert replace(trial, cost=None).judged_on == Costs(main=bound)
 
 
-def test_what_a_drifted_board_measured_stays_an_estimate_until_it_is_measured_again(session, monkeypatch):
+def test_what_a_drifted_board_measured_stays_an_estimate_until_it_is_measured_again(session):
     answers = [{"mlp:0"}, set(), set()]
-    monkeypatch.setattr(sessions, "verify", lambda bench: answers.pop(0))
+    session.lab.testbeds[0].pool.suspects = lambda: answers.pop(0)
     seen = []
     watched = replace(session, notify=lambda event: seen.append(event.number) if event.kind == "measured" else None)
     survivors.measure_front(watched)

@@ -9,13 +9,13 @@ import pytest
 
 from tinynas.config import load_config
 from tinynas.cost import Cost, Flash, Sram
+from tinynas.device.measure import require_equal
 from tinynas.errors import ConfigError, StoreError, WrongOutputError
 from tinynas.study import finalists, run
 from tinynas.study.evaluate import FINAL_WEIGHTS, takes_the_place
 from tinynas.study.session import Clock, Session
 from tinynas.study.store import Finalist, Store, Trial
 from tinynas.study.summary import describe_trial, front, list_studies, search_front, summary
-from tinynas.study.testbed import require_equal
 
 
 def trial(number, accuracy, latency_us, state="complete"):
@@ -126,7 +126,7 @@ def test_only_with_distillation_the_most_accurate_is_finished_first_and_teaches(
     monkeypatch.setattr(finalists, "_score_test", lambda session, finalist: None)
     lab = SimpleNamespace(
         config=load_config(None, {"final": {"count": 2, "distill": distill}}),
-        testbeds=[SimpleNamespace(bench=SimpleNamespace(drift=None))],
+        testbeds=[SimpleNamespace(pool=SimpleNamespace(drifts=False, suspects=set))],
         space=SimpleNamespace(decode=lambda genome, shape, classes: genome),
         task=SimpleNamespace(input_shape=(8, 8, 1), class_names=("a", "b")),
     )

@@ -15,9 +15,9 @@ from tinynas.compiler import Optimize, Program, write_ends, write_image, write_l
 from tinynas.deploy.platformio import Outcome, run_platformio
 from tinynas.deploy.sizes import Sizes, read_foreign_sizes, read_sizes, symbol
 from tinynas.deploy.stage import held_project, stage
-from tinynas.deploy.store import write_whole
 from tinynas.deploy.toolchains import toolchain_of
 from tinynas.errors import InfrastructureError, LimitError, ToolchainError
+from tinynas.files import write_whole
 
 # What the greeting of an image without a network has in the place of the network's SHA-256.
 NO_NETWORK = "00" * 32

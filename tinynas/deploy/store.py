@@ -18,6 +18,7 @@ from platformio.dependencies import get_core_dependencies
 
 from tinynas import paths
 from tinynas.errors import InfrastructureError, TinynasError, ToolchainError
+from tinynas.files import write_whole
 
 _SCONS = "tool-scons"
 _PROGRAM = "import SCons.Script\n\nSCons.Script.main()\n"
@@ -67,17 +68,6 @@ def environment(core: Path) -> dict[str, str]:
         "LC_ALL": "C",
         "PYTHONUTF8": "1",
     }
-
-
-def write_whole(path: Path, content: bytes) -> None:
-    """Write a file so that it holds the old content or the new one, whatever interrupts. Raises OSError."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
-    try:
-        partial.write_bytes(content)
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
 
 
 def _scons_package(folder: Path) -> dict[Path, bytes]:

@@ -15,7 +15,7 @@ from tinynas.device.counter import Interval, total
 from tinynas.device.energy import Energy
 from tinynas.device.messages import MAX_REPEATS, Greeting, Status
 from tinynas.device.station import Station
-from tinynas.errors import BenchError, LeaseLostError
+from tinynas.errors import BenchError, LeaseLostError, WrongOutputError
 
 # How long a first inference is waited for, four times over: nothing is known of a network's speed before.
 _FIRST_ANSWER_S = 5.0
@@ -234,6 +234,23 @@ def _require_same_start(after: Greeting, before: Greeting, station: Station) -> 
 def _state_of(greeting: Greeting) -> tuple[object, ...]:
     """What a reset changes, and another image."""
     return greeting.boot_count, greeting.build_id, greeting.network_sha256
+
+
+def require_equal(outputs: np.ndarray, expected: np.ndarray, board: str) -> None:
+    """Compare int8 arrays of shape (n, ...), byte for byte.
+
+    Raises:
+        WrongOutputError: a byte differs; the message says how many and where the first one is.
+    """
+    flat, wanted = outputs.reshape(len(expected), -1), expected.reshape(len(expected), -1)
+    differing = (flat != wanted).nonzero()
+    if len(differing[0]):
+        sample, element = int(differing[0][0]), int(differing[1][0])
+        raise WrongOutputError(
+            f"{len(differing[0]):,} of {wanted.size:,} output bytes differ between {board} and tflite-micro, first "
+            f"input {sample}, element {element}: {int(flat[sample, element])} on the board, "
+            f"{int(wanted[sample, element])} on the host"
+        )
 
 
 def to_cost(measurement: Measurement, image: Image, board: Board) -> Cost:

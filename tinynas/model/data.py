@@ -19,6 +19,7 @@ from tinynas.model.arrays import read_npz
 from tinynas.model.audio import read_audio
 from tinynas.model.builtin import BUILTIN
 from tinynas.model.images import read_images
+from tinynas.model.placed import PlacedTask, place_samples, read_placed
 from tinynas.model.samples import Samples, check
 from tinynas.model.series import read_series
 
@@ -78,6 +79,7 @@ def load_task(section: TaskSection, seed: int) -> Task:
         ConfigError: the builtin task is not known, or its files are not there.
         ConfigError: the data cannot be read or used; the message names the file.
         ConfigError: there are too few samples, or groups, for three splits.
+        ConfigError: samples that were placed are not those of the task's digest.
     """
     name, samples = _read(section)
     check(samples, name if section.path is None else f"{name} ({section.path})")
@@ -98,6 +100,12 @@ def load_task(section: TaskSection, seed: int) -> Task:
     train, val, test = (
         Split(x=((samples.x[indices] - offset) / scale).astype(np.float32), y=samples.y[indices]) for indices in members
     )
+    digest = _digest(samples, members)
+    if isinstance(section, PlacedTask) and digest != section.digest:
+        raise ConfigError(
+            f"{name}: the samples that were placed here make a task of digest {digest[:12]}, {section.digest[:12]} was "
+            f"expected: remove {section.file} from tinynas' home"
+        )
     return Task(
         name=name,
         input_shape=samples.x.shape[1:],
@@ -107,14 +115,23 @@ def load_task(section: TaskSection, seed: int) -> Task:
         test=test,
         offset=tuple(float(value) for value in offset),
         scale=tuple(float(value) for value in scale),
-        digest=_digest(samples, members),
+        digest=digest,
         source=samples.source,
         features=samples.features,
         dropped=int(dropped.sum()),
     )
 
 
+def place_task(section: TaskSection) -> Path:
+    """Write the samples of `section` to a file that others can load the task from, relative to tinynas' home. Raises as
+    `load_task`, and InfrastructureError.
+    """
+    return place_samples(*_read(section))
+
+
 def _read(section: TaskSection) -> tuple[str, Samples]:
+    if isinstance(section, PlacedTask):
+        return read_placed(section)
     if section.kind == "builtin":
         if section.name not in BUILTIN:
             raise ConfigError(f"task {section.name!r} is not known: {nearest(section.name, list(BUILTIN))}")

@@ -11,15 +11,16 @@ Source: Cai et al., "Once-for-All: Train One Network and Specialize it for Effic
 import zlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from io import BytesIO
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import tensorflow as tf
 
 from tinynas.errors import ConfigError
 from tinynas.model.build import build
-from tinynas.model.train import as_input, write_arrays
+from tinynas.model.train import as_input
 from tinynas.space.architecture import Architecture, Layer
 
 # Keras' own, which an extracted network is built with.
@@ -236,12 +237,14 @@ def extract(shared: Shared, architecture: Architecture, x: np.ndarray) -> Any:
     return model
 
 
-def write_shared(path: Path, shared: Shared) -> None:
+def pack_shared(shared: Shared) -> bytes:
     """As a .npz file without objects."""
-    write_arrays(path, {"seed": np.array(shared.seed), **shared.arrays})
+    file = BytesIO()
+    np.savez(file, seed=np.array(shared.seed), **cast(dict[str, Any], shared.arrays))
+    return file.getvalue()
 
 
 def read_shared(path: Path) -> Shared:
-    """What `write_shared` wrote. Raises ValueError, KeyError or OSError where it is none."""
+    """The file that `pack_shared` gave. Raises ValueError, KeyError or OSError where it is none."""
     with path.open("rb") as stream, np.load(stream, allow_pickle=False) as file:
         return Shared(int(file["seed"]), {name: file[name] for name in file.files if name != "seed"})

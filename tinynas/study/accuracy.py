@@ -9,11 +9,11 @@ import numpy as np
 from tinynas.children import call_in_child
 from tinynas.compiler import Program
 from tinynas.config import Config, load_config
+from tinynas.device.measure import require_equal
 from tinynas.errors import ConfigError, WrongOutputError
 from tinynas.study import work
 from tinynas.study.store import Store
 from tinynas.study.summary import config_of
-from tinynas.study.testbed import require_equal
 
 _DEFAULT_SAMPLES = 100
 _TIMEOUT_S = 1800.0

@@ -8,16 +8,12 @@ cache: what cannot be read is worked out, and said.
 import hashlib
 import json
 import logging
-import os
-import platform
 import shutil
 import sqlite3
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import asdict, dataclass, fields
-from functools import lru_cache
-from importlib.metadata import version
 from io import BytesIO
 from pathlib import Path
 from typing import Any, Generic, TypeVar
@@ -26,7 +22,7 @@ from zipfile import BadZipFile
 import numpy as np
 from pydantic import BaseModel
 
-from tinynas import paths
+from tinynas import fingerprint
 from tinynas.boards import Board
 from tinynas.config import TrainSection
 from tinynas.cost import Cost
@@ -48,8 +44,6 @@ DELETE FROM entries WHERE key IN (
 )
 """
 _PATIENCE_S = 30.0
-# What decides the bits of a training, beside tinynas.
-_LIBRARIES = ("tensorflow", "tf_keras", "tensorflow-model-optimization", "tflite-micro", "numpy")
 # Settings that decide whether a training ends, not what comes of it.
 _LIMITS = {"timeout", "memory"}
 
@@ -144,8 +138,8 @@ def training_key(task_digest: str, candidate: Candidate, course: Course, *settin
         others,
         None if course.supernet is None else course.supernet.path.name,
         plain,
-        _program(),
-        _arithmetic(),
+        fingerprint.program(),
+        fingerprint.arithmetic(),
     )
 
 
@@ -157,7 +151,9 @@ def supernet_key(
     """
     layers = hashlib.sha256(repr(networks).encode()).hexdigest()
     settings = train.model_dump(mode="json", exclude=_LIMITS)
-    return _key("supernet", task_digest, layers, seed, settings, epochs, _program(), _arithmetic())
+    return _key(
+        "supernet", task_digest, layers, seed, settings, epochs, fingerprint.program(), fingerprint.arithmetic()
+    )
 
 
 def cost_key(task_digest: str, tflite: bytes, board: Board, *settings: Any) -> str:
@@ -170,34 +166,11 @@ def cost_key(task_digest: str, tflite: bytes, board: Board, *settings: Any) -> s
     found = None if program is None else Path(program).stat()
     emulator = None if found is None else (found.st_size, found.st_mtime_ns)
     network = hashlib.sha256(tflite).hexdigest()
-    return _key("cost", task_digest, network, board.model_dump(mode="json"), settings, emulator, _program())
+    return _key("cost", task_digest, network, board.model_dump(mode="json"), settings, emulator, fingerprint.program())
 
 
 def _key(*parts: Any) -> str:
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
-
-
-@lru_cache(maxsize=1)
-def _program() -> str:
-    """The SHA-256 of tinynas' own sources and of the firmware's."""
-    digest = hashlib.sha256()
-    for folder in (Path(__file__).parents[1], paths.FIRMWARE):
-        for path in sorted(each for each in folder.rglob("*") if each.suffix in {".py", ".c", ".h", ".cpp", ".ld"}):
-            digest.update(f"{path.relative_to(folder)}\0".encode() + path.read_bytes())
-    return digest.hexdigest()
-
-
-@lru_cache(maxsize=1)
-def _arithmetic() -> dict[str, Any]:
-    """What sums of floats depend on: libraries, what steers them, and the CPU's instructions."""
-    cpu = Path("/proc/cpuinfo")
-    lines = cpu.read_text().splitlines() if cpu.is_file() else [platform.processor()]
-    kinds = sorted({line for line in lines if line.startswith(("model name", "flags", "Features"))} or set(lines[:1]))
-    return {
-        "libraries": {name: version(name) for name in _LIBRARIES},
-        "environment": {name: value for name, value in sorted(os.environ.items()) if name.startswith(("TF_", "XLA_"))},
-        "cpu": [platform.machine(), *kinds],
-    }
 
 
 def _pack_trained(trained: Trained) -> bytes:

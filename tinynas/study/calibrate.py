@@ -22,7 +22,6 @@ from tinynas.compiler import Options, Program, compile_network
 from tinynas.compiler.target import Optimize
 from tinynas.cost import Cost
 from tinynas.deploy.build import Image, baseline, build
-from tinynas.deploy.store import write_whole
 from tinynas.device.bench import Bench, open_bench
 from tinynas.device.counter import Interval
 from tinynas.device.ladder import flash_and_measure
@@ -40,6 +39,7 @@ from tinynas.estimate.calibration import (
 )
 from tinynas.estimate.latency import Estimator, Method, analytic_estimator, make_estimator, relative_errors
 from tinynas.estimate.loops import work_of
+from tinynas.files import write_whole
 from tinynas.lock import FileLock
 from tinynas.space.architecture import Architecture
 from tinynas.space.genome import Genome, Space, random_genome

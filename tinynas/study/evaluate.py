@@ -100,7 +100,7 @@ def judge(
 def _candidate(lab: Lab, genome: Genome, architecture: Architecture) -> work.Candidate:
     """What is trained: the same for genomes that differ in hardware genes alone, but for what it is quantized to."""
     return work.Candidate(
-        task=lab.config.task,
+        task=lab.data,
         study_seed=lab.config.search.seed,
         architecture=architecture,
         key=network_of(lab.space, genome).key,
@@ -141,7 +141,7 @@ def _trained(
     if found is not None:
         return found
     with watch.stage("train"):
-        course = replace(course, state=lab.states / f"{key}.npz")
+        course = replace(course, state=work.STATES / f"{key}.npz")
         trained: work.Trained = lab.in_child("training", function, candidate, course, samples, *settings)
     if lab.cache is not None:
         lab.cache.put(key, TRAINED.pack(trained))

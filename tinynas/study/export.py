@@ -19,20 +19,24 @@ from tinynas.study.export_mlperf import benchmark_of, mlperf_project, require_be
 from tinynas.study.export_platformio import platformio_project
 from tinynas.study.export_tflm import tflm_sources
 
-__all__ = ["FORMS", "Provenance", "export", "require_form"]
+__all__ = ["FORMS", "TRIAL_FORMS", "Provenance", "export", "require_form"]
 
 FORMS = ("c", "tflm", "platformio", "mlperf")
+# Of all trials of a study: `study.export_trials`.
+TRIAL_FORMS = ("csv", "parquet", "optuna")
 MANIFEST = "tinynas-export.json"
 
 
 def require_form(to: str, name: str | None = None) -> None:
-    """Refuse an unknown form before any work starts, and for "mlperf" an unknown benchmark.
+    """Refuse what is no form of a network before any work starts, and for "mlperf" an unknown benchmark.
 
     Raises:
         ConfigError: `to` is none of FORMS, or `name` no benchmark.
     """
+    if to in TRIAL_FORMS:
+        raise ConfigError(f"export to {to} takes the trials of a study, not one network: name a study")
     if to not in FORMS:
-        raise ConfigError(f"export form {to!r} is not known: {nearest(to, FORMS)}")
+        raise ConfigError(f"export form {to!r} is not known: {nearest(to, (*FORMS, *TRIAL_FORMS))}")
     if to == "mlperf" and name is not None:
         require_benchmark(name)
 

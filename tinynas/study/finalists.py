@@ -109,8 +109,8 @@ def _score_test(session: Session, finalist: Finalist) -> None:
     if tflite is None:
         raise ConfigError(f"study {store.path}: finalist {finalist.trial} has no network")
     config = lab.config
-    accuracy = lab.children.call(
-        "scoring the test split", config.train.timeout, work.score_test, config.task, config.search.seed, tflite
+    accuracy = lab.crew.call(
+        "scoring the test split", config.train.timeout, work.score_test, lab.data, config.search.seed, tflite
     )
     scored = replace(finalist, accuracy_int8_test=accuracy)
     store.put_finalist(scored, {})

@@ -55,9 +55,9 @@ def learned_distributions(session: Session, supernet: work.Supernet) -> Sequence
         ChildError: the learning crashed or took too long.
     """
     lab = session.lab
-    learned = lab.in_child(
-        "learning what to search", training.learn_choices, lab.config, supernet.path, latency_table(session)
-    )
+    config = lab.config.model_copy(update={"task": lab.data})
+    table = latency_table(session)
+    learned = lab.in_child("learning what to search", training.learn_choices, config, supernet.path, table)
     genes = lab.space.axes[len(network_space(lab.config).axes) :]
     even = [[1 / len(axis.choices)] * len(axis.choices) for axis in genes]
     return [[*distribution, *even] for distribution in learned]

@@ -5,7 +5,6 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import asdict
-from pathlib import Path
 from typing import Any
 
 from tinynas import __version__, paths
@@ -16,6 +15,7 @@ from tinynas.cost import Validity
 from tinynas.deploy.build import Baseline, Image, baseline, build_together
 from tinynas.device.bench import open_bench
 from tinynas.device.gather import Gathering
+from tinynas.device.pool import BenchPool
 from tinynas.errors import ConfigError
 from tinynas.estimate.calibration import calibration_path, read_calibration, require_valid
 from tinynas.estimate.latency import Estimator, analytic_estimator, make_estimator
@@ -63,7 +63,8 @@ def open_lab(config: Config) -> Iterator[Lab]:
         bounds = bounds_on_all(config, boards, empties)
         validities = [validity_of(board, empty) for board, empty in zip(boards, empties, strict=True)]
         estimators = [_estimator(config, board, validity) for board, validity in zip(boards, validities, strict=True)]
-        children = stack.enter_context(
+        _forget_old_states()
+        crew = stack.enter_context(
             Children(config.search.workers, memory_bytes=int(config.train.memory), prepare=work.configure)
         )
         testbeds = [
@@ -75,9 +76,9 @@ def open_lab(config: Config) -> Iterator[Lab]:
             testbeds=tuple(testbeds),
             space=space,
             task=task,
-            children=children,
+            data=config.task,
+            crew=crew,
             cache=Cache(paths.home() / "cache.db", int(config.cache.size)) if config.cache.enabled else None,
-            states=_states(),
             bounds=bounds,
         )
 
@@ -102,12 +103,11 @@ def _open_testbed(config: Config, board: Board, validity: Validity, estimator: E
     place = config.also[board.name] if further else config.board
     directory = paths.home() / "bench"
     with open_bench(board, port=place.port, count=place.count, directory=directory, file=place.bench) as bench:
+        pool = BenchPool(bench)
         yield Testbed(
             board=board,
-            bench=bench,
-            gathering=Gathering(
-                bench, board, functools.partial(_combine, board), most=_most(config.board.batch, board)
-            ),
+            pool=pool,
+            gathering=Gathering(pool, board, functools.partial(_combine, board), most=_most(config.board.batch, board)),
             validity=validity,
             estimator=estimator,
             also=board.name if further else None,
@@ -163,14 +163,12 @@ def validity_of(board: Board, empty: Baseline) -> Validity:
     )
 
 
-def _states() -> Path:
-    """Where trainings under way are kept, without those that nobody has gone on with for long."""
-    folder = paths.home() / "training"
-    for path in folder.glob("*.npz*"):
+def _forget_old_states() -> None:
+    """Remove trainings that nobody has gone on with for long."""
+    for path in (paths.home() / work.STATES).glob("*.npz*"):
         with suppress(FileNotFoundError):
             if time.time() - path.stat().st_mtime > _STATE_LIFE_S:
                 path.unlink()
-    return folder
 
 
 def _combine(board: Board, images: Sequence[Image]) -> Sequence[Image]:

@@ -30,8 +30,14 @@ class TaskFact(_Part):
     sizes: tuple[int, int, int]
 
 
+class AxisFact(_Part):
+    name: str
+    choices: Annotated[tuple[int, ...], Field(min_length=1)]
+
+
 class SpaceFact(_Part):
     name: str
+    axes: tuple[AxisFact, ...] = ()
 
 
 class BoardFact(_Part):

@@ -18,7 +18,7 @@ from tinynas.cost import Cost
 from tinynas.deploy.build import build
 from tinynas.device.bench import Bench, open_bench
 from tinynas.device.ladder import flash_and_measure
-from tinynas.device.measure import to_cost
+from tinynas.device.measure import require_equal, to_cost
 from tinynas.errors import ConfigError, LimitError
 from tinynas.model.score import run_reference
 from tinynas.space.architecture import Architecture, Builder
@@ -29,7 +29,6 @@ from tinynas.study import work
 from tinynas.study.deployment import board_of, search_options
 from tinynas.study.desks import held_desk
 from tinynas.study.screening import Screening, Shape, Timing
-from tinynas.study.testbed import require_equal
 
 # (height, width, channels): early layers, and late ones.
 SIZES = ((24, 24, 8), (12, 12, 32), (6, 6, 64))

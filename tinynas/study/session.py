@@ -7,7 +7,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Literal
 
-from tinynas.device.ladder import verify
 from tinynas.study.store import Finalist, Store, Trial
 from tinynas.study.testbed import Lab
 
@@ -78,7 +77,7 @@ class Session:
 
     def suspects(self) -> set[str]:
         """The genomes that boards measured which turn out to have drifted, after a check of all boards."""
-        return set().union(*(verify(testbed.bench) for testbed in self.lab.testbeds))
+        return set().union(*(testbed.pool.suspects() for testbed in self.lab.testbeds))
 
 
 @contextmanager
@@ -86,12 +85,12 @@ def threads(lab: Lab) -> Iterator[ThreadPoolExecutor]:
     """One thread per child, and one for each network in an image of each board: while all children train, the boards
     still have work.
     """
-    networks = sum(testbed.bench.size * testbed.gathering.most for testbed in lab.testbeds)
+    networks = sum(testbed.pool.size * testbed.gathering.most for testbed in lab.testbeds)
     count = lab.config.search.workers + networks
     threads = ThreadPoolExecutor(count, thread_name_prefix="candidate")
     try:
         yield threads
     finally:
         # After an error or Ctrl-C nobody waits for training that would be lost anyway.
-        lab.children.stop()
+        lab.crew.stop()
         threads.shutdown(wait=True, cancel_futures=True)

@@ -93,7 +93,7 @@ class Steady:
         """Record the verdicts that are there. When time is up, what has not begun is called off."""
         for trial, artifacts in self._completed():
             session = self._session
-            if any(testbed.bench.drift is not None for testbed in session.lab.testbeds):
+            if any(testbed.pool.drifts for testbed in session.lab.testbeds):
                 self._unchecked[trial.number] = self._asked[trial.number]
                 session.store.set_fact(UNCHECKED, sorted(self._unchecked))
             session.store.add_trial(trial, artifacts)

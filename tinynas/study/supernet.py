@@ -6,9 +6,12 @@ seed and settings, finds it again.
 
 import random
 from collections.abc import Callable
+from pathlib import Path
 
+from tinynas import paths
 from tinynas.config import Config
-from tinynas.errors import ConfigError, NothingFeasibleError
+from tinynas.errors import ConfigError, InfrastructureError, NothingFeasibleError
+from tinynas.files import write_whole
 from tinynas.space.architecture import Architecture
 from tinynas.space.genome import Genome, Space, random_genome
 from tinynas.study import training, work
@@ -66,21 +69,31 @@ def trained_supernet(
             f"{len(networks)} of {_PATIENCE * settings.networks:,} networks at random may meet the limits, [supernet] "
             f"takes {settings.networks}: raise a limit, or narrow the space"
         )
-    task, seed = lab.config.task, lab.config.search.seed
+    seed = lab.config.search.seed
     key = supernet_key(lab.task.digest, networks, seed, lab.config.train, settings.epochs)
-    path = lab.states / f"{key}.supernet.npz"
-    if path.is_file():
-        path.touch()
+    path = work.STATES / f"{key}.supernet.npz"
+    file = paths.home() / path
+    if file.is_file():
+        file.touch()
     else:
-        lab.children.call(
+        content = lab.crew.call(
             "training the supernet",
             settings.timeout,
             training.train_shared,
-            task,
+            lab.data,
             seed,
             networks,
             lab.config.train,
             epochs=settings.epochs,
-            path=path,
+            state=path.with_suffix(".state.npz"),
         )
+        _write(file, content)
+    lab.crew.place(path)
     return work.Supernet(path=path, largest=max(networks, key=lambda network: network.macs))
+
+
+def _write(file: Path, content: bytes) -> None:
+    try:
+        write_whole(file, content)
+    except OSError as error:
+        raise InfrastructureError(f"the supernet's file {file} cannot be written: {error.strerror}") from error

@@ -6,19 +6,17 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
-from pathlib import Path
 from typing import Any
 
 from tinynas.boards import Board
-from tinynas.children import Children
+from tinynas.children import Crew
 from tinynas.compiler import Program, compile_network
-from tinynas.config import Config
+from tinynas.config import Config, TaskSection
 from tinynas.cost import Cost, Costs, Flash, Sram, Validity
 from tinynas.deploy.build import build
-from tinynas.device.bench import Bench
-from tinynas.device.gather import Gathering, Order
+from tinynas.device.gather import Gathering
 from tinynas.device.measure import to_cost
-from tinynas.errors import WrongOutputError
+from tinynas.device.pool import Order, Pool
 from tinynas.estimate.latency import Estimator, analytic_estimator
 from tinynas.space.genome import Space
 from tinynas.space.hardware import Deployment
@@ -30,7 +28,7 @@ from tinynas.study.desks import held_desk
 
 @dataclass(frozen=True, kw_only=True)
 class Testbed:
-    """One kind of board that a study measures on, with its bench.
+    """One kind of board that a study measures on, with all of that kind that there are.
 
     validity: what every cost on it is valid for; a gene `optimize` has flags of its own, a gene `clock` a clock, which
         each cost says.
@@ -39,7 +37,7 @@ class Testbed:
     """
 
     board: Board
-    bench: Bench
+    pool: Pool
     gathering: Gathering
     validity: Validity
     estimator: Estimator | None = None
@@ -68,8 +66,8 @@ class Lab:
     """What evaluation needs, opened once per run.
 
     testbeds: the main board's, then those of the further boards.
+    data: from where children read the task's samples: [task], or on a cluster the copy that its hosts are given.
     cache: what other studies worked out; None where it is switched off.
-    states: folder of the trainings under way, which a study that was killed goes on with.
     bounds: figure name -> the most that a network may need: the user's limits and the boards' memories.
     supernet: whose weights candidates are scored with; None where each is trained.
     """
@@ -78,9 +76,9 @@ class Lab:
     testbeds: tuple[Testbed, ...]
     space: Space
     task: work.TaskFacts
-    children: Children
+    data: TaskSection
+    crew: Crew
     cache: Cache | None
-    states: Path
     bounds: Mapping[str, float]
     supernet: work.Supernet | None = None
 
@@ -93,8 +91,8 @@ class Lab:
         return Costs(main=of(self.main.board), also={each.board.name: of(each.board) for each in self.testbeds[1:]})
 
     def in_child(self, what: str, function: Callable[..., Any], *args: Any) -> Any:
-        """What the function returns in a child, with a training's deadline. Raises as `Children.call`."""
-        return self.children.call(what, self.config.train.timeout, function, *args)
+        """What the function returns in a child, with a training's deadline. Raises as `Crew.call`."""
+        return self.crew.call(what, self.config.train.timeout, function, *args)
 
 
 @dataclass
@@ -150,7 +148,7 @@ def _reference(lab: Lab, tflite: bytes, watch: Stopwatch) -> work.Vectors:
     config = lab.config
     with watch.stage("reference"):
         vectors: work.Vectors = lab.in_child(
-            "tflite-micro", work.reference_vectors, config.task, config.search.seed, tflite, config.board.samples
+            "tflite-micro", work.reference_vectors, lab.data, config.search.seed, tflite, config.board.samples
         )
     return vectors
 
@@ -241,25 +239,8 @@ def measure(lab: Lab, compiled: Compiled, watch: Stopwatch) -> Cost:
             image=image,
             inputs=vectors.inputs,
             repeats=lab.config.board.repeats,
-            accept=lambda found: require_equal(found.outputs, vectors.outputs, board.name),
+            expected=vectors.outputs,
             label=compiled.label,
         )
         measurement = compiled.testbed.gathering.measure(order)
     return to_cost(measurement, image, board)
-
-
-def require_equal(outputs: Any, expected: Any, board: str) -> None:
-    """Compare int8 arrays of shape (n, ...), byte for byte.
-
-    Raises:
-        WrongOutputError: a byte differs; the message says how many and where the first one is.
-    """
-    flat, wanted = outputs.reshape(len(expected), -1), expected.reshape(len(expected), -1)
-    differing = (flat != wanted).nonzero()
-    if len(differing[0]):
-        sample, element = int(differing[0][0]), int(differing[1][0])
-        raise WrongOutputError(
-            f"{len(differing[0]):,} of {wanted.size:,} output bytes differ between {board} and tflite-micro, first "
-            f"input {sample}, element {element}: {int(flat[sample, element])} on the board, "
-            f"{int(wanted[sample, element])} on the host"
-        )

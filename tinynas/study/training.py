@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from tinynas import paths
 from tinynas.config import Config, FinalSection, TaskSection, TrainSection
 from tinynas.estimate.layers import LayerTable
 from tinynas.model import data
@@ -39,10 +40,10 @@ def train_shared(
     settings: TrainSection,
     *,
     epochs: int,
-    path: Path,
-) -> None:
-    """Train what `networks` share, and write it to `path`. A training that was cut off is gone on with."""
-    from tinynas.model.shared import write_shared
+    state: Path,
+) -> bytes:
+    """Train what `networks` share; the file that holds it. A training that was cut off is gone on with from `state`."""
+    from tinynas.model.shared import pack_shared
     from tinynas.model.supernet import train_supernet
 
     shared = train_supernet(
@@ -53,16 +54,16 @@ def train_shared(
         batch_size=settings.batch_size,
         learning_rate=settings.learning_rate,
         seed=seed,
-        state=path.with_suffix(".state.npz"),
+        state=paths.home() / state,
     )
-    write_shared(path, shared)
+    return pack_shared(shared)
 
 
 @lru_cache(maxsize=1)
 def _shared(path: Path) -> Any:
     from tinynas.model.shared import read_shared
 
-    return read_shared(path)
+    return read_shared(paths.home() / path)
 
 
 def learn_choices(config: Config, path: Path, table: LayerTable) -> Sequence[Distribution]:
@@ -223,7 +224,7 @@ def _fit(
         val_samples=val_samples,
         augmentation=_augmentation(candidate.task, settings),
         needs=course.needs,
-        state=course.state,
+        state=None if course.state is None else paths.home() / course.state,
         **lessons,
     )
     return _quantized(

@@ -17,6 +17,9 @@ from tinynas.model import data
 from tinynas.space.architecture import Architecture
 from tinynas.space.hardware import ActivationBits
 
+# Of tinynas' home: the trainings under way, which a study that was killed goes on with, and supernets.
+STATES = Path("training")
+
 
 @dataclass(frozen=True, kw_only=True)
 class TaskFacts:
@@ -86,6 +89,11 @@ def describe_task(section: TaskSection, seed: int) -> TaskFacts:
     )
 
 
+def place_task(section: TaskSection) -> Path:
+    """As `model.data.place_task`."""
+    return data.place_task(section)
+
+
 @dataclass(frozen=True, kw_only=True)
 class Candidate:
     """One genome, decoded, and the data that it is trained on. `study_seed` is the study's; `key` the genome's;
@@ -115,7 +123,7 @@ class Origin:
 
 @dataclass(frozen=True, kw_only=True)
 class Supernet:
-    """A file of weights that networks share, as `model.shared.write_shared` writes them, and the largest network."""
+    """A file of weights that networks share, relative to tinynas' home, and the largest network."""
 
     path: Path
     largest: Architecture
@@ -124,8 +132,8 @@ class Supernet:
 @dataclass(frozen=True, kw_only=True)
 class Course:
     """Where a training begins (None: anew), who teaches (None: nobody), how far it may go, and the file that it is kept
-    in: `needs` and `state` of `model.train.train`. What belongs to a supernet begins with its weights instead, and its
-    largest network teaches where nobody else does.
+    in, relative to tinynas' home: `needs` and `state` of `model.train.train`. What belongs to a supernet begins with
+    its weights instead, and its largest network teaches where nobody else does.
     """
 
     origin: Origin | None = None
