@@ -15,7 +15,7 @@ import socket
 import sqlite3
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from types import TracebackType
@@ -27,6 +27,7 @@ from tinynas.errors import ConfigError, StoreError
 SCHEMA_VERSION = 1
 
 _SCHEMA = f"""
+BEGIN;
 CREATE TABLE facts (name TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT;
 CREATE TABLE trials (
     number INTEGER PRIMARY KEY CHECK (number >= 0),
@@ -189,20 +190,37 @@ def _load(kind: type[Record], text: str) -> Record:
     return kind(**plain)
 
 
+# What a disk that is full or failing makes SQLite say: there is no place for a page, or not even for a new file.
+_DISK_FAILS = {sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN}
+
+
 @contextmanager
 def _explained(path: Path) -> Iterator[None]:
-    """Turn what SQLite says into an error with the next command."""
+    """Turn what SQLite and the file system say into an error with the next command."""
     try:
         yield
     except sqlite3.OperationalError as error:
-        if "full" in str(error) or "disk I/O" in str(error):
-            raise StoreError(
-                f"study {path}: the disk is full or failing ({error}); everything judged before is safe: "
-                f"free some space, then tinynas resume {path}"
-            ) from error
+        # The lowest byte is the kind, the others say more of it.
+        if error.sqlite_errorcode & 0xFF in _DISK_FAILS:
+            raise _disk_fails(path, error) from error
         raise StoreError(f"study {path}: {error}") from error
     except (sqlite3.DatabaseError, ValueError, TypeError, KeyError) as error:
         raise StoreError(f"study {path} is damaged or no study: {error}") from error
+    except OSError as error:
+        raise _disk_fails(path, error) from error
+
+
+def _disk_fails(path: Path, error: Exception) -> StoreError:
+    said = error.strerror if isinstance(error, OSError) else error
+    if not path.exists():
+        return StoreError(
+            f"study {path} cannot be made ({said}): mend the disk, free some space or name another --study, "
+            "then start the search again"
+        )
+    return StoreError(
+        f"study {path}: the disk is full or failing ({said}); everything judged before is safe: "
+        f"free some space, then tinynas resume {path}"
+    )
 
 
 class Store:
@@ -225,23 +243,15 @@ class Store:
             raise ConfigError(f"study {path} exists: continue it with tinynas resume {path}, or name another --study")
         # The file appears under its name only once it is whole, so a kill at this moment leaves no half study.
         draft = path.with_name(f".{path.name}.{os.getpid()}")
-        try:
+        with _explained(path):
             path.parent.mkdir(parents=True, exist_ok=True)
-            with suppress(FileNotFoundError):
-                draft.unlink()
-            with _explained(path):
-                connection = sqlite3.connect(draft)
-                # Here rather than in the study itself: a kill in mid-change leaves a file that readers cannot repair.
-                connection.execute("PRAGMA journal_mode = WAL")
-                connection.executescript(_SCHEMA)
-                connection.executemany(
-                    "INSERT INTO facts VALUES (?, ?)", [(name, json.dumps(value)) for name, value in facts.items()]
-                )
-                connection.commit()
-                connection.close()
-            draft.rename(path)
-        except OSError as error:
-            raise StoreError(f"study {path} cannot be written: {error}") from error
+            try:
+                _write_new(draft, facts)
+                draft.rename(path)
+            finally:
+                for left in (draft, draft.with_name(f"{draft.name}-journal")):
+                    with suppress(OSError):
+                        left.unlink()
         return cls.open_to_write(path)
 
     @classmethod
@@ -352,6 +362,18 @@ def _require(path: Path) -> None:
         raise ConfigError(f"study {path} does not exist: tinynas list shows the studies of a folder")
 
 
+def _write_new(path: Path, facts: Mapping[str, Any]) -> None:
+    path.unlink(missing_ok=True)
+    with closing(sqlite3.connect(path)) as connection:
+        connection.executescript(_SCHEMA)
+        rows = [(name, json.dumps(value)) for name, value in facts.items()]
+        connection.executemany("INSERT INTO facts VALUES (?, ?)", rows)
+        connection.commit()
+        # Last, because closing a file that has a log does not say when it could not be emptied; and not in the study
+        # itself, because a kill in mid-change leaves a journal that readers may not play back.
+        connection.execute("PRAGMA journal_mode = WAL")
+
+
 def _connect(path: Path, *, writable: bool) -> sqlite3.Connection:
     with _explained(path):
         mode = "rw" if writable else "ro"
@@ -373,15 +395,16 @@ def _locked(path: Path) -> IO[str]:
     """Hold the study's lock file until closed or killed; it names its holder for whoever is refused."""
     import fcntl
 
-    lock = path.with_name(path.name + ".lock").open("a+", encoding="utf-8")
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError as error:
-        lock.seek(0)
-        holder = lock.read(200).strip()
-        lock.close()
-        raise StoreError(f"study {path} is being written by {holder}: wait for it or stop it") from error
-    lock.truncate(0)
-    lock.write(f"process {os.getpid()} on {socket.gethostname()} since {time.strftime('%F %T')}\n")
-    lock.flush()
+    with _explained(path):
+        lock = path.with_name(path.name + ".lock").open("a+", encoding="utf-8")
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            lock.seek(0)
+            holder = lock.read(200).strip()
+            lock.close()
+            raise StoreError(f"study {path} is being written by {holder}: wait for it or stop it") from error
+        lock.truncate(0)
+        lock.write(f"process {os.getpid()} on {socket.gethostname()} since {time.strftime('%F %T')}\n")
+        lock.flush()
     return lock
