@@ -39,6 +39,19 @@ class Proven:
     inputs: np.ndarray
 
 
+@dataclass(frozen=True, kw_only=True)
+class BoardNow:
+    """What a board does: `work` is what is measured on it, None while nobody here has it, and `seconds` for how long.
+    held: why it is not leased.
+    """
+
+    name: str
+    kind: str
+    work: str | None
+    seconds: float
+    held: str | None
+
+
 class Bench:
     """Boards of one kind, shared by the threads of a search. A thread leases one, flashes it, measures, gives it back.
 
@@ -64,6 +77,7 @@ class Bench:
         self._quarantined: dict[str, str] = {}
         self._flashed: dict[str, str] = {}
         self._chips: dict[bytes, Station] = {}
+        self._working: dict[str, tuple[str, float]] = {}
         self._journal = journal
         self.spread_limit = spread_limit
         self.drift = drift
@@ -99,14 +113,30 @@ class Bench:
         holds, names = self._journal.holds(), {station.name for station in self._stations}
         return {name: f"{hold.kind}, {hold.reason}" for name, hold in holds.items() if name in names}
 
+    def now(self) -> list[BoardNow]:
+        """What each board does, for whoever watches."""
+        held = self.quarantined
+        with self._changed:
+            working, at = dict(self._working), time.monotonic()
+        return [
+            BoardNow(
+                name=station.name,
+                kind=station.board.name,
+                work=working[station.name][0] if station.name in working else None,
+                seconds=at - working[station.name][1] if station.name in working else 0.0,
+                held=held.get(station.name),
+            )
+            for station in self._stations
+        ]
+
     @contextmanager
     def lease(
-        self, *, avoid: Collection[str] = (), only: str | None = None, build_id: str | None = None
+        self, *, avoid: Collection[str] = (), only: str | None = None, build_id: str | None = None, work: str = ""
     ) -> Iterator[Station]:
         """A board for this thread alone, for as long as the block lasts. Waits until one is free; turns it off after.
 
         avoid: names of boards that are taken only if there are no others; only: the name of the one that is wanted;
-        build_id: of those that are free the one that was flashed with this image last is taken.
+        build_id: of those that are free the one that was flashed with this image last is taken; work: what for.
 
         Raises:
             NoBoardError: every board is quarantined, and nobody can release one; the message says why.
@@ -114,12 +144,16 @@ class Bench:
         """
         station = self._take(avoid, only, build_id)
         started = time.monotonic()
+        with self._changed:
+            self._working[station.name] = work, started
         try:
             yield station
         finally:
             try:
                 station.power_off()
             finally:
+                with self._changed:
+                    del self._working[station.name]
                 self.note(station.name, "lease", seconds=time.monotonic() - started)
                 self._give_back(station)
 

@@ -66,7 +66,7 @@ def flash_and_measure(
 
     failures: dict[str, str] = {}
     while True:
-        with bench.lease(avoid=failures, build_id=image.build_id) as station:
+        with bench.lease(avoid=failures, build_id=image.build_id, work=label) as station:
             try:
                 measurement, rung = _climb(bench, station, image, measured, afresh=bool(failures))
                 accept(measurement)
@@ -118,7 +118,7 @@ def verify(bench: Bench) -> set[str]:
         return set()
     for name in bench.drift.unchecked():
         try:
-            with bench.lease(only=name) as station:
+            with bench.lease(only=name, work="the reference") as station:
                 _has_drifted(bench, station)
         except NoBoardError:
             bench.drift.condemn(name)

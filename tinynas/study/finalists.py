@@ -96,6 +96,7 @@ def _finish_all(session: Session, trials: Sequence[Trial], teacher: work.Origin 
                 finalist, artifacts = future.result()
             except CandidateError as error:
                 failures[str(trial.number)] = str(error)
+                session.notify(Event(kind="finalist", number=trial.number, genome=trial.genome))
                 continue
             session.store.put_finalist(finalist, artifacts)
             session.clock.save()

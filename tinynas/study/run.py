@@ -17,6 +17,7 @@ from tinynas.space.architecture import Architecture
 from tinynas.space.genome import Genome
 from tinynas.space.hardware import hardware_values
 from tinynas.study import work
+from tinynas.study.announce import announced
 from tinynas.study.deployment import deployed, least_of_space, lower_bound
 from tinynas.study.finalists import finish_front
 from tinynas.study.gradient import DISTRIBUTIONS, learned_distributions
@@ -139,6 +140,11 @@ def refuse_hopeless(lab: Lab) -> None:
 
 
 def _run(store: Store, lab: Lab, notify: Notify) -> None:
+    with announced(store.path, lab, notify) as told:
+        _run_told(store, lab, told)
+
+
+def _run_told(store: Store, lab: Lab, notify: Notify) -> None:
     settings = lab.config.search
     clock = Clock(store, settings.time)
     store.set_fact("finished", False)

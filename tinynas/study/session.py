@@ -22,7 +22,7 @@ class Event:
     is trained, for `budget` epochs. "stage": a candidate has entered `stage`.
     "judged": a trial has its verdict. "measuring": `budget` trials of the front are measured that were estimated.
     "measured": one is. "finishing": the finalists are known (`judged` of `budget` are done).
-    "finalist": one is trained and measured. "scored": one has its test accuracy.
+    "finalist": one is trained and measured, or without `finalist` could not be. "scored": one has its test accuracy.
     """
 
     kind: Literal["opened", "sharing", "stage", "judged", "measuring", "measured", "finishing", "finalist", "scored"]
