@@ -10,7 +10,8 @@ from typing import Annotated, Any, NoReturn
 
 import typer
 
-from tinynas import cli_bench, cli_boards, cli_estimate, cli_networks, cli_spaces
+from tinynas import cli_bench, cli_boards, cli_dashboard, cli_estimate, cli_networks, cli_spaces
+from tinynas.cli_dashboard import dashboard_of
 from tinynas.cli_output import print_found
 from tinynas.cli_spaces import fixed_axes
 from tinynas.errors import ConfigError, InfrastructureError, TinynasError
@@ -31,11 +32,15 @@ app.add_typer(cli_bench.app)
 app.add_typer(cli_boards.app)
 app.add_typer(cli_estimate.app)
 app.add_typer(cli_spaces.app)
+app.add_typer(cli_dashboard.app)
 
 StudyArgument = Annotated[Path, typer.Argument(help="The study's file.", metavar="STUDY")]
 PortOption = Annotated[str | None, typer.Option(help="Serial port or URL of a physical board.")]
 BenchOption = Annotated[Path | None, typer.Option("--bench", help="A bench.toml, which says where the boards are.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object to stdout.")]
+DashboardOption = Annotated[
+    bool, typer.Option("--dashboard", help="Serve a page that follows the search, as long as it runs.")
+]
 
 INTERRUPTED = 130
 
@@ -90,6 +95,7 @@ def search(
     cache: Annotated[
         bool | None, typer.Option(help="Take what earlier studies trained and measured. [default: no]")
     ] = None,
+    dashboard: DashboardOption = False,
     dry_run: Annotated[bool, typer.Option(help="Check all settings, the data and the tools; search nothing.")] = False,
     as_json: JsonOption = False,
 ) -> None:
@@ -129,7 +135,7 @@ def search(
     from tinynas.live import watched
     from tinynas.study.run import search as run_search
 
-    with watched(path) as notify:
+    with dashboard_of(path, wanted=dashboard), watched(path) as notify:
         run_search(settings, path, notify)
     _conclude(path, as_json=as_json)
 
@@ -146,13 +152,14 @@ def resume(
     study: StudyArgument,
     budget: Annotated[int | None, typer.Option(help="A larger number of evaluations.")] = None,
     time: Annotated[str | None, typer.Option(help="A longer time, for example 2h.")] = None,
+    dashboard: DashboardOption = False,
     as_json: JsonOption = False,
 ) -> None:
     """Continue a search that was interrupted or killed, or extend one that is done."""
     from tinynas.live import watched
     from tinynas.study.run import resume as run_resume
 
-    with watched(study) as notify:
+    with dashboard_of(study, wanted=dashboard), watched(study) as notify:
         run_resume(study, notify, budget, time)
     _conclude(study, as_json=as_json)
 

@@ -295,6 +295,19 @@ def stage_color(stage: str) -> str:
     return STAGES.get(stage, _OTHER_STAGE)
 
 
+def look() -> _Figure:
+    """What charts that a page draws by itself have in common with these, as JSON values."""
+    return {
+        "layout": _layout(300),
+        "trained": _TRAINED,
+        "front": _FRONT,
+        "final": _FINAL,
+        "refused": _REFUSED,
+        "limit": _LIMIT,
+        "stages": list(STAGES),
+    }
+
+
 def _axis() -> _Figure:
     return {
         "gridcolor": _GRID,

@@ -55,7 +55,12 @@ def deployed(space: Space, genome: Genome, config: Config) -> Deployment:
 
 def search_options(deployment: Deployment) -> Options:
     """As a search compiles: all channels are computed, for a candidate's cost must not depend on its weights."""
-    return Options(keep_constant_channels=True, **_compiled(deployment.to_json()))
+    return recorded_options(deployment.to_json())
+
+
+def recorded_options(record: Mapping[str, Any]) -> Options:
+    """As the search compiled a trial, whose deployment is `record`."""
+    return Options(keep_constant_channels=True, **_compiled(record))
 
 
 def export_options(record: Mapping[str, Any]) -> Options:

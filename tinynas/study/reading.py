@@ -1,7 +1,8 @@
 """A study's file as checked records. What SQLite gives back has the right names, but anybody may have written it."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from typing import Annotated, Any
 
@@ -116,27 +117,59 @@ class Study:
         return [*self.trials, *self.finalists.values()]
 
 
+@dataclass(frozen=True, kw_only=True)
+class Reading:
+    """A study as it was at one moment. `changed`: numbers of the trials that were not there before, or another way;
+    `hashes` are for whoever reads on.
+    """
+
+    study: Study
+    changed: frozenset[int]
+    hashes: Mapping[int, int]
+
+
 def read_study(store: Store) -> Study:
     """Read and check everything that a report shows.
 
     Raises:
         StoreError: a fact is missing, or a value has another type or range than tinynas writes.
     """
-    try:
-        trials = _checked(_TRIALS, store.trials())
-        networks = {trial.number: _NETWORK.validate_python(trial.network) for trial in trials}
-        for number, network in networks.items():
-            _require_order(number, network)
+    return read_on(store, None).study
+
+
+def read_on(store: Store, earlier: Reading | None) -> Reading:
+    """The study as it is now. Only trials that have changed since an `earlier` reading are checked. Raises as
+    `read_study`.
+    """
+    with store.snapshot(), _damage_explained(store):
+        changed, hashes = store.trials_but({} if earlier is None else earlier.hashes)
+        trials = {} if earlier is None else {trial.number: trial for trial in earlier.study.trials}
+        networks = {} if earlier is None else dict(earlier.study.networks)
+        layers = {} if earlier is None else dict(earlier.study.layers)
+        for trial in _checked(_TRIALS, list(changed.values())):
+            trials[trial.number] = trial
+            networks[trial.number] = _NETWORK.validate_python(trial.network)
+            layers[trial.number] = _LAYERS.validate_python(trial.layers)
+            _require_order(trial.number, networks[trial.number])
         finalists = {finalist.trial: finalist for finalist in _checked(_FINALISTS, store.finalists())}
-        if not finalists.keys() <= networks.keys():
+        if not hashes.keys() <= trials.keys():
+            raise ValueError("a trial has another number in its record")
+        if not finalists.keys() <= hashes.keys():
             raise ValueError("a finalist belongs to no trial")
-        return Study(
+        study = Study(
             facts=_facts(store),
-            trials=trials,
+            trials=[trials[number] for number in hashes],
             finalists=finalists,
-            networks=networks,
-            layers={trial.number: _LAYERS.validate_python(trial.layers) for trial in trials},
+            networks={number: networks[number] for number in hashes},
+            layers={number: layers[number] for number in hashes},
         )
+    return Reading(study=study, changed=frozenset(changed), hashes=hashes)
+
+
+@contextmanager
+def _damage_explained(store: Store) -> Iterator[None]:
+    try:
+        yield
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"])

@@ -273,6 +273,16 @@ class Store:
         _require(path)
         return cls(path, _connect(path, writable=False), None)
 
+    @contextmanager
+    def snapshot(self) -> Iterator[None]:
+        """All that is read in the block is of one moment, whatever is written meanwhile."""
+        with _explained(self.path):
+            self._connection.execute("BEGIN")
+        try:
+            yield
+        finally:
+            self._connection.rollback()
+
     def fact(self, name: str) -> Any:
         """A fact's value; None when it is not there."""
         with _explained(self.path):
@@ -328,6 +338,19 @@ class Store:
         with _explained(self.path):
             rows = self._connection.execute("SELECT record FROM trials ORDER BY number")
             return [_load(Trial, text) for (text,) in rows]
+
+    def trials_but(self, known: Mapping[int, int]) -> tuple[dict[int, Trial], dict[int, int]]:
+        """The trials whose record is another one than when this was called before, which is `known`, and what is known
+        now: trial number -> hash of its record. A judged trial may change, for an estimated cost gives way.
+        """
+        with _explained(self.path):
+            rows = self._connection.execute("SELECT number, record FROM trials ORDER BY number")
+            found, now = {}, {}
+            for number, text in rows:
+                now[number] = hash(text)
+                if known.get(number) != now[number]:
+                    found[number] = _load(Trial, text)
+            return found, now
 
     def finalists(self) -> list[Finalist]:
         """All finalists by trial number."""

@@ -55,8 +55,11 @@ def search_front(trials: Sequence[Trial], objectives: Sequence[str]) -> list[Fro
 def front(store: Store) -> list[FrontPoint]:
     """The final front once every finalist has its test accuracy; until then the front of the search."""
     trials, finalists, objectives = store.trials(), store.finalists(), config_of(store).search.objectives
-    if not store.fact("finished"):
-        return search_front(trials, objectives)
+    return final_front(trials, finalists, objectives) if store.fact("finished") else search_front(trials, objectives)
+
+
+def final_front(trials: Sequence[Trial], finalists: Sequence[Finalist], objectives: Sequence[str]) -> list[FrontPoint]:
+    """The non-dominated finalists, lowest error first."""
     by_number = {trial.number: trial for trial in trials}
     return _front([FrontPoint(trial=by_number[each.trial], finalist=each) for each in finalists], objectives)
 
