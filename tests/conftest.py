@@ -1,6 +1,13 @@
 """What all rooms' tests share."""
 
+import shutil
+import sys
+from pathlib import Path
+
 import pytest
+
+# Made-up studies are at home with the study's tests, models written by hand with the compiler's.
+sys.path[:0] = [str(Path(__file__).parent / room) for room in ("study", "compiler")]
 
 
 @pytest.fixture(scope="session")
@@ -11,3 +18,22 @@ def tensorflow():
     from tinynas.model.process import configure_process
 
     configure_process()
+
+
+@pytest.fixture(scope="session")
+def browser():
+    """Headless Chromium that keeps its console and its network log."""
+    binary, driver = shutil.which("chromium"), shutil.which("chromedriver")
+    if binary is None or driver is None:
+        pytest.skip("chromium and chromium-driver are not installed")
+    from selenium import webdriver
+    from selenium.webdriver.chrome.service import Service
+
+    options = webdriver.ChromeOptions()
+    options.binary_location = binary
+    for argument in ("--headless=new", "--no-sandbox", "--disable-dev-shm-usage", "--window-size=1280,1000"):
+        options.add_argument(argument)
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
+    chromium = webdriver.Chrome(options=options, service=Service(driver))
+    yield chromium
+    chromium.quit()

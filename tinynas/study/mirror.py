@@ -80,13 +80,18 @@ class Mirror:
             answer: Json = {"problem": self._problem, "now": _told(heard), "there": self.path.is_file()}
             if self._seen is None:
                 return {**answer, "version": "", "whole": True}
-            name, _, version = known.partition(".")
-            since = int(version) if name == self._name and version.isdecimal() else -1
+            since = self._version_of(known)
             numbers = [number for number, changed in self._changed_in.items() if changed > since]
             answer |= {"version": f"{self._name}.{self._version}", "whole": since < 0}
             if since == self._version:
                 return answer
             return {**answer, **self._seen.summary, "trials": _rows(self._seen.study, numbers)}
+
+    def _version_of(self, known: str) -> int:
+        """-1 for what this mirror never called a version of its own."""
+        name, _, version = known.partition(".")
+        is_ours = name == self._name and version.isdecimal() and len(version) < 16
+        return min(int(version), self._version) if is_ours else -1
 
     def _read(self) -> None:
         if time.monotonic() - self._read_at < _FRESH_S:

@@ -66,8 +66,11 @@
     if (!reachable) problem = "The process that serves this page has ended. What stands here is the last that it said.";
     else if (now && now.silent) problem = `No word from the search for ${duration(now.age_s)}: process ${now.pid} on ${now.host} was killed or stopped. tinynas resume continues it.`;
     else if (known.version && !known.there) problem = "The study's file is gone. What stands here is the last that was read of it.";
+    // A study that a search is about to make is no problem.
+    if (!known.version && !known.there && reachable) problem = null;
     byId("problem").hidden = !problem;
     byId("problem").textContent = problem || "";
+    document.body.classList.toggle("waiting", !known.version);
     if (!known.version) {
       byId("lead").textContent = known.there ? "" : "The study is not there yet. This page looks for it.";
       return;
@@ -228,6 +231,9 @@
     Object.assign(layout.yaxis, { title: { text: "hypervolume [%]" }, rangemode: "tozero" });
     layout.showlegend = false;
     const steps = known.hypervolume;
+    byId("hypervolume").hidden = steps.length < 2;
+    byId("nothing").hidden = steps.length > 1;
+    if (steps.length < 2) return;
     draw(byId("hypervolume"), [{ type: "scatter", mode: "lines", x: steps.map((step) => step[0]), y: steps.map((step) => 100 * step[1]), line: { shape: "hv", color: look.front, width: 2 }, fill: "tozeroy", fillcolor: "rgba(31,111,178,0.10)", hovertemplate: "after %{x}: %{y:.2f} %<extra></extra>" }], layout);
   };
 
