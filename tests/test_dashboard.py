@@ -18,8 +18,10 @@ import pytest
 from like_a_search import FACTS, HOSTILE, LAYERS, NETWORK, VALIDITY, finalist_of, trials_like_a_search
 from tflite_writer import Operation, Tensor, write_model
 
+from tinynas import dashboard
+from tinynas.cli_dashboard import dashboard_of
 from tinynas.config import Config
-from tinynas.dashboard import open_socket, served, server_of, url_of
+from tinynas.dashboard import open_socket, server_of, url_of
 from tinynas.errors import InfrastructureError
 from tinynas.study.status import BoardStatus, Status, UnderWay, status_path
 from tinynas.study.store import Store
@@ -186,13 +188,20 @@ def test_a_port_that_is_taken_is_named_or_another_is_found():
     second.close()
 
 
-def test_beside_a_search_it_runs_in_a_process_of_its_own_and_ends_with_it(make):
+def test_beside_a_search_it_runs_in_a_process_of_its_own_and_ends_with_it(make, capsys):
     study = make(trials_like_a_search(3))
-    with served(study) as url:
+    with dashboard_of(study, wanted=True):
+        url = capsys.readouterr().err.removeprefix("dashboard: ").strip()
         found = json.loads(urllib.request.urlopen(f"{url}state", timeout=30).read())
         assert len(found["trials"]) == 3
     with pytest.raises(OSError, match="refused"):
         urllib.request.urlopen(url, timeout=5)
+
+
+def test_a_page_that_cannot_be_served_does_not_keep_a_search_from_running(make, capsys, monkeypatch):
+    monkeypatch.setattr(dashboard, "_STARTING_S", 0.0)
+    with dashboard_of(make([]), wanted=True):
+        assert "could not be started: it does not answer" in capsys.readouterr().err
 
 
 SEARCH = """

@@ -52,6 +52,7 @@ class Mirror:
     path: Path
     _lock: threading.Lock = field(default_factory=threading.Lock)
     _seen: Seen | None = None
+    _there: bool = False
     _problem: str | None = None
     _read_at: float = float("-inf")
     # A page that knows another mirror's versions begins anew.
@@ -68,8 +69,8 @@ class Mirror:
         """
         with self._lock:
             self._read()
-            if self._seen is None or self._problem is not None:
-                raise StoreError(self._problem or f"study {self.path} was not read")
+            if self._seen is None or self._problem is not None or not self._there:
+                raise StoreError(self._problem or f"study {self.path} does not exist")
             return self._seen
 
     def state(self, known: str) -> Json:
@@ -77,7 +78,7 @@ class Mirror:
         with self._lock:
             self._read()
             heard = read_status(self.path)
-            answer: Json = {"problem": self._problem, "now": _told(heard), "there": self.path.is_file()}
+            answer: Json = {"problem": self._problem, "now": _told(heard), "there": self._there}
             if self._seen is None:
                 return {**answer, "version": "", "whole": True}
             since = self._version_of(known)
@@ -95,6 +96,10 @@ class Mirror:
 
     def _read(self) -> None:
         if time.monotonic() - self._read_at < _FRESH_S:
+            return
+        self._there = self.path.is_file()
+        if not self._there:
+            self._problem = None
             return
         try:
             with Store.open_to_read(self.path) as store:

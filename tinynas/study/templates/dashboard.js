@@ -66,8 +66,6 @@
     if (!reachable) problem = "The process that serves this page has ended. What stands here is the last that it said.";
     else if (now && now.silent) problem = `No word from the search for ${duration(now.age_s)}: process ${now.pid} on ${now.host} was killed or stopped. tinynas resume continues it.`;
     else if (known.version && !known.there) problem = "The study's file is gone. What stands here is the last that was read of it.";
-    // A study that a search is about to make is no problem.
-    if (!known.version && !known.there && reachable) problem = null;
     byId("problem").hidden = !problem;
     byId("problem").textContent = problem || "";
     document.body.classList.toggle("waiting", !known.version);
