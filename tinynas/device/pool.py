@@ -6,7 +6,7 @@ from typing import Protocol
 import numpy as np
 
 from tinynas.deploy.build import Image
-from tinynas.device.bench import Bench
+from tinynas.device.bench import Bench, BoardNow
 from tinynas.device.ladder import flash_and_measure, verify
 from tinynas.device.measure import Measurement, require_equal
 
@@ -43,6 +43,9 @@ class Pool(Protocol):
     def suspects(self) -> set[str]:
         """Check the boards; the labels of results that must be repeated."""
 
+    def now(self) -> list[BoardNow]:
+        """What each board does, for whoever watches; answers at once. Of boards elsewhere as much as is known here."""
+
 
 class BenchPool:
     """The boards of a bench of this machine."""
@@ -70,3 +73,6 @@ class BenchPool:
 
     def suspects(self) -> set[str]:
         return verify(self._bench)
+
+    def now(self) -> list[BoardNow]:
+        return self._bench.now()

@@ -74,7 +74,7 @@ class _Doings:
                     self._judged += 1
 
     def status(self) -> Status:
-        boards = [board for testbed in self._lab.testbeds for board in testbed.bench.now()]
+        boards = [board for testbed in self._lab.testbeds for board in testbed.pool.now()]
         with self._lock:
             now = time.monotonic()
             return Status(
