@@ -3,7 +3,9 @@
     from tinynas.api import measure, search
 
     study = search("digits.db", task={"name": "digits"}, limits={"latency": "5 ms"}, search={"budget": 24})
+    study                     # its front, as a picture and a table
     study.front()             # a list of objects, the most accurate first
+    study.candidate(3)        # one candidate's network and costs
     study.report("digits.html")
     study.export(to="c", folder="out")
     study.trials()            # a list of objects with equal keys: pandas.DataFrame(study.trials())
@@ -13,22 +15,25 @@
 Sections and keys are those of the TOML file.
 """
 
-from collections.abc import Mapping
+import html
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from tinynas.compiler import DEFAULTS, Options
 from tinynas.config import load_config
+from tinynas.errors import TinynasError
 from tinynas.live import watched
 from tinynas.study import conclude, run, single
 from tinynas.study.export_trials import export_trials
+from tinynas.study.notebook import candidate_html, study_html
 from tinynas.study.report import write_report
 from tinynas.study.store import Store
-from tinynas.study.summary import summary
+from tinynas.study.summary import describe_trial, summary
 from tinynas.study.trial_table import Row, read_trial_table
 
-__all__ = ["Study", "measure", "search"]
+__all__ = ["Candidate", "Study", "measure", "search"]
 
 
 @dataclass(frozen=True)
@@ -41,6 +46,13 @@ class Study:
         """What `tinynas show --json` prints."""
         with Store.open_to_read(self.path) as store:
             return summary(store)
+
+    def _repr_html_(self) -> str:
+        return _shown(self.path, study_html)
+
+    def candidate(self, number: int) -> "Candidate":
+        """One trial of the study."""
+        return Candidate(self.path, number)
 
     def front(self) -> list[dict[str, Any]]:
         """The front, the most accurate network first."""
@@ -85,6 +97,31 @@ class Study:
         `study.export_trials.export_trials`.
         """
         return export_trials(self.path, to=to, path=None if path is None else Path(path), force=force)
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """One trial of a study and what can be asked of it."""
+
+    path: Path
+    number: int
+
+    def describe(self) -> dict[str, Any]:
+        """What `tinynas show --trial --json` prints. Raises ConfigError: the study has no such trial."""
+        with Store.open_to_read(self.path) as store:
+            return describe_trial(store, self.number)
+
+    def _repr_html_(self) -> str:
+        return _shown(self.path, lambda store: candidate_html(store, self.number))
+
+
+def _shown(path: Path, render: Callable[[Store], str]) -> str:
+    """What a notebook shows; where there is nothing to show, why."""
+    try:
+        with Store.open_to_read(path) as store:
+            return render(store)
+    except TinynasError as error:
+        return f"<p>{html.escape(str(error))}</p>"
 
 
 def search(path: str | Path, config: str | Path | None = None, **sections: Mapping[str, Any]) -> Study:
