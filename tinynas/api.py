@@ -21,6 +21,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from tinynas.cluster.place import Place, find_place
 from tinynas.compiler import DEFAULTS, Options
 from tinynas.config import load_config
 from tinynas.errors import TinynasError
@@ -58,10 +59,12 @@ class Study:
         """The front, the most accurate network first."""
         return list(self.summary()["front"])
 
-    def resume(self, *, budget: int | None = None, time: float | str | None = None) -> None:
-        """Continue the search, with a larger budget or time if given."""
+    def resume(
+        self, *, budget: int | None = None, time: float | str | None = None, cluster: str | Path | None = None
+    ) -> None:
+        """Continue the search, with a larger budget or time if given; on a cluster as `search`."""
         with watched(self.path) as notify:
-            run.resume(self.path, notify, budget, time)
+            run.resume(self.path, notify, budget, time, _place(cluster))
 
     def report(self, path: str | Path) -> None:
         """Write the HTML report."""
@@ -124,12 +127,25 @@ def _shown(path: Path, render: Callable[[Store], str]) -> str:
         return f"<p>{html.escape(str(error))}</p>"
 
 
-def search(path: str | Path, config: str | Path | None = None, **sections: Mapping[str, Any]) -> Study:
-    """Run a search; `sections` lie over the TOML file `config`. Raises as `study.run.search`."""
+def search(
+    path: str | Path,
+    config: str | Path | None = None,
+    *,
+    cluster: str | Path | None = None,
+    **sections: Mapping[str, Any],
+) -> Study:
+    """Run a search; `sections` lie over the TOML file `config`. `cluster`: a cluster's file or its scheduler's address.
+    Raises as `study.run.search`.
+    """
     study = Study(Path(path))
     with watched(study.path) as notify:
-        run.search(load_config(None if config is None else Path(config), sections), study.path, notify)
+        settings = load_config(None if config is None else Path(config), sections)
+        run.search(settings, study.path, notify, _place(cluster))
     return study
+
+
+def _place(cluster: str | Path | None) -> Place | None:
+    return None if cluster is None else find_place(str(cluster))
 
 
 def measure(

@@ -55,6 +55,10 @@ def _begin(memory_bytes: int, prepare: Callable[[], None] | None) -> None:
 class Crew(Protocol):
     """Who does a study's dangerous work: children of this process, or of workers on other machines."""
 
+    @property
+    def size(self) -> int:
+        """How many calls run at the same time."""
+
     def call(self, what: str, timeout_s: float, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Run `function` in a child and return its result. `what` names the work in messages.
 
@@ -82,6 +86,7 @@ class Children:
             initializer=_begin,
             initargs=(memory_bytes, prepare),
         )
+        self.size = count
         self._memory_bytes = memory_bytes
         self._stopped = threading.Event()
 

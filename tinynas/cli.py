@@ -6,15 +6,18 @@ Data goes to stdout, everything else to stderr. Exit codes: 0 done, 1 failed, 2 
 
 import sys
 from pathlib import Path
-from typing import Annotated, Any, NoReturn
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
-from tinynas import cli_bench, cli_boards, cli_dashboard, cli_estimate, cli_networks, cli_spaces
+from tinynas import cli_bench, cli_boards, cli_cluster, cli_dashboard, cli_estimate, cli_networks, cli_spaces
 from tinynas.cli_dashboard import dashboard_of
 from tinynas.cli_output import print_found
 from tinynas.cli_spaces import fixed_axes
 from tinynas.errors import ConfigError, InfrastructureError, TinynasError
+
+if TYPE_CHECKING:
+    from tinynas.cluster.place import Place
 
 app = typer.Typer(
     name="tinynas",
@@ -30,6 +33,8 @@ app = typer.Typer(
 app.add_typer(cli_networks.app)
 app.add_typer(cli_bench.app)
 app.add_typer(cli_boards.app)
+app.add_typer(cli_cluster.app)
+app.add_typer(cli_cluster.worker_app)
 app.add_typer(cli_estimate.app)
 app.add_typer(cli_spaces.app)
 app.add_typer(cli_dashboard.app)
@@ -37,6 +42,9 @@ app.add_typer(cli_dashboard.app)
 StudyArgument = Annotated[Path, typer.Argument(help="The study's file.", metavar="STUDY")]
 PortOption = Annotated[str | None, typer.Option(help="Serial port or URL of a physical board.")]
 BenchOption = Annotated[Path | None, typer.Option("--bench", help="A bench.toml, which says where the boards are.")]
+ClusterOption = Annotated[
+    str | None, typer.Option(help="Run on a cluster: its file, or tls://HOST:PORT.", metavar="FILE|ADDRESS")
+]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object to stdout.")]
 DashboardOption = Annotated[
     bool, typer.Option("--dashboard", help="Serve a page that follows the search, as long as it runs.")
@@ -96,6 +104,7 @@ def search(
         bool | None, typer.Option(help="Take what earlier studies trained and measured. [default: no]")
     ] = None,
     dashboard: DashboardOption = False,
+    cluster: ClusterOption = None,
     dry_run: Annotated[bool, typer.Option(help="Check all settings, the data and the tools; search nothing.")] = False,
     as_json: JsonOption = False,
 ) -> None:
@@ -127,17 +136,26 @@ def search(
     given = {name: {key: value for key, value in keys.items() if value is not None} for name, keys in flags.items()}
     settings = load_config(config, given)
     path = study or _new_study(f"{settings.task.name}-{settings.board.name}")
+    place = _place(cluster)
     if dry_run:
         from tinynas.study.run import check
 
-        print_found(check(settings), as_json=as_json)
+        print_found(check(settings, place), as_json=as_json)
         return
     from tinynas.live import watched
     from tinynas.study.run import search as run_search
 
     with dashboard_of(path, wanted=dashboard), watched(path) as notify:
-        run_search(settings, path, notify)
+        run_search(settings, path, notify, place)
     _conclude(path, as_json=as_json)
+
+
+def _place(cluster: str | None) -> "Place | None":
+    if cluster is None:
+        return None
+    from tinynas.cluster.place import find_place
+
+    return find_place(cluster)
 
 
 def _new_study(stem: str) -> Path:
@@ -153,14 +171,16 @@ def resume(
     budget: Annotated[int | None, typer.Option(help="A larger number of evaluations.")] = None,
     time: Annotated[str | None, typer.Option(help="A longer time, for example 2h.")] = None,
     dashboard: DashboardOption = False,
+    cluster: ClusterOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Continue a search that was interrupted or killed, or extend one that is done."""
+    place = _place(cluster)
     from tinynas.live import watched
     from tinynas.study.run import resume as run_resume
 
     with dashboard_of(study, wanted=dashboard), watched(study) as notify:
-        run_resume(study, notify, budget, time)
+        run_resume(study, notify, budget, time, place)
     _conclude(study, as_json=as_json)
 
 

@@ -87,6 +87,7 @@ def open_lab_with(bounds):
         crew=Children(),
         cache=None,
         bounds=bounds,
+        places=testbed.Places(training=1, boards=2),
     )
 
 

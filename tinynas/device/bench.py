@@ -258,10 +258,11 @@ def open_bench(
     count: int = 1,
     directory: Path,
     file: Path | None = None,
+    names: Collection[str] | None = None,
     meter: Meter | None = None,
 ) -> Bench:
-    """Open the boards of this kind that `file` (a bench.toml) lists; without a file `count` of them: emulated ones in
-    folders below `directory`, or real ones on serial ports.
+    """Open the boards of this kind that `file` (a bench.toml) lists, of these `names` if any; without a file `count` of
+    them: emulated ones in folders below `directory`, or real ones on serial ports.
 
     `port` names a real board's port; without it, boards are found by the USB ids of their manifest.
     `meter` is an instrument on the supply of the one board that is opened, connected already; the file has its own.
@@ -278,7 +279,7 @@ def open_bench(
         )
     directory.mkdir(parents=True, exist_ok=True)
     if file is not None:
-        return _open_listed(board, file, directory)
+        return _open_listed(board, file, directory, names)
     if board.emulated:
         if port is not None:
             raise ConfigError(f"board {board.name} is emulated and takes no port, not {port!r}")
@@ -315,9 +316,13 @@ def station_for(name: str, entry: BoardEntry, limits: LimitsSection, directory: 
     return SerialStation(board, link, directory, name=name, commands=commands)
 
 
-def _open_listed(board: Board, file: Path, directory: Path) -> Bench:
+def _open_listed(board: Board, file: Path, directory: Path, names: Collection[str] | None) -> Bench:
     inventory = load_inventory(file)
-    entries = {name: entry for name, entry in inventory.boards.items() if entry.board == board.name}
+    entries = {
+        name: entry
+        for name, entry in inventory.boards.items()
+        if entry.board == board.name and (names is None or name in names)
+    }
     if not entries:
         kinds = ", ".join(sorted({entry.board for entry in inventory.boards.values()}))
         raise ConfigError(f"config {file} lists no {board.name}; its boards are {kinds}")

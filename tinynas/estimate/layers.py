@@ -7,6 +7,8 @@ its multiply-accumulates, since which kernels the compiler would choose is not k
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
 
 from tinynas.compiler.program import Program
 from tinynas.estimate.latency import Estimator
@@ -26,18 +28,26 @@ _OPERATORS: Mapping[str, str] = {
 }
 
 
+@dataclass(frozen=True)
 class LayerTable:
     """Of one board, from observed layers, of which `outside_cycles` are no part but of each network."""
 
-    def __init__(self, observations: Sequence[Observation], clock_hz: int, outside_cycles: float) -> None:
-        self._table = Table(observations)
-        self._clock_hz, self._outside_cycles = clock_hz, outside_cycles
-        self._known: dict[tuple[str, tuple[float, ...]], float] = {}
+    observations: Sequence[Observation]
+    clock_hz: int
+    outside_cycles: float
+
+    @cached_property
+    def _table(self) -> Table:
+        return Table(self.observations)
+
+    @cached_property
+    def _known(self) -> dict[tuple[str, tuple[float, ...]], float]:
+        return {}
 
     def latency_us(self, architecture: Architecture) -> float:
         """Of a network; layers whose like was hardly ever observed take nothing."""
         cycles = math.fsum(self._cycles(layer) for layer in _works(architecture))
-        return (cycles + self._outside_cycles) / self._clock_hz * 1e6
+        return (cycles + self.outside_cycles) / self.clock_hz * 1e6
 
     def _cycles(self, work: Work) -> float:
         key = work.kind, tuple(work.counts.values())

@@ -3,22 +3,27 @@
 import functools
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from dataclasses import asdict
 from typing import Any
 
 from tinynas import __version__, paths
 from tinynas.boards import Board
-from tinynas.children import Children, call_in_child
+from tinynas.children import Children, Crew, call_in_child
+from tinynas.cluster.driver import Cluster
+from tinynas.cluster.messages import TRAIN, board_resource
+from tinynas.cluster.place import Place
+from tinynas.cluster.remote import ClusterCrew, ClusterPool, connected
 from tinynas.config import Config
 from tinynas.cost import Validity
 from tinynas.deploy.build import Baseline, Image, baseline, build_together
 from tinynas.device.bench import open_bench
 from tinynas.device.gather import Gathering
-from tinynas.device.pool import BenchPool
+from tinynas.device.pool import BenchPool, Pool
 from tinynas.errors import ConfigError
 from tinynas.estimate.calibration import calibration_path, read_calibration, require_valid
 from tinynas.estimate.latency import Estimator, analytic_estimator, make_estimator
+from tinynas.model.placed import PlacedTask
 from tinynas.search.registry import require_strategy
 from tinynas.space.genome import Space
 from tinynas.study import work
@@ -27,7 +32,7 @@ from tinynas.study.deployment import boards_of, searched_space
 from tinynas.study.desks import held_desk
 from tinynas.study.gradient import require_learnable
 from tinynas.study.supernet import require_shareable
-from tinynas.study.testbed import Lab, Testbed
+from tinynas.study.testbed import Lab, Places, Testbed
 
 _LOADING_TIMEOUT_S = 1800.0
 _BATCH = 8
@@ -35,52 +40,95 @@ _STATE_LIFE_S = 14 * 24 * 3600.0
 
 
 @contextmanager
-def open_lab(config: Config) -> Iterator[Lab]:
-    """Check all settings against the real parts, cheapest first, and open what evaluation needs.
+def open_lab(config: Config, place: Place | None = None) -> Iterator[Lab]:
+    """Check all settings against the real parts, cheapest first, and open what evaluation needs: children and boards of
+    this machine, or those of the cluster at `place`.
 
     Raises:
         ConfigError: unknown board, task or space; bad data.
         ToolchainError: no compiler, PlatformIO or emulator.
-        NoBoardError: no board answers.
+        NoBoardError: no board answers, or no worker of the cluster offers one.
+        InfrastructureError: there is no scheduler, or no worker offers a training slot.
     """
     boards = boards_of(config)
     space = _space_for_all(config, boards)
     require_strategy(config.search.strategy, config.search.predictor)
     require_shareable(config, space)
     require_learnable(config, boards[0])
-    task = call_in_child(
-        f"loading task {config.task.name}",
-        _LOADING_TIMEOUT_S,
-        int(config.train.memory),
-        work.describe_task,
-        config.task,
-        config.search.seed,
-    )
-    _require_augmentable(config, task)
     with ExitStack() as stack:
+        cluster = None if place is None else stack.enter_context(_connected(config, place))
+        task, placed = call_in_child(
+            f"loading task {config.task.name}",
+            _LOADING_TIMEOUT_S,
+            int(config.train.memory),
+            work.describe_and_place,
+            config.task,
+            config.search.seed,
+            cluster is not None,
+        )
+        _require_augmentable(config, task)
         with held_desk() as desk:
             empties = [baseline(board, desk, config.board.optimize) for board in boards]
         bounds = bounds_on_all(config, boards, empties)
         validities = [validity_of(board, empty) for board, empty in zip(boards, empties, strict=True)]
         estimators = [_estimator(config, board, validity) for board, validity in zip(boards, validities, strict=True)]
         _forget_old_states()
-        crew = stack.enter_context(
-            Children(config.search.workers, memory_bytes=int(config.train.memory), prepare=work.configure)
-        )
-        testbeds = [
-            stack.enter_context(_open_testbed(config, *each))
-            for each in zip(boards, validities, estimators, strict=True)
-        ]
+        pools = [stack.enter_context(_open_pool(config, board, cluster)) for board in boards]
+        testbeds = [_testbed(config, *each) for each in zip(boards, pools, validities, estimators, strict=True)]
+        networks = sum(testbed.pool.size * testbed.gathering.most for testbed in testbeds)
+        crew = stack.enter_context(_open_crew(config, cluster))
+        data = config.task
+        if placed is not None:
+            crew.place(placed)
+            data = PlacedTask(**data.model_dump(), file=placed, digest=task.digest)
         yield Lab(
             config=config,
             testbeds=tuple(testbeds),
             space=space,
             task=task,
-            data=config.task,
+            data=data,
             crew=crew,
             cache=Cache(paths.home() / "cache.db", int(config.cache.size)) if config.cache.enabled else None,
             bounds=bounds,
+            places=Places(training=crew.size, boards=sum(pool.size for pool in pools)),
+            threads=None if cluster is not None else crew.size + networks,
         )
+
+
+def _connected(config: Config, place: Place) -> AbstractContextManager[Cluster]:
+    """Raises ConfigError: the settings say where boards are, which on a cluster its workers say."""
+    sections = {"board": config.board, **{f"also.{name}": each for name, each in config.also.items()}}
+    for name, section in sections.items():
+        for key in ("port", "bench"):
+            if (value := getattr(section, key)) is not None:
+                raise ConfigError(
+                    f"[{name}] {key} = {str(value)!r}: on a cluster boards are where its workers are: leave it out, "
+                    "and give it to tinynas worker"
+                )
+    return connected(place)
+
+
+@contextmanager
+def _open_pool(config: Config, board: Board, cluster: Cluster | None) -> Iterator[Pool]:
+    if cluster is not None:
+        cluster.await_offer(board_resource(board.name))
+        yield ClusterPool(cluster, board)
+        return
+    place = config.also.get(board.name, config.board)
+    directory = paths.home() / "bench"
+    with open_bench(board, port=place.port, count=place.count, directory=directory, file=place.bench) as bench:
+        yield BenchPool(bench)
+
+
+@contextmanager
+def _open_crew(config: Config, cluster: Cluster | None) -> Iterator[Crew]:
+    memory_bytes = int(config.train.memory)
+    if cluster is None:
+        with Children(config.search.workers, memory_bytes=memory_bytes, prepare=work.configure) as children:
+            yield children
+        return
+    cluster.await_offer(TRAIN)
+    yield ClusterCrew(cluster, memory_bytes=memory_bytes)
 
 
 def _require_augmentable(config: Config, task: work.TaskFacts) -> None:
@@ -97,21 +145,16 @@ def _require_augmentable(config: Config, task: work.TaskFacts) -> None:
         )
 
 
-@contextmanager
-def _open_testbed(config: Config, board: Board, validity: Validity, estimator: Estimator | None) -> Iterator[Testbed]:
-    further = board.name in config.also
-    place = config.also[board.name] if further else config.board
-    directory = paths.home() / "bench"
-    with open_bench(board, port=place.port, count=place.count, directory=directory, file=place.bench) as bench:
-        pool = BenchPool(bench)
-        yield Testbed(
-            board=board,
-            pool=pool,
-            gathering=Gathering(pool, board, functools.partial(_combine, board), most=_most(config.board.batch, board)),
-            validity=validity,
-            estimator=estimator,
-            also=board.name if further else None,
-        )
+def _testbed(config: Config, board: Board, pool: Pool, validity: Validity, estimator: Estimator | None) -> Testbed:
+    combine = functools.partial(_combine, board)
+    return Testbed(
+        board=board,
+        pool=pool,
+        gathering=Gathering(pool, board, combine, most=_most(config.board.batch, board)),
+        validity=validity,
+        estimator=estimator,
+        also=board.name if board.name in config.also else None,
+    )
 
 
 def _space_for_all(config: Config, boards: Sequence[Board]) -> Space:

@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from tinynas.cluster.place import Place
 from tinynas.config import Config, with_search
 from tinynas.errors import CandidateError, ConfigError, NothingFeasibleError
 from tinynas.estimate.analytic import features_of, infeasible_reason
@@ -37,8 +38,8 @@ _AHEAD = "ahead"
 _LEAST_AHEAD = 6
 
 
-def search(config: Config, path: Path, notify: Notify) -> None:
-    """Start a new study at `path` and run it to its end.
+def search(config: Config, path: Path, notify: Notify, place: Place | None = None) -> None:
+    """Start a new study at `path` and run it to its end, on this machine or on the cluster at `place`.
 
     Raises:
         ConfigError: settings or data are wrong, or the study exists.
@@ -47,15 +48,15 @@ def search(config: Config, path: Path, notify: Notify) -> None:
     """
     if path.exists():
         _refuse_existing(path, config)
-    with open_lab(config) as lab:
+    with open_lab(config, place) as lab:
         refuse_hopeless(lab)
         with Store.create(path, _facts(lab)) as store:
             _run(store, lab, notify)
 
 
-def check(config: Config) -> dict[str, Any]:
+def check(config: Config, place: Place | None = None) -> dict[str, Any]:
     """What a search would work with, all parts opened and checked, nothing searched. Raises as `search`."""
-    with open_lab(config) as lab:
+    with open_lab(config, place) as lab:
         refuse_hopeless(lab)
         return {name: fact for name, fact in _facts(lab).items() if name != "elapsed_s"}
 
@@ -66,7 +67,13 @@ def _facts(lab: Lab) -> dict[str, Any]:
     return {**facts_of(lab), "start": [genome.key for genome in start]}
 
 
-def resume(path: Path, notify: Notify, budget: int | None = None, time_limit: float | str | None = None) -> None:
+def resume(
+    path: Path,
+    notify: Notify,
+    budget: int | None = None,
+    time_limit: float | str | None = None,
+    place: Place | None = None,
+) -> None:
     """Continue a study, with a larger `budget` or `time_limit` (seconds, or text as "30m"). Raises as `search`, and
 
     Raises:
@@ -75,7 +82,7 @@ def resume(path: Path, notify: Notify, budget: int | None = None, time_limit: fl
     with Store.open_to_write(path) as store:
         changes = {name: value for name, value in (("budget", budget), ("time", time_limit)) if value is not None}
         config = with_search(config_of(store), changes)
-        with open_lab(config) as lab:
+        with open_lab(config, place) as lab:
             _require_same(store, facts_of(lab))
             store.set_fact("config", config.model_dump(mode="json"))
             _run(store, lab, notify)
@@ -168,7 +175,7 @@ def _run_told(store: Store, lab: Lab, notify: Notify) -> None:
     lab = replace(lab, supernet=supernet if lab.config.supernet.enabled else None)
     clock.save()
     ahead = _ahead(store, lab)
-    with threads(lab) as pool:
+    with threads(lab, ahead) as pool:
         session = Session(store=store, lab=lab, clock=clock, threads=pool, notify=notify, ahead=ahead)
         if learns and supernet is not None:
             store.set_fact(DISTRIBUTIONS, learned_distributions(session, supernet))
@@ -204,7 +211,7 @@ def _strategy(session: Session) -> Strategy:
 def _ahead(store: Store, lab: Lab) -> int:
     """How many candidates are under way at once. Questions depend on it, so that a study keeps what it began with."""
     settings = lab.config.search
-    ahead = store.fact(_AHEAD) or settings.ahead or max(_LEAST_AHEAD, 2 * settings.workers)
+    ahead = store.fact(_AHEAD) or settings.ahead or max(_LEAST_AHEAD, 2 * lab.places.training)
     store.set_fact(_AHEAD, ahead)
     return int(ahead)
 

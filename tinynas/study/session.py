@@ -81,12 +81,11 @@ class Session:
 
 
 @contextmanager
-def threads(lab: Lab) -> Iterator[ThreadPoolExecutor]:
+def threads(lab: Lab, ahead: int) -> Iterator[ThreadPoolExecutor]:
     """One thread per child, and one for each network in an image of each board: while all children train, the boards
-    still have work.
+    still have work. On a cluster, whose workers come and go, each candidate under way has one.
     """
-    networks = sum(testbed.pool.size * testbed.gathering.most for testbed in lab.testbeds)
-    count = lab.config.search.workers + networks
+    count = lab.threads or ahead
     threads = ThreadPoolExecutor(count, thread_name_prefix="candidate")
     try:
         yield threads

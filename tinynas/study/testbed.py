@@ -62,6 +62,14 @@ class Testbed:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Places:
+    """How many trainings and how many boards work at the same time, where a study is begun."""
+
+    training: int
+    boards: int
+
+
+@dataclass(frozen=True, kw_only=True)
 class Lab:
     """What evaluation needs, opened once per run.
 
@@ -69,6 +77,7 @@ class Lab:
     data: from where children read the task's samples: [task], or on a cluster the copy that its hosts are given.
     cache: what other studies worked out; None where it is switched off.
     bounds: figure name -> the most that a network may need: the user's limits and the boards' memories.
+    threads: how many candidates this process works on at once; None: all that are under way.
     supernet: whose weights candidates are scored with; None where each is trained.
     """
 
@@ -80,6 +89,8 @@ class Lab:
     crew: Crew
     cache: Cache | None
     bounds: Mapping[str, float]
+    places: Places
+    threads: int | None = None
     supernet: work.Supernet | None = None
 
     @property

@@ -89,9 +89,9 @@ def describe_task(section: TaskSection, seed: int) -> TaskFacts:
     )
 
 
-def place_task(section: TaskSection) -> Path:
-    """As `model.data.place_task`."""
-    return data.place_task(section)
+def describe_and_place(section: TaskSection, seed: int, place: bool) -> tuple[TaskFacts, Path | None]:
+    """As `describe_task`; if `place` also the file for others that `model.data.place_task` writes."""
+    return describe_task(section, seed), data.place_task(section) if place else None
 
 
 @dataclass(frozen=True, kw_only=True)

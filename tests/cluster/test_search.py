@@ -1,0 +1,132 @@
+"""One study on a cluster whose workers and scheduler are killed ends as the same study on one machine, undisturbed."""
+
+import threading
+import time
+
+import psutil
+import pytest
+
+from tinynas.cluster.messages import TRAIN
+from tinynas.cluster.remote import connected
+from tinynas.config import load_config
+from tinynas.study.run import search
+from tinynas.study.store import Store
+from tinynas.study.summary import summary
+
+SETTINGS = {
+    "task": {"name": "digits"},
+    "space": {"name": "mlp"},
+    "board": {"samples": 4},
+    "limits": {"latency": "10 ms", "sram": "16 KB", "flash": "64 KB"},
+    "search": {"budget": 3, "population": 2, "seed": 5, "ahead": 3, "workers": 1},
+    "train": {"epochs": 2, "samples": 400, "val_samples": 50},
+    "final": {"count": 1, "epochs": 1},
+}
+
+
+def found(path):
+    """Everything but wall times."""
+    with Store.open_to_read(path) as store:
+        trials = [{**trial.to_json(), "seconds": None, "finished_at": None} for trial in store.trials()]
+        finalists = [{**finalist.to_json(), "seconds": None} for finalist in store.finalists()]
+        artifacts = {
+            (number, name): store.artifact(number, name)
+            for number in range(3)
+            for name in ("model.tflite", "model.inputs", "model.outputs", "final.tflite")
+        }
+        return trials, finalists, summary(store)["front"], artifacts
+
+
+class Chaos:
+    """Kills workers at what they do, and counts the flashers of each board meanwhile."""
+
+    def __init__(self, machines):
+        self.machines, self.workers, self.done = machines, {}, []
+        self.most_flashers, self.stages = 0, {}
+        self._ended = threading.Event()
+        self._thread = threading.Thread(target=self._run)
+
+    def add(self, *offer):
+        name = f"worker-{len(self.workers)}"
+        process, facts = self.machines.worker(name, *offer)
+        self.workers[facts["host"]] = process, offer
+
+    def notify(self, event):
+        self.stages[event.number] = event.stage if event.kind == "stage" else event.kind
+        if event.kind == "judged" and "scheduler" not in self.done:
+            self.done.append("scheduler")
+            self.scheduler.kill()
+            self.scheduler.wait()
+            time.sleep(1)
+            self.scheduler, _ = self.machines.scheduler()
+
+    def __enter__(self):
+        self.scheduler, _ = self.machines.scheduler()
+        for offer in (("--train", 2), ("--board", "netduinoplus2"), ("--board", "netduinoplus2")):
+            self.add(*offer)
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_):
+        self._ended.set()
+        self._thread.join()
+
+    def _run(self):
+        with connected(self.machines.place) as cluster:
+            while not self._ended.wait(0.1):
+                stages = set(self.stages.values())
+                # To look at all processes takes its time, too.
+                for host, (process, offer) in list(self.workers.items()):
+                    if process.poll() is None and (what := self._at(host, process, offer[0], stages, cluster)):
+                        process.kill()
+                        self.done.append(what)
+                        self.add(*offer)
+                        break
+
+    def _at(self, host, process, offer, stages, cluster):
+        """What the worker is at that none was killed at yet."""
+        if offer == "--board" and "measure" in stages:
+            return self._on_board(process)
+        if offer == "--train" and "train" not in self.done and stages - {"measure", "judged"} == {"train"}:
+            cluster._look()
+            return "train" if any(place.host == host and place.busy for place in cluster.offers(TRAIN)) else None
+        return None
+
+    def _on_board(self, process):
+        flashers, emulators = 0, 0
+        for child in psutil.Process(process.pid).children(recursive=True):
+            try:
+                line = " ".join(child.cmdline())
+            except psutil.Error:
+                continue
+            # Of PlatformIO, SCons and the guard, which all stand for one flasher, the guard is the one that lasts.
+            flashers += "guard.py" in line and "upload" in line
+            emulators += "qemu-system-arm" in line
+        self.most_flashers = max(self.most_flashers, flashers)
+        if flashers and "flash" not in self.done:
+            return "flash"
+        return "measure" if emulators and not flashers and "flash" in self.done and "measure" not in self.done else None
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory):
+    home = tmp_path_factory.mktemp("home")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("TINYNAS_HOME", str(home))
+        yield home
+
+
+@pytest.fixture(scope="module")
+def undisturbed(home):
+    path = home / "alone.db"
+    search(load_config(None, SETTINGS), path, lambda event: None)
+    return found(path)
+
+
+@pytest.mark.slow
+def test_a_search_whose_workers_and_scheduler_are_killed_finds_what_one_machine_finds(undisturbed, machines, home):
+    with Chaos(machines) as chaos:
+        search(load_config(None, SETTINGS), home / "cluster.db", chaos.notify, machines.place)
+    assert found(home / "cluster.db") == undisturbed
+    assert sorted(chaos.done) == ["flash", "measure", "scheduler", "train"]
+    assert chaos.most_flashers == 1

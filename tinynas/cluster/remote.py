@@ -1,0 +1,148 @@
+"""A study's crew and boards where they are a cluster's: the same interfaces as those of this machine."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from threading import Lock
+from typing import Any, ParamSpec, TypeVar, cast
+
+from tinynas.boards import Board
+from tinynas.cluster import depot
+from tinynas.cluster.driver import CalledOffError, Cluster
+from tinynas.cluster.messages import TRAIN, Call, Check, File, Measure, board_resource, name_of
+from tinynas.cluster.place import Place
+from tinynas.device.bench import BoardNow
+from tinynas.device.measure import Measurement
+from tinynas.device.pool import Order
+from tinynas.errors import ChildError, InfrastructureError
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+@contextmanager
+def connected(place: Place) -> Iterator[Cluster]:
+    """A connection to a cluster. Raises as `Cluster.open`."""
+    cluster = Cluster(place)
+    try:
+        cluster.open()
+        yield cluster
+    finally:
+        cluster.close()
+
+
+class ClusterCrew:
+    """Calls in children of the cluster's training slots, each limited to `memory_bytes` of address space."""
+
+    def __init__(self, cluster: Cluster, *, memory_bytes: int) -> None:
+        self._cluster, self._memory_bytes = cluster, memory_bytes
+        self._lock = Lock()
+        self._files: tuple[File, ...] = ()
+        # What a function took last, so that short work does not wait behind trainings [s].
+        self._seconds: dict[str, float] = {}
+
+    @property
+    def size(self) -> int:
+        """How many training slots there are now."""
+        return len(self._cluster.offers(TRAIN))
+
+    def call(self, what: str, timeout_s: float, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """As `Crew.call`, and as `Cluster.ask`."""
+        name = name_of(function)
+        with self._lock:
+            files = self._files
+        request = Call(
+            what=what,
+            function=name,
+            arguments=args,
+            keywords=kwargs,
+            timeout_s=timeout_s,
+            memory_bytes=self._memory_bytes,
+            files=files,
+        )
+        try:
+            answer = self._cluster.ask(TRAIN, what, request, rank=self._seconds.get(name, 0.0), files=files)
+        except CalledOffError as error:
+            raise ChildError(f"{what} was called off") from error
+        self._seconds[name] = answer.seconds
+        return cast(T, answer.value)
+
+    def place(self, path: Path) -> None:
+        """As `Crew.place`: the file must be below this home."""
+        with self._lock:
+            self._files = (*self._files, depot.file_of(path))
+
+    def stop(self) -> None:
+        """As `Crew.stop`."""
+        self._cluster.stop()
+
+
+class ClusterPool:
+    """All boards of one kind on a cluster."""
+
+    def __init__(self, cluster: Cluster, board: Board) -> None:
+        self._cluster, self._board = cluster, board
+        self._resource = board_resource(board.name)
+        self._lock = Lock()
+        # Labels by the worker process whose boards are yet to be checked.
+        self._unchecked: dict[str, set[str]] = {}
+
+    @property
+    def size(self) -> int:
+        return len(self._cluster.offers(self._resource))
+
+    @property
+    def drifts(self) -> bool:
+        return not self._board.emulated
+
+    def measure(self, order: Order) -> Measurement:
+        # The C of a network has done its work, and a board needs the image alone.
+        travelling = replace(order, image=replace(order.image, program=None))
+        request = Measure(board=self._board.name, order=travelling, study=self._cluster.id)
+        answer = self._cluster.ask(self._resource, f"measuring {order.label}", request)
+        if self.drifts:
+            with self._lock:
+                self._unchecked.setdefault(answer.host, set()).add(order.label)
+        return cast(Measurement, answer.value)
+
+    def suspects(self) -> set[str]:
+        """As `Pool.suspects`; what a worker measured that is gone is repeated, since nobody can check its boards."""
+        with self._lock:
+            unchecked, self._unchecked = self._unchecked, {}
+        found: set[str] = set()
+        for host, labels in unchecked.items():
+            request = Check(board=self._board.name, study=self._cluster.id)
+            try:
+                found |= self._cluster.ask(self._resource, f"checking boards of {host}", request, host=host).value
+            except InfrastructureError:
+                found |= labels
+        return found
+
+    def now(self) -> list[BoardNow]:
+        return [
+            BoardNow(
+                name=place.name, kind=self._board.name, work="a network" if place.busy else None, seconds=0.0, held=None
+            )
+            for place in self._cluster.offers(self._resource)
+        ]
+
+
+def describe(place: Place) -> dict[str, Any]:
+    """What the workers of a cluster offer, as JSON values. Raises as `Cluster.open`."""
+    with connected(place) as cluster:
+        places = cluster.places()
+    hosts = sorted({each.host for each in places})
+    workers = []
+    for host in hosts:
+        own = [each for each in places if each.host == host]
+        offers = [
+            {
+                "resource": resource,
+                "count": sum(each.resource == resource for each in own),
+                "busy": sum(each.resource == resource and each.busy for each in own),
+            }
+            for resource in sorted({each.resource for each in own})
+        ]
+        workers.append({"host": host, "offers": offers})
+    return {"scheduler": place.address, "workers": workers}
