@@ -1,13 +1,22 @@
 """What all rooms' tests share."""
 
+import os
 import shutil
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 # Made-up studies are at home with the study's tests, models written by hand with the compiler's.
 sys.path[:0] = [str(Path(__file__).parent / room) for room in ("study", "compiler")]
+
+
+@pytest.fixture(scope="session")
+def breadth() -> Callable[[int, int], int]:
+    """How many cases a test of many takes: the first number every day, the second with TINYNAS_NIGHTLY=1."""
+    nightly = os.environ.get("TINYNAS_NIGHTLY") == "1"
+    return lambda every_day, every_night: every_night if nightly else every_day
 
 
 @pytest.fixture(scope="session")

@@ -31,10 +31,12 @@ def macs(tflite: bytes, **arguments: Any) -> int:
     return sum(layer.macs for layer in compile_network(tflite, **arguments).layers)
 
 
-def test_networks_with_planted_channels_give_the_references_outputs(check_equal: Callable[..., None]) -> None:
-    models = [network.model() for network in drawn(150)]
+def test_networks_with_planted_channels_give_the_references_outputs(
+    check_equal: Callable[..., None], breadth: Callable[[int, int], int]
+) -> None:
+    models = [network.model() for network in drawn(breadth(40, 150))]
     smaller = [model for model in models if macs(model) < macs(model, keep_constant_channels=True)]
-    assert len(smaller) > 50
+    assert len(smaller) > len(models) / 3
     check_equal(models, "planted")
 
 

@@ -13,7 +13,6 @@ from fleet import __file__ as host_script
 
 from tinynas.device.journal import Journal
 
-CANDIDATES = 500
 BOARDS = 8
 BAD = 3
 CHANCES = {"hang": 0.02, "reset": 0.01, "late": 0.01, "rename": 0.01}
@@ -64,37 +63,42 @@ def require_right(fleet, results, count):
 
 
 @pytest.mark.slow
-def test_five_hundred_candidates_on_eight_failing_boards_are_all_credited_rightly(make_fleet):
+def test_hundreds_of_candidates_on_eight_failing_boards_are_all_credited_rightly(make_fleet, breadth):
     fleet = make_fleet(*({"chances": {"hang": 1.0} if number == BAD else CHANCES} for number in range(BOARDS)))
-    half = CANDIDATES // 2
+    candidates = breadth(200, 500)
+    half = candidates // 2
     with ThreadPoolExecutor(2) as threads:
         one = threads.submit(host, fleet, "one", 0, half)
-        two = threads.submit(host, fleet, "two", half, CANDIDATES)
+        two = threads.submit(host, fleet, "two", half, candidates)
         results = one.result() | two.result()
-    require_right(fleet, results, CANDIDATES)
+    require_right(fleet, results, candidates)
 
     journal = Journal(fleet.folder / "home" / "journal.db")
     assert set(journal.holds()) == {f"b{BAD}"}
     assert journal.record(f"b{BAD}").faults < 3
     assert journal.record(f"b{BAD}").measurements == 0
     happened = Counter(fault for board in fleet.boards for fault in board.faults)
-    assert set(happened) == set(CHANCES)
+    assert set(happened) <= set(CHANCES)
+    assert sum(happened.values()) > candidates / 100
 
 
 @pytest.mark.slow
-def test_two_hundred_measurements_with_a_fault_in_each_recover_or_go_elsewhere(make_fleet):
-    plan = {candidate: FAULTS[candidate % len(FAULTS)] for candidate in range(200)}
+def test_measurements_with_a_fault_in_each_recover_or_go_elsewhere(make_fleet, breadth):
+    times = breadth(8, 25)
+    count = times * len(FAULTS)
+    plan = {candidate: FAULTS[candidate % len(FAULTS)] for candidate in range(count)}
     fleet = make_fleet({"plan": plan}, {"plan": plan})
-    require_right(fleet, host(fleet, "one", 0, 200), 200)
+    require_right(fleet, host(fleet, "one", 0, count), count)
     happened = Counter(fault for board in fleet.boards for fault in board.faults)
-    assert happened == dict.fromkeys(FAULTS, 25)
+    assert happened == dict.fromkeys(FAULTS, times)
     assert Journal(fleet.folder / "home" / "journal.db").holds() == {}
 
 
 @pytest.mark.slow
-def test_fifty_power_cuts_in_mid_flash_leave_no_stale_image_measured(make_fleet):
+def test_power_cuts_in_mid_flash_leave_no_stale_image_measured(make_fleet, breadth):
+    count = breadth(50, 120)
     fleet = make_fleet({}, {})
-    require_right(fleet, host(fleet, "one", 0, 120, cuts=0.4), 120)
+    require_right(fleet, host(fleet, "one", 0, count, cuts=0.4), count)
     cuts = Counter("".join(path.read_text() for path in fleet.folder.glob("boards/*/cuts")).split())
-    assert sum(cuts.values()) >= 50
+    assert sum(cuts.values()) > 0.4 * count
     assert set(cuts) == {"0", "1", "2"}
