@@ -4,8 +4,8 @@ Every search is a process of its own, space `mobilenet` at half the resolution a
 samples of Fashion-MNIST, with latencies estimated for the emulated default board. Accuracies while searching are not
 comparable: an heir's depends on its ancestors, and with shared weights it is no network's own. So each search ends with
 four finalists of its front, trained anew by one recipe, and what is compared is the hypervolume of these, error on
-validation against latency, in parts of the box from 0 to 50 % and 10 ms. Time is the CPU time of the search with all its
-children, user and system, and is also printed of the whole run.
+validation against latency, in parts of the box from 0 to 50 % and 10 ms. Times are those of the whole run with its
+finalists: CPU time, user and system, with all children, and by the clock.
 """
 
 import argparse

@@ -78,6 +78,17 @@ class _Progress:
         if epoch.val_accuracy > self.best:
             self.best_epoch, self.best_weights = len(self.history), model.get_weights()
 
+    def record(self, samples: int, *, stopped: bool, seconds: float) -> TrainRecord:
+        return TrainRecord(
+            epochs_run=len(self.history),
+            best_epoch=self.best_epoch,
+            val_accuracy_float=self.best,
+            history=tuple(self.history),
+            samples=samples,
+            seconds=seconds,
+            stopped=stopped,
+        )
+
 
 def train(
     model: Any,
@@ -133,27 +144,21 @@ def train(
         _require_logits(teacher_logits, (len(task.train.y), model.output_shape[-1]))
         targets += [tf.nn.softmax(tf.constant(teacher_logits[chosen], tf.float32) / temperature)]
         loss_of = _teacher_loss(temperature, teacher_weight)
-    see = _seer(optimizer, augmentation, seed)
-    run_epoch, predict, rng = (
-        _epoch_function(model, optimizer, see, loss_of),
-        predictor(model),
-        np.random.default_rng(seed),
-    )
+    run_epoch = _epoch_function(model, optimizer, _seer(optimizer, augmentation, seed), loss_of)
+    predict, rng = predictor(model), np.random.default_rng(seed)
+
+    def one_epoch(order: np.ndarray) -> Epoch:
+        begun = time.monotonic()
+        loss = float(run_epoch(inputs, targets, tf.constant(order)))
+        right = predict(task.val.x[:val_samples]).argmax(axis=1) == task.val.y[:val_samples]
+        return Epoch(loss=loss, val_accuracy=float(right.mean()), seconds=time.monotonic() - begun)
 
     progress, saved = _restored(state, model, optimizer), time.monotonic()
     stopped = False
     for number in range(1, epochs + 1):
-        epoch_started = time.monotonic()
         order = rng.permutation(len(chosen))[: steps * batch_size].reshape(steps, batch_size)
         if number > len(progress.history):
-            loss = float(run_epoch(inputs, targets, tf.constant(order)))
-            if not math.isfinite(loss):
-                raise CandidateError(
-                    f"training diverged in epoch {number}: its loss is {loss}; lower [train] learning_rate"
-                )
-            right = predict(task.val.x[:val_samples]).argmax(axis=1) == task.val.y[:val_samples]
-            seconds = time.monotonic() - epoch_started
-            progress.add(Epoch(loss=loss, val_accuracy=float(right.mean()), seconds=seconds), model)
+            progress.add(_finite(one_epoch(order), number), model)
         stopped = progress.best < (needs or {}).get(number, 0.0)
         if stopped or number - progress.best_epoch >= patience:
             break
@@ -163,15 +168,15 @@ def train(
     model.set_weights(progress.best_weights)
     if state is not None:
         state.unlink(missing_ok=True)
-    return TrainRecord(
-        epochs_run=len(progress.history),
-        best_epoch=progress.best_epoch,
-        val_accuracy_float=progress.best,
-        history=tuple(progress.history),
-        samples=len(chosen),
-        seconds=time.monotonic() - started,
-        stopped=stopped,
-    )
+    return progress.record(len(chosen), stopped=stopped, seconds=time.monotonic() - started)
+
+
+def _finite(epoch: Epoch, number: int) -> Epoch:
+    if not math.isfinite(epoch.loss):
+        raise CandidateError(
+            f"training diverged in epoch {number}: its loss is {epoch.loss}; lower [train] learning_rate"
+        )
+    return epoch
 
 
 def _save(path: Path, model: Any, optimizer: Any, progress: _Progress) -> None:

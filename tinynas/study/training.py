@@ -112,18 +112,12 @@ def finish_candidate(
     """Train on the whole train split for longer, with the course's teacher; if PTQ loses more than `final.qat_points`,
     keep QAT when better, which simulates activations of 8 bits alone.
     """
-    from tinynas.model.quantize import qat
-    from tinynas.model.score import score
-
     # Its weights are kept for those that begin with it or learn from it.
     wanted = final.prune is not None or final.distill is not None
     changes = {"epochs": final.epochs, "patience": final.patience, "samples": None, "inherit": wanted}
     longer = settings.model_copy(update=changes)
-    lessons = {}
-    if course.teacher is not None:
-        lessons = _lessons(candidate, _restored(course.teacher), final)
-    elif course.supernet is not None:
-        lessons = _lessons(candidate, _extracted(candidate, course.supernet, course.supernet.largest), final)
+    teacher = _teacher(candidate, course)
+    lessons = {} if teacher is None else _lessons(candidate, teacher, final)
     if course.supernet is None:
         model = _begun(candidate, course.origin)
     else:
@@ -133,6 +127,29 @@ def finish_candidate(
     lost = 100 * (trained.accuracy_float_val - trained.accuracy_ptq_val)
     if candidate.activation_bits == 16 or lost <= final.qat_points:
         return trained
+    return _aware(model, trained, candidate, samples=samples, settings=settings, final=final)
+
+
+def _teacher(candidate: work.Candidate, course: work.Course) -> Any:
+    """Who teaches a finalist, a Keras network; None: nobody."""
+    if course.teacher is not None:
+        return _restored(course.teacher)
+    return None if course.supernet is None else _extracted(candidate, course.supernet, course.supernet.largest)
+
+
+def _aware(
+    model: Any,
+    trained: work.Trained,
+    candidate: work.Candidate,
+    *,
+    samples: int,
+    settings: TrainSection,
+    final: FinalSection,
+) -> work.Trained:
+    """What was trained, with QAT if that is better."""
+    from tinynas.model.quantize import qat
+    from tinynas.model.score import score
+
     task, started = work.task_of(candidate.task, candidate.study_seed), time.monotonic()
     aware = qat(
         model,
