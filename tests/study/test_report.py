@@ -67,6 +67,17 @@ def test_a_report_tells_board_task_sources_and_the_front(make, tmp_path):
             )
 
 
+def test_a_finalist_is_shown_with_the_layers_that_it_has_now(make, tmp_path):
+    (trial,) = [each for each in trials_like_a_search(8) if each.state == "complete"][:1]
+    pruned = tuple({**each, "macs": each["macs"] // 4} for each in trial.layers)
+    make([trial]).close()
+    with Store.open_to_write(tmp_path / "study.db") as store:
+        store.put_finalist(replace(finalist_of(trial, "pruned"), layers=pruned), {})
+    page = outside_plotly(written_report(Store.open_to_read(tmp_path / "study.db"), tmp_path))
+    assert ">7,056</td>" in page
+    assert ">28,224</td>" not in page
+
+
 def test_a_report_on_several_boards_names_each_ones_figures(make, tmp_path):
     slow = replace(VALIDITY, board="slow<b>", clock_hz=25_000_000)
     facts = {

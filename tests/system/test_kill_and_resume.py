@@ -44,6 +44,10 @@ prune_points = 100
 """
 
 
+def macs(layers):
+    return sum(layer["macs"] for layer in layers)
+
+
 def require_lower_bounds(path):
     """The estimate refuses candidates unseen, so no measured figure may be below it."""
     with Store.open_to_read(path) as store:
@@ -81,4 +85,6 @@ def test_neither_ctrl_c_nor_a_kill_changes_what_is_found(tmp_path):
     with Store.open_to_read(undisturbed) as store:
         assert any(trial.state == "complete" and trial.reason for trial in store.trials()), "nothing was stopped early"
         assert {finalist.method for finalist in store.finalists()} == {"pruned"}
+        layers = {trial.number: trial.layers for trial in store.trials()}
+        assert all(macs(finalist.layers) < macs(layers[finalist.trial]) for finalist in store.finalists())
     assert lives.found(disturbed) == lives.found(undisturbed)

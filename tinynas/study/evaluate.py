@@ -244,6 +244,7 @@ def _finalist(lab: Lab, trial: Trial, trained: work.Trained, watch: Stopwatch) -
         epochs=trained.epochs,
         cost=costs.main,
         also_cost=costs.also,
+        layers=describe_layers(networks[lab.main.board.name].program),
         seconds={**watch.seconds, **trained.seconds},
     )
     return finalist, _artifacts("final", trained.tflite, networks[lab.main.board.name].reference())

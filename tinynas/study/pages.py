@@ -97,7 +97,7 @@ def detail_of(study: Study, row: Row) -> Detail:
     return Detail(
         row=row,
         drawing=draw(network) if network else None,
-        layers=study.layers[row.trial.number],
+        layers=study.final_layers.get(row.trial.number) or study.layers[row.trial.number],
         costs=[(title, cost) for title, cost in titled if cost is not None],
     )
 

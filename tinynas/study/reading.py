@@ -103,13 +103,16 @@ _LAYERS = TypeAdapter(tuple[CompiledLayer, ...])
 
 @dataclass(frozen=True, kw_only=True)
 class Study:
-    """One study, checked. `networks` and `layers` map a trial's number to its decoded and its compiled layers."""
+    """One study, checked. `networks` and `layers` map a trial's number to its decoded and its compiled layers, and
+    `final_layers` to those that it has as a finalist.
+    """
 
     facts: Facts
     trials: Sequence[Trial]
     finalists: Mapping[int, Finalist]
     networks: Mapping[int, tuple[NetworkLayer, ...]]
     layers: Mapping[int, tuple[CompiledLayer, ...]]
+    final_layers: Mapping[int, tuple[CompiledLayer, ...]]
 
     @property
     def records(self) -> list[Trial | Finalist]:
@@ -162,6 +165,7 @@ def read_on(store: Store, earlier: Reading | None) -> Reading:
             finalists=finalists,
             networks={number: networks[number] for number in hashes},
             layers={number: layers[number] for number in hashes},
+            final_layers={number: _LAYERS.validate_python(each.layers) for number, each in finalists.items()},
         )
     return Reading(study=study, changed=frozenset(changed), hashes=hashes)
 

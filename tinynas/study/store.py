@@ -132,6 +132,8 @@ class Finalist:
     without some of its channels, and PTQ.
 
     accuracy_int8_test stays None until all finalists are trained: the test split is read once, at the end.
+    layers: as the main board has it, one object per compiled layer; trained weights have other constant channels than
+    the trial's initial ones, and a pruned network fewer.
     """
 
     trial: int
@@ -143,6 +145,7 @@ class Finalist:
     epochs: int
     cost: Cost
     also_cost: Mapping[str, Cost] = field(default_factory=dict)
+    layers: tuple[Mapping[str, Any], ...] = ()
     seconds: Mapping[str, float] = field(default_factory=dict)
 
     @property
