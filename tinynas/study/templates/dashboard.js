@@ -12,6 +12,9 @@
   const trials = new Map();
   const chosen = new Set();
   let reachable = true;
+  // Whether there is more than is shown, and from when on it may be shown.
+  let outdated = false;
+  let rested = 0;
   // In which of the groups of figures: 0 the worst over the boards, then each board's.
   let group = 0;
   let sorted = { column: "trial", down: true };
@@ -101,7 +104,7 @@
     const rows = now.boards.map((board) => {
       const state = board.held !== null ? "held" : board.work !== null ? "busy" : "free";
       const work = numbers.has(board.work) ? `candidate ${numbers.get(board.work)}` : board.work;
-      const doing = state === "held" ? board.held : state === "busy" ? `measures ${work || "a network"}, ${duration(board.seconds)}` : "free";
+      const doing = state === "held" ? board.held : state === "busy" ? `measures ${work || "a network"}` + (board.seconds ? `, ${duration(board.seconds)}` : "") : "free";
       return make("li", {}, make("span", { class: "dot " + state }), make("b", {}, board.name), " ", make("small", {}, board.kind === board.name ? "" : board.kind), " ", doing);
     });
     fill("boards", rows.length ? make("ul", { class: "plain" }, ...rows) : make("p", { class: "empty" }, "The search has no board of its own."));
@@ -146,7 +149,7 @@
   };
 
   const copy = (value) => JSON.parse(JSON.stringify(value));
-  const config = { responsive: true, displaylogo: false, displayModeBar: false };
+  const config = { displaylogo: false, displayModeBar: false };
 
   const ticks = (least, most) => {
     const decades = [];
@@ -193,11 +196,16 @@
     if (trial !== undefined) location.hash = "trial-" + trial;
   });
 
+  // A place narrows without a change of the window, too: when a scroll bar appears, or once it is no longer hidden.
+  const widths = new ResizeObserver((entries) => entries.forEach(({ target }) => target.offsetWidth && Plotly.Plots.resize(target)));
+
   const draw = (place, traces, layout) => {
     const fresh = !place.dataset.drawn;
     place.dataset.drawn = "yes";
     Plotly.react(place, traces, layout, config);
-    if (fresh) opens(place);
+    if (!fresh) return;
+    opens(place);
+    widths.observe(place);
   };
 
   const showFronts = () => {
@@ -211,6 +219,7 @@
     }
     // All places are there before the first is drawn: a chart is as wide as its place is then.
     byId("fronts").hidden = byId("legend").hidden = !there.length;
+    byId("figureless").hidden = there.length > 0;
     for (const figure of byId("fronts").children) draw(figure.lastElementChild, ...frontFigure(figure.dataset.name, NAMES.indexOf(figure.dataset.name)));
     byId("limits").textContent = Object.keys(known.bounds).length ? "Limits: " + Object.entries(known.bounds).map(([name, bound]) => { const [figure, board] = name.split("@"); return `${FIGURES[figure] ? FIGURES[figure][0] : figure}${board ? " on " + board : ""} ${written(figure, bound)}`; }).join(", ") + "." : "";
     const table = byId("front");
@@ -230,13 +239,14 @@
     layout.showlegend = false;
     const steps = known.hypervolume;
     byId("hypervolume").hidden = steps.length < 2;
-    byId("nothing").hidden = steps.length > 1;
+    for (const empty of document.querySelectorAll(".nothing")) empty.hidden = steps.length > 1;
     if (steps.length < 2) return;
     draw(byId("hypervolume"), [{ type: "scatter", mode: "lines", x: steps.map((step) => step[0]), y: steps.map((step) => 100 * step[1]), line: { shape: "hv", color: look.front, width: 2 }, fill: "tozeroy", fillcolor: "rgba(31,111,178,0.10)", hovertemplate: "after %{x}: %{y:.2f} %<extra></extra>" }], layout);
   };
 
   const showTimes = () => {
     const bar = (stage) => { const part = make("i"); part.style.background = stage.color; return part; };
+    byId("shares").hidden = !known.stages.length;
     fill("shares", ...known.stages.map((stage) => { const part = bar(stage); part.style.width = 100 * stage.share + "%"; return part; }));
     fill("stages", ...known.stages.map((stage) => make("li", {}, bar(stage), stage.name + " ", make("b", {}, duration(stage.seconds)), " " + percent(stage.share))));
   };
@@ -309,6 +319,7 @@
   };
 
   const showAll = () => {
+    const begun = performance.now();
     showBoards();
     showCards();
     showFronts();
@@ -316,6 +327,9 @@
     showTimes();
     showReasons();
     showTable();
+    outdated = false;
+    // Drawing thousands of points takes its time: at most a tenth of this page's.
+    rested = performance.now() + 9 * (performance.now() - begun);
   };
 
   const take = (answer) => {
@@ -330,7 +344,8 @@
     }
     showHead();
     showNow();
-    if (news && known.version) showAll();
+    outdated = outdated || (news && known.version !== "");
+    if (outdated && performance.now() > rested) showAll();
   };
 
   const poll = async () => {
@@ -354,10 +369,7 @@
     const [, kind, rest] = /^#(trial|compare)-([\d-]+)$/.exec(location.hash) || [];
     byId("overview").hidden = Boolean(kind);
     byId("detail").hidden = !kind;
-    if (!kind) {
-      document.querySelectorAll("[data-drawn]").forEach((place) => Plotly.Plots.resize(place));
-      return;
-    }
+    if (!kind) return;
     const place = byId("detail").lastElementChild;
     const asked = location.hash;
     const response = await fetch(kind === "trial" ? "trials/" + rest : "compare?trials=" + rest.split("-").join(","));
