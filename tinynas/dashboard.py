@@ -92,7 +92,6 @@ class _Pages:
         self._study = study
         self._mirror = Mirror(study)
         self._templates = environment()
-        self._arena = functools.lru_cache(maxsize=32)(self._drawn_arena)
 
     def page(self, _: Request) -> Response:
         return HTMLResponse(
@@ -136,29 +135,31 @@ class _Pages:
     def arena(self, request: Request) -> Response:
         seen = self._mirror.seen()
         (detail,) = _details(seen, [request.path_params["number"]])
-        headers = {**_HEADERS, "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'"}
-        number = detail.row.trial.number
-        return Response(self._arena(number, detail.final), media_type="image/svg+xml", headers=headers)
-
-    def _drawn_arena(self, number: int, final: bool) -> str:
-        """Compiled anew: of a network the store keeps its bytes, not its plan."""
-        seen = self._mirror.seen()
-        (detail,) = _details(seen, [str(number)])
+        trial, kind = detail.row.trial, "model" if detail.row.finalist is None else "final"
         with Store.open_to_read(self._study) as store:
-            tflite = store.artifact(number, f"{'final' if final else 'model'}.tflite")
+            tflite = store.artifact(trial.number, f"{kind}.tflite")
         if tflite is None:
-            raise ConfigError(f"the network of trial {number} was never trained, so that it was not kept")
-        board = load_board(seen.study.facts.board)
-        try:
-            options = recorded_options(detail.row.trial.deployment)
-            program = compile_network(tflite, target=board.target, constants=board.constants, **options.arguments)
-        except (TypeError, ValueError) as error:
-            raise StoreError(f"study {self._study} is damaged: trial {number}: {error}") from error
-        return svg_picture(program, f"Trial {number}: the arena over time")
+            raise ConfigError(f"the network of trial {trial.number} was never trained, so that it was not kept")
+        title = f"Trial {trial.number}: the arena over time"
+        picture = _arena_picture(tflite, seen.study.facts.board, tuple(sorted(trial.deployment.items())), title)
+        headers = {**_HEADERS, "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'"}
+        return Response(picture, media_type="image/svg+xml", headers=headers)
 
     def _fragment(self, name: str, seen: Seen, **values: Any) -> Response:
         text = self._templates.get_template(name).render(facts=seen.study.facts, **values)
         return HTMLResponse(text, headers=_HEADERS)
+
+
+@functools.lru_cache(maxsize=32)
+def _arena_picture(tflite: bytes, board: str, deployment: tuple[tuple[str, Any], ...], title: str) -> str:
+    """Compiled anew: of a network the store keeps its bytes, not its plan."""
+    on = load_board(board)
+    try:
+        options = recorded_options(dict(deployment))
+        program = compile_network(tflite, target=on.target, constants=on.constants, **options.arguments)
+    except (TypeError, ValueError) as error:
+        raise StoreError(f"the study is damaged: {error}") from error
+    return svg_picture(program, title)
 
 
 def _details(seen: Seen, numbers: Sequence[str]) -> list[Detail]:

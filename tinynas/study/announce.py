@@ -46,7 +46,6 @@ class _Doings:
     def __init__(self, lab: Lab) -> None:
         self._lab = lab
         self._lock = threading.Lock()
-        self._started = time.monotonic()
         self._phase = "opening"
         self._judged = self._budget = 0
         self._deadline: float | None = None
@@ -83,7 +82,6 @@ class _Doings:
                 phase=self._phase,
                 judged=self._judged,
                 budget=self._budget,
-                elapsed_s=now - self._started,
                 left_s=None if self._deadline is None else max(0.0, self._deadline - now),
                 under_way=tuple(
                     UnderWay(number=number, genome=genome, stage=stage, seconds=now - since)

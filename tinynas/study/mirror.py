@@ -36,7 +36,6 @@ class Seen:
     """What was read of a study at one moment, and what follows from it."""
 
     reading: Reading
-    config: Config
     points: Sequence[FrontPoint]
     summary: Json
 
@@ -64,8 +63,7 @@ class Mirror:
         """The study as it is now.
 
         Raises:
-            ConfigError: it is not there, or its settings are of another version of tinynas.
-            StoreError: it is damaged, has another schema, or is no study.
+            StoreError: it is not there, is damaged, or is of another version of tinynas.
         """
         with self._lock:
             self._read()
@@ -138,7 +136,7 @@ class Mirror:
         touched = reading.changed | {each for each in finals if study.finalists[each] != earlier.get(each)}
         self._changed_in = {number: self._changed_in.get(number, 0) for number in reading.hashes}
         self._changed_in |= dict.fromkeys(touched & self._changed_in.keys(), self._version)
-        self._seen = Seen(reading=reading, config=config, points=points, summary=summary)
+        self._seen = Seen(reading=reading, points=points, summary=summary)
 
 
 def _told(heard: Heard | None) -> Json | None:

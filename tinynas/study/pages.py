@@ -55,10 +55,6 @@ class Detail:
     costs: Sequence[tuple[str, Cost]]
 
     @property
-    def final(self) -> bool:
-        return self.row.finalist is not None
-
-    @property
     def most_macs(self) -> int:
         return max((layer.macs for layer in self.layers), default=0) or 1
 

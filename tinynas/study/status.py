@@ -58,7 +58,6 @@ class Status(_Part):
     phase: str
     judged: int = 0
     budget: int = 0
-    elapsed_s: _Seconds = 0.0
     left_s: _Seconds | None = None
     under_way: tuple[UnderWay, ...] = ()
     boards: tuple[BoardStatus, ...] = ()
