@@ -15,7 +15,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from like_a_search import FACTS, HOSTILE, LAYERS, NETWORK, VALIDITY, finalist_of, trials_like_a_search
+from like_a_search import FACTS, HOSTILE, LAYERS, NETWORK, VALIDITY, trials_like_a_search, write_study
 from tflite_writer import Operation, Tensor, write_model
 
 from tinynas import dashboard
@@ -42,15 +42,7 @@ def make(tmp_path):
     """Write a study with these trials; the best of them become finalists when `finalists` is positive."""
 
     def write(trials, facts=RUNNING, finalists=0):
-        trials = list(trials)
-        with Store.create(tmp_path / "study.db", facts) as store:
-            for trial in trials:
-                network = {"model.tflite": MODEL} if trial.state == "complete" else {}
-                store.add_trial(trial, network)
-            complete = [trial for trial in trials if trial.state == "complete"]
-            for trial in sorted(complete, key=lambda trial: trial.error)[:finalists]:
-                store.put_finalist(finalist_of(trial), {"final.tflite": MODEL})
-        return tmp_path / "study.db"
+        return write_study(tmp_path / "study.db", trials, facts, finalists, network=MODEL)
 
     return write
 

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 from tinynas.config import Config
 from tinynas.cost import Cost, Flash, Sram, Validity
-from tinynas.study.store import Finalist, Trial
+from tinynas.study.store import Finalist, Store, Trial
 
 VALIDITY = Validity(board="netduinoplus2", clock_hz=168_000_000, toolchain="gcc 12", flags="-O2", firmware="ab" * 32)
 FACTS = {
@@ -128,3 +128,20 @@ def finalist_of(trial, method="ptq"):
         cost=trial.cost,
         seconds={"build": 0.9, "measure": 0.8, "train": 31.0, "score": 2.0},
     )
+
+
+def write_study(path, trials, facts=FACTS, finalists=0, network=None):
+    """A study with these trials; the most accurate of them become finalists, the first one by QAT. `network`: bytes of
+    the .tflite that each trained one has.
+    """
+    trials = list(trials)
+    complete = [trial for trial in trials if trial.state == "complete"]
+    with Store.create(path, facts) as store:
+        for trial in trials:
+            has = network is not None and trial.state == "complete"
+            store.add_trial(trial, {"model.tflite": network} if has else {})
+        best = sorted(complete, key=lambda trial: trial.error)[:finalists] if finalists else []
+        for place, trial in enumerate(best):
+            artifacts = {} if network is None else {"final.tflite": network}
+            store.put_finalist(finalist_of(trial, "ptq" if place else "qat"), artifacts)
+    return path

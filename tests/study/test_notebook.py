@@ -4,7 +4,7 @@ import re
 from dataclasses import replace
 
 import pytest
-from like_a_search import FACTS, HOSTILE, LAYERS, NETWORK, finalist_of, trials_like_a_search
+from like_a_search import FACTS, HOSTILE, LAYERS, NETWORK, trials_like_a_search, write_study
 
 from tinynas.api import Candidate, Study
 from tinynas.study.notebook import Scale
@@ -15,13 +15,7 @@ from tinynas.study.summary import front
 @pytest.fixture
 def make(tmp_path):
     def write(trials, facts=FACTS):
-        trials = list(trials)
-        with Store.create(tmp_path / "study.db", facts) as store:
-            for trial in trials:
-                store.add_trial(trial, {})
-            for trial in [trial for trial in trials if trial.state == "complete"][:2]:
-                store.put_finalist(finalist_of(trial), {})
-        return Study(tmp_path / "study.db")
+        return Study(write_study(tmp_path / "study.db", trials, facts, finalists=2))
 
     return write
 

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import plotly.graph_objects
 import pytest
-from like_a_search import FACTS, HOSTILE, LAYERS, NETWORK, VALIDITY, finalist_of, trials_like_a_search
+from like_a_search import FACTS, HOSTILE, LAYERS, NETWORK, VALIDITY, finalist_of, trials_like_a_search, write_study
 
 from tinynas.config import Config
 from tinynas.errors import ConfigError, InfrastructureError, StoreError
@@ -22,15 +22,7 @@ def make(tmp_path):
     """Make a study from trials; the best of them become finalists when `finalists` is positive."""
 
     def make_study(trials, facts=FACTS, finalists=0):
-        trials = list(trials)
-        with Store.create(tmp_path / "study.db", facts) as store:
-            for trial in trials:
-                store.add_trial(trial, {})
-            complete = [trial for trial in trials if trial.state == "complete"]
-            best = sorted(complete, key=lambda trial: trial.error)[:finalists] if finalists else []
-            for trial in best:
-                store.put_finalist(finalist_of(trial, "qat" if trial is best[0] else "ptq"), {})
-        return Store.open_to_read(tmp_path / "study.db")
+        return Store.open_to_read(write_study(tmp_path / "study.db", trials, facts, finalists))
 
     return make_study
 
