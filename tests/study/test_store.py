@@ -139,7 +139,10 @@ def rewrite(store, path, change):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda record: record.update(colour="red"), "other fields"),
+        (
+            lambda record: record.update(colour="red"),
+            "does not know, colour: use the tinynas that wrote",
+        ),
         (lambda record: record.pop("genome"), "genome"),
         (lambda record: record.update(also_cost=[1]), "damaged"),
     ],

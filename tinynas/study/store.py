@@ -180,8 +180,13 @@ def _dump(record: Trial | Finalist) -> str:
 def _load(kind: type[Record], text: str) -> Record:
     plain = json.loads(text)
     # Earlier versions wrote fewer fields: those that may be left out have what held then as their default.
-    if not isinstance(plain, dict) or not set(plain) <= {each.name for each in fields(kind)}:
-        raise ValueError(f"a {kind.__name__.lower()} has other fields than this version writes")
+    if not isinstance(plain, dict):
+        raise ValueError(f"a {kind.__name__.lower()} is no object")
+    if foreign := plain.keys() - {each.name for each in fields(kind)}:
+        raise ValueError(
+            f"a {kind.__name__.lower()} has fields that this version does not know, {', '.join(sorted(foreign))}: "
+            "use the tinynas that wrote them, or a newer one"
+        )
     for name in ("cost", "estimate"):
         if plain.get(name) is not None:
             plain[name] = Cost.from_json(plain[name])
@@ -267,8 +272,11 @@ class Store:
         """
         _require(path)
         lock = _locked(path)
-        connection = _connect(path, writable=True)
-        return cls(path, connection, lock)
+        try:
+            return cls(path, _connect(path, writable=True), lock)
+        except BaseException:
+            lock.close()
+            raise
 
     @classmethod
     def open_to_read(cls, path: Path) -> Self:
