@@ -4,6 +4,7 @@ import hashlib
 import json
 from io import BytesIO
 from pathlib import Path
+from zipfile import BadZipFile
 
 import numpy as np
 
@@ -53,5 +54,5 @@ def read_placed(section: PlacedTask) -> tuple[str, Samples]:
             arrays = {key: file[key] for key in _ARRAYS if key in file.files}
         name = record.pop("name")
         return name, Samples(**{**record, "class_names": tuple(record["class_names"])}, **arrays)
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, EOFError, AttributeError, BadZipFile) as error:
         raise ConfigError(f"the samples in {path} cannot be read ({error}): remove the file and start again") from error

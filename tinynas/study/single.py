@@ -28,20 +28,32 @@ _CHILD_TIMEOUT_S = 300.0
 _CHILD_MEMORY_BYTES = 8 * 1024**3
 
 
+# How files begin that are taken for a .tflite now and then, and what they are.
+_OTHERS = {b"PK\x03\x04": "Keras archive", b"\x89HDF": "HDF5 file", b"\x80": "pickle", b"\x93NUMPY": "NumPy array"}
+
+
 def read_model(path: Path) -> bytes:
     """The bytes of a .tflite file.
 
     Raises:
         ConfigError: it cannot be read.
         MalformedModelError: it is larger than any microcontroller's network (64 MiB).
+        MalformedModelError: it is a file of another kind, most of which run code where they are loaded.
     """
     try:
         size = path.stat().st_size
         if size > _MAX_MODEL_BYTES:
             raise MalformedModelError(f"model {path} has {size:,} B, at most {_MAX_MODEL_BYTES:,} are read")
-        return path.read_bytes()
+        content = path.read_bytes()
     except OSError as error:
         raise ConfigError(f"model {path} cannot be read: {error.strerror}") from error
+    other = next((kind for start, kind in _OTHERS.items() if content.startswith(start)), None)
+    if other is not None and content[4:8] != b"TFL3":
+        raise MalformedModelError(
+            f"model {path} is a {other}, which is not loaded, because that may run code: convert it to an int8 .tflite "
+            "with TensorFlow's TFLiteConverter"
+        )
+    return content
 
 
 def board_at(name: str, clock: str | None) -> Board:
