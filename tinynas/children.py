@@ -12,7 +12,7 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import TimeoutError as FutureTimeoutError
 from concurrent.futures import wait
 from pathlib import Path
@@ -75,6 +75,18 @@ class Crew(Protocol):
         """End all children now; unfinished calls, also those of other threads, end with ChildError."""
 
 
+@contextlib.contextmanager
+def _deaf() -> Iterator[None]:
+    """Have children not hear Ctrl-C from their first moment on, before they can say so: a terminal sends it to all of a
+    command's processes. They, and the pool's threads that start them, inherit what is blocked.
+    """
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
 class Children:
     """A pool of `count` children, each limited to `memory_bytes` of address space; `prepare` runs once in each."""
 
@@ -93,7 +105,8 @@ class Children:
     def call(self, what: str, timeout_s: float, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """As `Crew.call`."""
         try:
-            future = self._pool.schedule(function, args=list(args), kwargs=kwargs, timeout=timeout_s)
+            with _deaf():
+                future = self._pool.schedule(function, args=list(args), kwargs=kwargs, timeout=timeout_s)
             # A pool that is stopped leaves some of its futures without an answer for ever.
             while not wait([future], timeout=_POLL_S).done:
                 if self._stopped.is_set():

@@ -5,6 +5,8 @@ Data goes to stdout, everything else to stderr. Exit codes: 0 done, 1 failed, 2 
 """
 
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
@@ -14,10 +16,12 @@ from tinynas import cli_bench, cli_boards, cli_cluster, cli_dashboard, cli_estim
 from tinynas.cli_dashboard import dashboard_of
 from tinynas.cli_output import print_found
 from tinynas.cli_spaces import fixed_axes
-from tinynas.errors import ConfigError, InfrastructureError, TinynasError
+from tinynas.errors import ConfigError, InfrastructureError, StoppedError, TinynasError
 
 if TYPE_CHECKING:
     from tinynas.cluster.place import Place
+    from tinynas.study.interruption import Interruption
+    from tinynas.study.session import Notify
 
 app = typer.Typer(
     name="tinynas",
@@ -49,8 +53,12 @@ JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object 
 DashboardOption = Annotated[
     bool, typer.Option("--dashboard", help="Serve a page that follows the search, as long as it runs.")
 ]
+LogOption = Annotated[
+    Path | None,
+    typer.Option(help="Log, a JSON object a line: docs/logs.md. [default: the study's name with .log]"),
+]
 
-INTERRUPTED = 130
+INTERRUPTED = StoppedError.exit_code
 
 
 @app.command(epilog="Example: tinynas search --task digits --limit-latency '5 ms' --limit-sram '16 KB' --budget 24")
@@ -105,6 +113,7 @@ def search(
     ] = None,
     dashboard: DashboardOption = False,
     cluster: ClusterOption = None,
+    log: LogOption = None,
     dry_run: Annotated[bool, typer.Option(help="Check all settings, the data and the tools; search nothing.")] = False,
     as_json: JsonOption = False,
 ) -> None:
@@ -142,12 +151,26 @@ def search(
 
         print_found(check(settings, place), as_json=as_json)
         return
-    from tinynas.live import watched
     from tinynas.study.run import search as run_search
 
-    with dashboard_of(path, wanted=dashboard), watched(path) as notify:
-        run_search(settings, path, notify, place)
+    with dashboard_of(path, wanted=dashboard), _followed(path, log) as (notify, interruption):
+        run_search(settings, path, notify, place, interruption=interruption)
     _conclude(path, as_json=as_json)
+
+
+@contextmanager
+def _followed(study: Path, log: Path | None) -> "Iterator[tuple[Notify, Interruption]]":
+    """Show and log a search as it goes on, and hear Ctrl-C once and twice; when that ends it, say how to go on."""
+    from tinynas.live import watched
+    from tinynas.study.interruption import heard
+    from tinynas.study.logbook import logbook
+
+    try:
+        with watched(study) as notify, logbook(study, log, notify) as told, heard() as interruption:
+            yield told, interruption
+    except KeyboardInterrupt:
+        next_command = f"tinynas resume {study} goes on" if study.exists() else "nothing was begun yet"
+        raise StoppedError(f"stopped at once, nothing that was finished is lost: {next_command}") from None
 
 
 def _place(cluster: str | None) -> "Place | None":
@@ -172,24 +195,24 @@ def resume(
     time: Annotated[str | None, typer.Option(help="A longer time, for example 2h.")] = None,
     dashboard: DashboardOption = False,
     cluster: ClusterOption = None,
+    log: LogOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Continue a search that was interrupted or killed, or extend one that is done."""
     place = _place(cluster)
-    from tinynas.live import watched
     from tinynas.study.run import resume as run_resume
 
-    with dashboard_of(study, wanted=dashboard), watched(study) as notify:
-        run_resume(study, notify, budget, time, place)
+    with dashboard_of(study, wanted=dashboard), _followed(study, log) as (notify, interruption):
+        run_resume(study, notify, budget, time, place, interruption=interruption)
     _conclude(study, as_json=as_json)
 
 
 def _conclude(path: Path, *, as_json: bool) -> None:
     """The front, the report and the exported best network."""
-    from tinynas.live import front_table
     from tinynas.study.conclude import conclude
     from tinynas.study.store import Store
     from tinynas.study.summary import summary
+    from tinynas.tables import front_table
 
     results = conclude(path)
     with Store.open_to_read(path) as store:
@@ -208,8 +231,8 @@ def list_(
     folder: Annotated[Path, typer.Argument(help="Folder with studies.")] = Path("studies"), as_json: JsonOption = False
 ) -> None:
     """List the studies in a folder."""
-    from tinynas.live import studies_table
     from tinynas.study.summary import list_studies
+    from tinynas.tables import studies_table
 
     if not folder.is_dir():
         raise ConfigError(f"folder {folder} does not exist: name the folder of the studies, or start a search")
@@ -227,9 +250,9 @@ def show(
     as_json: JsonOption = False,
 ) -> None:
     """Show a study's front, or one trial."""
-    from tinynas.live import front_table
     from tinynas.study.store import Store
     from tinynas.study.summary import describe_trial, summary
+    from tinynas.tables import front_table
 
     with Store.open_to_read(study) as store:
         found = summary(store) if trial is None else describe_trial(store, trial)
@@ -262,8 +285,9 @@ def proxies(
     as_json: JsonOption = False,
 ) -> None:
     """Show how well zero-cost proxies rank a study's trained networks, beside their sizes."""
-    from tinynas.live import proxies_table, stages_shown
+    from tinynas.live import stages_shown
     from tinynas.study.ranking import rank_proxies
+    from tinynas.tables import proxies_table
 
     with stages_shown() as notify:
         found = rank_proxies(study, samples, notify)

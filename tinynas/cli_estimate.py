@@ -35,9 +35,10 @@ def calibrate(
     Interrupted, the same command goes on. With latency = "table" or "learned" in [estimate], a search then measures
     only what survives.
     """
-    from tinynas.live import calibration_shown, calibration_table
+    from tinynas.live import calibration_shown
     from tinynas.study.calibrate import SPACES, Settings
     from tinynas.study.calibrate import calibrate as run_calibrate
+    from tinynas.tables import calibration_table
 
     if optimize not in ("speed", "size"):
         raise ConfigError(f"networks are not optimised for {optimize!r}: speed or size is known")

@@ -206,8 +206,9 @@ def profile(
     as_json: JsonOption = False,
 ) -> None:
     """Show where a network's time and memory go, layer by layer, on an emulated board."""
-    from tinynas.live import profile_table, stages_shown
+    from tinynas.live import stages_shown
     from tinynas.study.profile import profile_file, require_svg, write_picture
+    from tinynas.tables import profile_table
 
     if picture is not None:
         require_svg(picture)

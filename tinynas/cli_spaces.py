@@ -62,9 +62,10 @@ def refine(
     }
     given = {name: {key: value for key, value in keys.items() if value is not None} for name, keys in flags.items()}
     settings = load_config(config, given)
-    from tinynas.live import refinement_table, stages_shown
+    from tinynas.live import stages_shown
     from tinynas.study.charts import refinement_page
     from tinynas.study.refine import refine as run_refine
+    from tinynas.tables import refinement_table
 
     with stages_shown() as notify:
         found = run_refine(settings, axis or (), samples, notify)
@@ -105,8 +106,9 @@ def screen(
             "board": {key: value for key, value in where.items() if value is not None},
         },
     )
-    from tinynas.live import screening_table, stages_shown
+    from tinynas.live import stages_shown
     from tinynas.study.screen import screen as run_screen
+    from tinynas.tables import screening_table
 
     with stages_shown() as notify:
         found = run_screen(settings, factor, notify=notify)

@@ -18,7 +18,8 @@
     ├── InfrastructureError      toolchain, disk, store: stop, nothing is lost            exit 4
     │   ├── ToolchainError           a compiler, PlatformIO or QEMU is missing or broken
     │   └── StoreError               the study file cannot be read or written
-    └── NothingFeasibleError     the search ended and no candidate meets the limits       exit 5
+    ├── NothingFeasibleError     the search ended and no candidate meets the limits       exit 5
+    └── StoppedError             a person ended the search, which can be resumed          exit 130
 
 A CandidateError never stops a search, a BenchError is never turned into fitness.
 """
@@ -102,3 +103,7 @@ class StoreError(InfrastructureError):
 
 class NothingFeasibleError(TinynasError):
     exit_code = 5
+
+
+class StoppedError(TinynasError):
+    exit_code = 130

@@ -1,14 +1,11 @@
-"""What a person sees: a search while it runs, and tables of what was found."""
+"""What a person sees of work while it goes on, on stderr."""
 
-import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
-from rich.box import SIMPLE
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
@@ -17,34 +14,47 @@ from rich.table import Table
 from rich.text import Text
 
 from tinynas.cost import Cost, Costs
-from tinynas.study.arena import text_picture
-from tinynas.study.profile import Profile, Work
-from tinynas.study.screening import Screening
 from tinynas.study.session import Event
 from tinynas.study.store import Finalist, Trial
-from tinynas.study.subspaces import LEAST_FEASIBLE, Refinement
-from tinynas.study.summary import search_front
+from tinynas.study.summary import FrontPoint, search_front
 from tinynas.study.testbed import Lab
 
 _SHOWN_TRIALS = 8
 _SHOWN_FRONT = 8
-_DISPLACED = 0.001
-_WIDE = 110
 
 
 @contextmanager
 def watched(study: Path) -> Iterator[Callable[[Event], None]]:
-    """Show a run's events on stderr: a live table on a terminal, a line per verdict elsewhere."""
-    console = Console(stderr=True)
+    """Show a run's events on stderr: a live table on a terminal, with a line where the front moves, a line per verdict
+    elsewhere.
+    """
+    console, front = Console(stderr=True), _Front()
     if not console.is_terminal:
-        yield lambda event: _print_line(console, event)
+        yield lambda event: _say(console, _line(event), front.take(event))
     else:
-        view = _View(study)
-        with Live(console=console, refresh_per_second=4, get_renderable=view.render):
-            yield view.take
+        view = _View(study, front)
+
+        def take(event: Event) -> None:
+            notice = view.take(event)
+            # What is printed meanwhile scrolls by above the table.
+            _say(console, notice, _STOPPING if event.kind == "stopping" else None)
+
+        with Live(console=console, refresh_per_second=2, get_renderable=view.render):
+            yield take
 
 
-def _print_line(console: Console, event: Event) -> None:
+def _say(console: Console, *lines: str | None) -> None:
+    for line in filter(None, lines):
+        console.print(line, markup=False, highlight=False, soft_wrap=True)
+
+
+_STOPPING = (
+    "stopping after the candidates that are under way; Ctrl-C again stops at once, and loses nothing that is finished"
+)
+
+
+def _line(event: Event) -> str | None:
+    """What is said of an event where there is no table."""
     line = None
     if event.kind == "opened" and event.lab is not None:
         line = (
@@ -65,8 +75,9 @@ def _print_line(console: Console, event: Event) -> None:
         line = f"finalist {event.number}: {event.finalist.method}, int8 val {event.finalist.accuracy_int8_val:.2%}"
     elif event.kind == "scored" and event.finalist is not None:
         line = f"finalist {event.number}: int8 test {event.finalist.accuracy_int8_test:.2%}"
-    if line is not None:
-        console.print(line, markup=False, highlight=False, soft_wrap=True)
+    elif event.kind == "stopping":
+        line = _STOPPING
+    return line
 
 
 def _boards(lab: Lab) -> str:
@@ -107,25 +118,56 @@ def _figures_of(cost: Cost) -> str:
 _SHARING = "training the supernet"
 
 
+class _Front:
+    """The networks that no other one dominates so far."""
+
+    def __init__(self) -> None:
+        self._trials: dict[int, Trial] = {}
+        self._objectives: Sequence[str] = ()
+        self.points: Sequence[FrontPoint] = ()
+
+    def take(self, event: Event) -> str | None:
+        """What the event changes about the front, in a sentence."""
+        if event.kind == "opened" and event.lab is not None:
+            self._objectives = event.lab.config.search.objectives
+            self._trials = {trial.number: trial for trial in event.known}
+            self.points = search_front(list(self._trials.values()), self._objectives)
+        if event.kind not in ("judged", "measured") or event.trial is None:
+            return None
+        before = {point.trial.number for point in self.points}
+        self._trials[event.number] = event.trial
+        self.points = search_front(list(self._trials.values()), self._objectives)
+        now = {point.trial.number for point in self.points}
+        moves = [
+            f"{', '.join(map(str, sorted(numbers)))} {verb}"
+            for numbers, verb in ((now - before, "joins"), (before - now, "left behind"))
+            if numbers
+        ]
+        return f"the front moves: {'; '.join(moves)}; networks on it: {len(now)}" if moves else None
+
+
 class _View:
     """The state of the live table; events come from several threads."""
 
-    def __init__(self, study: Path) -> None:
+    def __init__(self, study: Path, front: _Front) -> None:
         self._study = study
+        self._front = front
         self._lock = threading.Lock()
         self._headline = "opening the board, the bench and the data"
         self._running: dict[int, str] = {}
-        self._trials: list[Trial] = []
+        self._latest: list[Trial] = []
         self._finalists: dict[int, Finalist] = {}
-        self._objectives: Sequence[str] = ()
         self._done = self._already = self._total = 0
         self._started = time.monotonic()
         self._deadline_s: float | None = None
         self._phase = "searching"
+        self._hint = "Ctrl-C: stop after these, twice: at once"
 
-    def take(self, event: Event) -> None:
+    def take(self, event: Event) -> str | None:
+        """Take note of an event. Returns what it changes about the front, in a sentence."""
         with self._lock:
             self._take(event)
+            return self._front.take(event)
 
     def _take(self, event: Event) -> None:
         if event.kind == "opened" and event.lab is not None:
@@ -133,9 +175,8 @@ class _View:
             self._headline = (
                 f"{lab.task.name} ({lab.task.sizes[0]:,} training samples), space {lab.space.name}, {_boards(lab)}"
             )
-            self._objectives = lab.config.search.objectives
             self._deadline_s = event.deadline_s
-            self._trials = list(event.known)
+            self._latest = list(event.known[-_SHOWN_TRIALS:])
             self._begin(event)
         elif event.kind == "sharing":
             self._phase = _SHARING
@@ -144,21 +185,24 @@ class _View:
             self._running[event.number] = event.stage
         elif event.kind == "judged" and event.trial is not None:
             self._running.pop(event.number, None)
-            self._trials.append(event.trial)
+            self._latest = [*self._latest, event.trial][-_SHOWN_TRIALS:]
             self._done = event.judged
         elif event.kind == "measuring":
             self._phase = "measuring what survived"
         elif event.kind == "measured" and event.trial is not None:
             self._running.pop(event.number, None)
-            kept = [trial for trial in self._trials if trial.number != event.number]
-            self._trials = [*kept, event.trial]
+            kept = [trial for trial in self._latest if trial.number != event.number]
+            self._latest = [*kept, event.trial][-_SHOWN_TRIALS:]
         elif event.kind == "finishing":
             self._phase = "finalists train longer"
             self._begin(event)
-        elif event.kind in ("finalist", "scored") and event.finalist is not None:
+        elif event.kind in ("finalist", "scored"):
             self._running.pop(event.number, None)
             self._done += event.kind == "finalist"
-            self._finalists[event.number] = event.finalist
+            if event.finalist is not None:
+                self._finalists[event.number] = event.finalist
+        elif event.kind == "stopping":
+            self._hint = "stopping after these; Ctrl-C again: at once"
 
     def _begin(self, event: Event) -> None:
         self._done = self._already = event.judged
@@ -188,13 +232,13 @@ class _View:
 
     def _running_line(self) -> Text:
         running = ", ".join(f"{number} {stage}" for number, stage in sorted(self._running.items()))
-        return Text(f"now: {running}" if running else "", style="dim")
+        return Text(f"now: {running}\n({self._hint})" if running else "", style="dim")
 
     def _trial_table(self) -> Table:
         table = Table(title="last candidates", title_justify="left", box=None, expand=True)
         for name, justify in (("trial", "right"), ("state", "left"), ("int8 val", "right"), ("", "left")):
             table.add_column(name, justify="right" if justify == "right" else "left", no_wrap=True)
-        for trial in self._trials[-_SHOWN_TRIALS:]:
+        for trial in self._latest:
             accuracy = "" if trial.accuracy_int8_val is None else f"{trial.accuracy_int8_val:.2%}"
             notes = _figures(trial.costs) if trial.state == "complete" else trial.reason or ""
             table.add_row(str(trial.number), trial.state, accuracy, Text(notes, overflow="ellipsis"))
@@ -205,7 +249,7 @@ class _View:
         for name in ("trial", "int8 val", "final val", "test"):
             table.add_column(name, justify="right")
         table.add_column("")
-        for point in search_front(self._trials, self._objectives)[:_SHOWN_FRONT]:
+        for point in self._front.points[:_SHOWN_FRONT]:
             finalist = self._finalists.get(point.trial.number)
             table.add_row(
                 str(point.trial.number),
@@ -225,48 +269,6 @@ def _clock(seconds: float) -> str:
 
 def _percent(fraction: float | None) -> str:
     return "" if fraction is None else f"{fraction:.2%}"
-
-
-def front_table(found: Mapping[str, Any]) -> None:
-    """Print a study's summary and its front, as `summary` gives it, to stdout."""
-    console = _stdout()
-    task, boards = (found["task"] or {}).get("name"), [found["board"], *found["also"]]
-    console.print(
-        f"{task} on {', '.join(boards)}, seed {found['seed']}: {found['evaluated']} evaluated, "
-        f"{found['trained']} trained, {found['infeasible']} infeasible, {found['failed']} failed"
-        + ("" if found["finished"] else ", not finished"),
-        markup=False,
-        highlight=False,
-        soft_wrap=True,
-    )
-    table = Table(
-        caption=_sources([cost for point in found["front"] for cost in (point, *point["also"].values())]),
-        caption_justify="left",
-    )
-    board_column = ("board",) if len(boards) > 1 else ()
-    for name in ("trial", "int8 val", "int8 test", *board_column, "latency", "SRAM", "flash", "energy", "by"):
-        table.add_column(name, justify="right", no_wrap=True)
-    for point in found["front"]:
-        of_point = (str(point["trial"]), _percent(point["accuracy_int8_val"]), _percent(point["accuracy_int8_test"]))
-        for board, cost in {found["board"]: point, **point["also"]}.items():
-            energy = cost["energy_uj"]
-            table.add_row(
-                *(of_point if cost is point else ("", "", "")),
-                *((board,) if board_column else ()),
-                f"{cost['latency_us'] / 1000:.3f} ms",
-                f"{cost['sram_bytes']['total']:,} B",
-                f"{cost['flash_bytes']['total']:,} B",
-                "" if energy is None else f"{energy:,.0f} uJ",
-                (point["method"] or "") if cost is point else "",
-            )
-    console.print(table)
-
-
-def _sources(points: Sequence[Mapping[str, Any]]) -> str:
-    """Where the figures come from, so that an emulated or estimated one never poses as measured."""
-    figures = (("latency", "latency_source"), ("SRAM", "sram_source"), ("flash", "flash_source"))
-    named = [(name, {point[source] for point in points}) for name, source in (*figures, ("energy", "energy_source"))]
-    return ", ".join(f"{name} {'/'.join(sorted(filter(None, sources)))}" for name, sources in named if any(sources))
 
 
 @contextmanager
@@ -289,177 +291,3 @@ def calibration_shown(board: str) -> Iterator[Callable[[int, int, str], None]]:
     with Progress(*columns, console=console) as bar:
         task = bar.add_task(f"networks on {board}", total=None)
         yield lambda done, total, _: bar.update(task, completed=done, total=total)
-
-
-def calibration_table(found: Mapping[str, Any]) -> None:
-    """Print how far estimates are from what was measured, to stdout."""
-    table = Table(box=SIMPLE)
-    for title in ("method", "networks", "mean error", "within 5 %", "largest error", "rank correlation"):
-        table.add_column(title, justify="left" if title == "method" else "right")
-    for method in ("analytic", "table", "learned"):
-        errors = found[method]
-        if "reason" in errors:
-            table.add_row(method, "-", errors["reason"])
-        elif not errors["estimated"]:
-            table.add_row(method, "0", "-", "-", "-", "-")
-        else:
-            shares = (f"{errors[name]:.2%}" for name in ("mean_error", "within_5_percent", "largest_error"))
-            ranks = errors["rank_correlation"]
-            table.add_row(method, f"{errors['estimated']}", *shares, "-" if ranks is None else f"{ranks:.4f}")
-    console = _stdout(width=110)
-    console.print(table)
-    console.print(
-        f"fitted to {found['fitted']} networks with {found['layers']:,} layers of {found['kinds']} kinds; errors are "
-        f"those on the other {found['held_out']}, latencies {found['source']}",
-        highlight=False,
-    )
-    console.print(f"calibration: {found['calibration']}", highlight=False, soft_wrap=True)
-
-
-def refinement_table(found: Refinement) -> None:
-    """Print the sub-spaces, the one with the most compute at the top first, to stdout."""
-    table = Table(box=SIMPLE)
-    scales = list(found.subspaces[0].values)
-    for title in (*scales, "feasible", "half below", "80 % below", "most MACs"):
-        table.add_column(title, justify="right")
-    ranked = sorted(found.subspaces, key=lambda each: (len(each.macs) < LEAST_FEASIBLE, -(each.top_macs or 0)))
-    for each in ranked:
-        quantiles = (each.quantile(0.5), each.top_macs, each.quantile(1.0))
-        shares = ("-" if macs is None else f"{macs:,}" for macs in quantiles)
-        table.add_row(*(f"{value}" for value in each.values.values()), f"{len(each.macs)} of {each.sampled}", *shares)
-    console = _stdout(width=110)
-    console.print(table)
-    console.print(
-        "Feasible by lower bounds: a network that passes may still be too slow or too large when it is measured. "
-        f"Sub-spaces with fewer than {LEAST_FEASIBLE} feasible networks come last.",
-        highlight=False,
-    )
-    console.print(f"\n{found.setting}", markup=False, highlight=False)
-
-
-def screening_table(found: Screening) -> None:
-    """Print what each operator costs for a multiply-accumulate, and which ones are done badly, to stdout."""
-    table = Table(box=SIMPLE)
-    for title in ("choice", "size", "MAC", "µs", "ns per MAC", "nJ per MAC", "of the best"):
-        table.add_column(title, justify="left" if title in {"choice", "size"} else "right")
-    for each in found.timings:
-        ratio = found.ratio(each)
-        table.add_row(
-            f"{each.name} {each.choice}",
-            "x".join(map(str, each.size)),
-            f"{each.macs:,}",
-            "does not fit" if each.latency_us is None else f"{each.latency_us:,.1f}",
-            "-" if each.ns_per_mac is None else f"{each.ns_per_mac:.2f}",
-            "-" if each.nj_per_mac is None else f"{each.nj_per_mac:.3f}",
-            "-" if ratio is None else f"{ratio:.2f}",
-        )
-    console = _stdout(width=110)
-    console.print(table)
-    console.print(f"Latencies are {found.source}, of {found.validity.board}.", highlight=False)
-    if not found.dropped:
-        console.print(f"Nothing takes more than {found.factor:g} times the best at every size.", highlight=False)
-        return
-    for name, choices in found.dropped.items():
-        said = ", ".join(map(str, choices))
-        console.print(f"{name} {said}: more than {found.factor:g} times the best at every size", highlight=False)
-    console.print(f"\n{found.setting}", markup=False, highlight=False)
-
-
-def profile_table(found: Profile) -> None:
-    """Print a network's layers, its totals and its arena over time to stdout."""
-    console = _stdout(width=140)
-    console.print(_layer_table(found, wide=console.width >= _WIDE))
-    if abs(found.displaced) >= _DISPLACED:
-        console.print(
-            f"Layers were counted with marks, which move tables in flash: together they take {found.displaced:+.1%}.",
-            highlight=False,
-        )
-    sram, flash = found.cost.sram, found.cost.flash
-    if sram is not None and flash is not None:
-        parts = f"arena {sram.arena:,}, static {sram.static:,}, stack {sram.stack or 0:,}"
-        console.print(f"RAM   {sram.total:,} B: {parts}", highlight=False)
-        parts = f"code {flash.code or 0:,}, constants {flash.constants:,}"
-        console.print(f"flash {flash.total:,} B: {parts}", highlight=False)
-    if found.program.channels_left_out:
-        console.print(
-            f"{found.program.channels_left_out:,} channels that cannot influence the output are left out:"
-            " --keep-constant-channels computes them.",
-            highlight=False,
-        )
-    if found.program.patched is not None:
-        info = found.program.patched
-        console.print(
-            f"{info.layers} layers run in {info.patches} patches of rows: {info.arena_bytes_without:,} B of arena"
-            f" without, {info.recomputed_macs:,} multiply-accumulates computed again, {info.moved_bytes:,} B of rows"
-            " moved.",
-            highlight=False,
-        )
-    picture = text_picture(found.program, width=max(20, min(60, console.width - 45)))
-    console.print(f"\n{picture}", markup=False, highlight=False, soft_wrap=True)
-
-
-def _layer_table(found: Profile, *, wide: bool) -> Table:
-    """On a narrow terminal columns are left out and words are cut, never figures."""
-    title = f"{found.model} on {found.board.name}: one inference, emulated"
-    table = Table(title=title, title_justify="left", box=SIMPLE, pad_edge=False)
-    columns = {
-        "layer": [f"{layer.index} {layer.op}" for layer in found.program.layers]
-        + ["outside layers", "whole inference"],
-        "shapes": [layer.comment.partition(";")[0] for layer in found.program.layers] + ["", ""],
-    }
-    works = (*found.layers, found.outside, found.whole)
-    columns |= {name: [form(work) for work in works] for name, form in _FIGURES.items()}
-    if not wide:
-        columns = {name: cells for name, cells in columns.items() if name not in {"shapes", "MAC", "waits"}}
-    for name in columns:
-        figure = name in _FIGURES
-        table.add_column(name, justify="right" if figure else "left", no_wrap=figure, min_width=None if figure else 12)
-    for row in zip(*columns.values(), strict=True):
-        if row[0] == "outside layers":
-            table.add_section()
-        table.add_row(*(Text(cell, no_wrap=True, overflow="ellipsis") for cell in row))
-    return table
-
-
-_FIGURES: Mapping[str, Callable[[Work], str]] = {
-    "MAC": lambda work: f"{work.macs:,}",
-    "instructions": lambda work: f"{work.instructions:,}",
-    "per MAC": lambda work: "" if work.instructions_per_mac is None else f"{work.instructions_per_mac:.2f}",
-    "cycles": lambda work: f"{work.cycles:,}",
-    "waits": lambda work: f"{work.wait_cycles:,}",
-    "µs": lambda work: f"{work.latency_us:,.1f}",
-    "share": lambda work: f"{work.share:.1%}",
-}
-
-
-def studies_table(rows: Sequence[Mapping[str, Any]]) -> None:
-    """Print the studies of a folder to stdout."""
-    table = Table()
-    for name in ("study", "task", "board", "seed", "evaluated", "trained", "finished", "int8 val"):
-        table.add_column(name)
-    for row in rows:
-        if "error" in row:
-            table.add_row(row["study"], Text(row["error"]))
-            continue
-        cells = [str(row[name]) for name in ("task", "board", "seed", "evaluated", "trained", "finished")]
-        table.add_row(row["study"], *cells, _percent(row["accuracy_int8_val"]))
-    _stdout().print(table)
-
-
-def proxies_table(found: Mapping[str, Any]) -> None:
-    """Print how each proxy ranks a study's networks, as `rank_proxies` gives it, to stdout."""
-    title = f"{found['task']}: rank correlation with the int8 accuracy of {found['trained']} trained networks"
-    table = Table(title=title, title_justify="left")
-    for name in ("proxy", "Spearman", "Kendall", "p", "without a score"):
-        table.add_column(name, justify="left" if name == "proxy" else "right", no_wrap=True)
-    for each in found["proxies"]:
-        figures = (each["spearman"], each["kendall"])
-        known = [("-" if figure is None else f"{figure:+.3f}") for figure in figures]
-        p_value = "-" if each["p_value"] is None else f"{each['p_value']:.2g}"
-        table.add_row(each["proxy"], *known, p_value, str(each["degenerate"]))
-    _stdout().print(table)
-
-
-def _stdout(width: int = 120) -> Console:
-    """A file or a pipe has no width of its own: take one that no table is cut off at."""
-    return Console() if sys.stdout.isatty() else Console(width=width)

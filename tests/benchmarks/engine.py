@@ -25,8 +25,8 @@ from tinynas.deploy.build import build
 from tinynas.device.bench import Bench, open_bench
 from tinynas.device.ladder import flash_and_measure
 from tinynas.device.measure import to_cost
-from tinynas.live import profile_table
 from tinynas.study.profile import profile_file
+from tinynas.tables import profile_table
 
 MODELS = Path(__file__).parents[3] / "shared" / "models"
 NETWORKS = ("kws", "vww", "ic", "ad", "sww")

@@ -1,4 +1,5 @@
 import dataclasses
+import json
 import logging
 
 import numpy as np
@@ -9,6 +10,7 @@ from tinynas.device.fake import FakeStation, Fault, Mishap, fake_interval
 from tinynas.device.ladder import flash_and_measure
 from tinynas.device.messages import Request
 from tinynas.errors import CandidateError, NoBoardError, WrongOutputError
+from tinynas.events import logged
 
 INPUTS = np.arange(-64, 64, dtype=np.int8).reshape(2, 8, 8)
 
@@ -85,6 +87,29 @@ def test_another_board_takes_over_from_a_broken_one(fake_station, image):
         assert set(bench.quarantined) == {"broken"}
     # The image is on the board already when it comes the second time.
     assert healthy.history == ["flash", "off", "off"]
+
+
+def test_what_befalls_a_board_is_in_the_log_with_its_serial_number_and_the_network(fake_station, image, tmp_path):
+    broken, healthy = fake_station("broken"), fake_station("healthy")
+    broken.fake.mishaps.append(Mishap(fault=Fault.GARBAGE, times=None))
+    with logged(tmp_path / "a.log"), Bench([broken, healthy]) as bench:
+        flash_and_measure(bench, image, INPUTS, repeats=1, label="mlp:1")
+    lines = [json.loads(line) for line in (tmp_path / "a.log").read_text().splitlines()]
+    said = [(line["board"], line["event"]) for line in lines]
+    assert said == [
+        ("broken", "flash"),
+        *[("broken", "retry")] * 3,
+        ("broken", "flash"),
+        ("broken", "retry"),
+        ("broken", "quarantine"),
+        ("broken", "lease"),
+        ("healthy", "flash"),
+        ("healthy", "measurement"),
+        ("healthy", "lease"),
+    ]
+    assert all(line["serial"] == f"serial of {line['board']}" and line["genome"] == "mlp:1" for line in lines)
+    assert [line["after"] for line in lines if line["event"] == "retry"] == ["flash", "repeat", "reset", "flash again"]
+    assert all(line["reason"] for line in lines if line["event"] in {"retry", "quarantine"})
 
 
 def test_an_image_that_no_board_runs_is_told_from_a_broken_board(fake_station, image):

@@ -2,8 +2,9 @@
 
 A study is searched undisturbed, and the calls are counted that change files in its folder. Then a search is run for
 each of some of these calls, spread evenly, in which the disk is full from that one on, or broken at it. Ends with 1
-unless it stops with exit code 4 and names the next command, or does without what failed, the study is readable, and ends
-as the undisturbed one when it is gone on with. `tests/study/test_full_disk.py` does so at every call of a short study.
+unless it stops with exit code 4 and names the next command, or does without what failed, the study is readable, and
+ends as the undisturbed one when it is gone on with. `tests/study/test_full_disk.py` does so at every call of a short
+study.
 """
 
 import argparse

@@ -29,6 +29,7 @@ from tinynas.search.registry import make_strategy
 from tinynas.space.genome import Genome
 from tinynas.space.registry import load_space
 from tinynas.study import steady
+from tinynas.study.interruption import Interruption
 from tinynas.study.session import Clock, Event, Session
 from tinynas.study.store import Finalist, Store, Trial
 
@@ -44,8 +45,9 @@ def judge(lab: Any, number: int, genome: Genome, *_: Any) -> tuple[Trial, dict[s
     return trial, {"model.tflite": drawn * 300}
 
 
-def search(path: Path, acknowledge: Callable[[int], None]) -> None:
+def search(path: Path, acknowledge: Callable[[int], None], interruption: Interruption | None = None) -> None:
     """Begin the study or go on with it, to its end. `acknowledge` is called with each trial that is recorded."""
+    interruption = interruption or Interruption()
     config = load_config(None, SETTINGS)
     settings = config.search
     steady.judge = judge  # type: ignore[assignment]
@@ -62,7 +64,13 @@ def search(path: Path, acknowledge: Callable[[int], None]) -> None:
         ThreadPoolExecutor(1) as threads,
     ):
         session = Session(
-            store=store, lab=lab, clock=Clock(store, None), threads=threads, notify=notify, ahead=settings.budget // 2
+            store=store,
+            lab=lab,
+            clock=Clock(store, None),
+            threads=threads,
+            notify=notify,
+            ahead=settings.budget // 2,
+            interruption=interruption,
         )
         strategy = make_strategy(
             "nsga2",
@@ -73,7 +81,9 @@ def search(path: Path, acknowledge: Callable[[int], None]) -> None:
             predictor=settings.predictor,
         )
         store.set_fact("finished", False)
+        interruption.wait_for_candidates()
         steady.Steady(session, strategy, {trial.genome: trial for trial in store.trials()}).run()
+        session.go_on()
         finish(store)
         store.set_fact("finished", True)
 

@@ -11,8 +11,8 @@ from tinynas.compiler import ArenaBlock, LayerInfo, PatchInfo, Program
 from tinynas.cost import Cost, Flash, Sram
 from tinynas.device.counter import CLASSES, Interval, total
 from tinynas.errors import BenchError, ConfigError
-from tinynas.live import profile_table
 from tinynas.study.profile import make_profile, require_emulated, require_svg
+from tinynas.tables import profile_table
 
 MARK = 20
 

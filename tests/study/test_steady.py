@@ -9,6 +9,7 @@ import pytest
 
 from tinynas.config import load_config
 from tinynas.cost import Cost
+from tinynas.errors import ConfigError
 from tinynas.search.fitness import Fitness
 from tinynas.space.genome import Genome
 from tinynas.study import steady
@@ -115,6 +116,12 @@ def test_a_resumed_search_asks_as_an_undisturbed_one(open_session, store, known)
         for trial in store.trials():
             store.forget(trial.number)
     assert logs[0] == logs[1]
+
+
+def test_a_study_that_was_asked_otherwise_is_refused_by_its_first_such_trial(open_session, store):
+    known = {GENOMES[7].key: replace(complete(7), number=1)}
+    with pytest.raises(ConfigError, match=r"its trial 1 is mlp:7, and this tinynas asks for mlp:1 there.*--start"):
+        steady.Steady(open_session(3), Script(), known).run()
 
 
 def test_when_time_is_up_nothing_more_is_asked_and_what_has_begun_is_recorded(open_session, store):

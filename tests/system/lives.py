@@ -1,11 +1,18 @@
 """A study's lives: searches as real processes, ended in any way, and what must be the same however they ended."""
 
+import contextlib
+import fcntl
 import hashlib
 import json
 import os
+import pty
+import re
 import signal
+import struct
 import subprocess
 import sys
+import termios
+import threading
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +22,9 @@ from tinynas.study.store import Store
 
 # A shell that starts the tests in the background makes them deaf to Ctrl-C; the search must not inherit that.
 _HEARING = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); import tinynas.__main__"
-_END_S = 600.0
+# The terminal that is standard input sends Ctrl-C to this session's processes.
+_WITH_TERMINAL = "import fcntl, termios; fcntl.ioctl(0, termios.TIOCSCTTY, 0)"
+_END_S = 3600.0
 _ORPHANS_S = 20.0
 
 
@@ -30,9 +39,61 @@ def tinynas(*arguments: str, **environment: str) -> subprocess.Popen[str]:
     )
 
 
+class OnTerminal:
+    """A tinynas command on a terminal of its own, whose foreground processes all are."""
+
+    def __init__(self, *arguments: str) -> None:
+        self._master, slave = pty.openpty()
+        fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 50, 160, 0, 0))
+        self.process = subprocess.Popen(
+            [sys.executable, "-c", f"{_WITH_TERMINAL}; {_HEARING}", *arguments],
+            stdin=slave,
+            stdout=slave,
+            stderr=slave,
+            start_new_session=True,
+            env={**os.environ, "TERM": "xterm"},
+        )
+        os.close(slave)
+        self._shown: list[bytes] = []
+        self._reader = threading.Thread(target=self._read)
+        self._reader.start()
+
+    def _read(self) -> None:
+        # It ends with an error once nobody has the terminal any more.
+        with contextlib.suppress(OSError):
+            while shown := os.read(self._master, 65536):
+                self._shown.append(shown)
+
+    @property
+    def shown(self) -> str:
+        """All that the terminal was sent, without what moves the cursor and sets colours."""
+        text = b"".join(self._shown).decode(errors="replace")
+        return re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", text)
+
+    def press_ctrl_c(self) -> None:
+        os.write(self._master, b"\x03")
+
+    def wait_until(self, text: str) -> None:
+        """Wait until the terminal shows a text."""
+        deadline = time.monotonic() + _END_S
+        while text not in self.shown:
+            assert self.process.poll() is None and time.monotonic() < deadline, self.shown
+            time.sleep(0.05)
+
+    def end(self) -> int:
+        """Wait for the command's end. Returns its exit status."""
+        code = self.process.wait(_END_S)
+        self._reader.join()
+        os.close(self._master)
+        return code
+
+
 def finish(process: subprocess.Popen[str]) -> str:
     """What a command said until its end, which must be a good one."""
-    _, errors = process.communicate(timeout=_END_S)
+    try:
+        _, errors = process.communicate(timeout=_END_S)
+    finally:
+        process.kill()
     assert process.returncode == 0, errors
     return errors
 
@@ -52,7 +113,7 @@ def judged(path: Path) -> int:
         return len(store.trials()) + len(store.finalists())
 
 
-def wait_for(process: subprocess.Popen[str], path: Path, count: int) -> None:
+def wait_for(process: subprocess.Popen[Any], path: Path, count: int) -> None:
     """Wait until a search that goes on has judged so many."""
     deadline = time.monotonic() + _END_S
     while judged(path) < count:
@@ -95,6 +156,20 @@ def found(path: Path) -> Found:
             artifacts={f"{trial}/{name}": hashlib.sha256(content).hexdigest() for trial, name, content in blobs},
             front=json.loads(shown.stdout)["front"],
         )
+
+
+def repeated(log: Path) -> list[int]:
+    """The candidates that were begun again after their verdict was there, by the log of all runs of a study."""
+    done, found = set(), []
+    for line in map(json.loads, log.read_text().splitlines()):
+        if line["event"] in ("measuring", "finishing"):
+            # Trials come again, in another part.
+            done.clear()
+        elif line["event"] in ("judged", "measured", "finalist"):
+            done.add(line["candidate"])
+        elif line["event"] == "begin" and line["candidate"] in done:
+            found.append(line["candidate"])
+    return found
 
 
 def orphans(home: Path) -> list[str]:

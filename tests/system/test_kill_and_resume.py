@@ -3,7 +3,7 @@
 `tests/nightly/check_kills.py` does so at random moments of several studies.
 """
 
-import signal
+import re
 
 import lives
 import pytest
@@ -58,26 +58,52 @@ def require_lower_bounds(path):
             assert trial.cost.figure(figure) >= trial.estimate.figure(figure)
 
 
+def stop_after_the_candidates_under_way(config, path):
+    search = lives.OnTerminal("search", "--config", str(config), "--study", str(path))
+    lives.wait_for(search.process, path, 1)
+    search.press_ctrl_c()
+    search.wait_until("stopping after the candidates that are under way; Ctrl-C again stops at once")
+    before = lives.judged(path)
+    assert search.end() == 130
+    assert f"tinynas resume {path}" in search.shown
+    assert "Traceback" not in search.shown
+    # What was shown of it until then: the front, how long it will take, and what is done at the moment.
+    assert re.search(r"the front moves: \d joins; networks on it: 1", search.shown)
+    assert re.search(r"about \d+:\d\d left", search.shown)
+    assert before <= lives.judged(path) < 5
+
+
+def stop_at_once(path):
+    search, count = lives.OnTerminal("resume", str(path)), lives.judged(path)
+    lives.wait_for(search.process, path, count + 1)
+    search.press_ctrl_c()
+    search.wait_until("stopping after")
+    search.press_ctrl_c()
+    assert search.end() == 130
+    assert "stopped at once, nothing that was finished is lost" in search.shown
+    assert f"tinynas resume {path}" in search.shown
+    assert "Traceback" not in search.shown
+    assert count < lives.judged(path) < 6
+
+
+def kill_among_the_finalists(path):
+    search = lives.tinynas("resume", str(path))
+    lives.wait_for(search, path, 7)
+    lives.kill(search)
+    assert lives.judged(path) == 7
+
+
 @pytest.mark.slow
+@pytest.mark.timeout(1800)
 def test_neither_ctrl_c_nor_a_kill_changes_what_is_found(tmp_path):
     config = tmp_path / "study.toml"
     config.write_text(CONFIG)
     undisturbed, disturbed = tmp_path / "undisturbed.db", tmp_path / "disturbed.db"
     lives.finish(lives.tinynas("search", "--config", str(config), "--study", str(undisturbed)))
 
-    interrupted = lives.tinynas("search", "--config", str(config), "--study", str(disturbed))
-    lives.wait_for(interrupted, disturbed, 1)
-    interrupted.send_signal(signal.SIGINT)
-    _, errors = interrupted.communicate(timeout=60)
-    assert interrupted.returncode == 130
-    assert "tinynas resume" in errors
-    assert "Traceback" not in errors
-    assert 1 <= lives.judged(disturbed) < 6
-
-    killed = lives.tinynas("resume", str(disturbed))
-    # Among the finalists, the second of which is not finished yet.
-    lives.wait_for(killed, disturbed, 7)
-    lives.kill(killed)
+    stop_after_the_candidates_under_way(config, disturbed)
+    stop_at_once(disturbed)
+    kill_among_the_finalists(disturbed)
     lives.finish(lives.tinynas("resume", str(disturbed)))
 
     assert lives.judged(undisturbed) == 8
@@ -86,5 +112,9 @@ def test_neither_ctrl_c_nor_a_kill_changes_what_is_found(tmp_path):
         assert any(trial.state == "complete" and trial.reason for trial in store.trials()), "nothing was stopped early"
         assert {finalist.method for finalist in store.finalists()} == {"pruned"}
         layers = {trial.number: trial.layers for trial in store.trials()}
-        assert all(macs(finalist.layers) < macs(layers[finalist.trial]) for finalist in store.finalists())
+        less = [macs(layers[finalist.trial]) - macs(finalist.layers) for finalist in store.finalists()]
+        # A network without hidden layers has no channels to lose.
+        assert min(less) >= 0
+        assert max(less) > 0
     assert lives.found(disturbed) == lives.found(undisturbed)
+    assert lives.repeated(disturbed.with_suffix(".log")) == []

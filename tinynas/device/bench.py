@@ -9,7 +9,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 
@@ -24,6 +24,7 @@ from tinynas.device.meters import open_meter
 from tinynas.device.meters.contract import Meter
 from tinynas.device.station import Commands, EmulatedStation, SerialStation, Station
 from tinynas.errors import ConfigError, NoBoardError, WrongBoardError
+from tinynas.events import event
 
 _log = logging.getLogger(__name__)
 _MAX_FOLDERS = 1000
@@ -152,15 +153,28 @@ class Bench:
             try:
                 station.power_off()
             finally:
+                self.note(station.name, "lease", seconds=time.monotonic() - started)
                 with self._changed:
                     del self._working[station.name]
-                self.note(station.name, "lease", seconds=time.monotonic() - started)
                 self._give_back(station)
 
     def note(self, name: str, kind: Kind, *, seconds: float = 0.0, detail: str = "") -> None:
-        """Record what happened on the board `name`, if there is a journal."""
+        """Record what happened on the board `name`: in the log, and in the journal, if there is one."""
+        what = self.event(name, kind, seconds=round(seconds, 3) or None, detail=detail or None)
+        _log.info("board %s: %s", name, kind, extra=what)
+        self._record(name, kind, seconds, detail)
+
+    def _record(self, name: str, kind: Kind, seconds: float, detail: str) -> None:
         if self._journal is not None:
             self._journal.note(name, kind, seconds=seconds, detail=detail)
+
+    def event(self, name: str, what: str, **fields: Any) -> dict[str, Any]:
+        """What to log as `extra` of something that happened on the board `name`, and to whom if it is at work."""
+        (station,) = (each for each in self._stations if each.name == name)
+        with self._changed:
+            work = self._working.get(name)
+        about = {"board": name, "kind": station.board.name, "serial": station.serial}
+        return event(what, **about, genome=work[0] or None if work else None, **fields)
 
     def flashed(self, name: str, build_id: str) -> None:
         """Record which image the board `name` holds now."""
@@ -192,9 +206,11 @@ class Bench:
         """Lease the board `name` no more."""
         with self._changed:
             self._quarantined[name] = reason
-        self.note(name, "quarantine", detail=reason)
+        self._record(name, "quarantine", 0.0, reason)
         release = f"; when it is mended: tinynas bench release {name}" if self._journal else ""
-        _log.warning("board %s is quarantined: %s%s", name, reason, release)
+        _log.warning(
+            "board %s is quarantined: %s%s", name, reason, release, extra=self.event(name, "quarantine", reason=reason)
+        )
 
     def fault(self, name: str, reason: str) -> None:
         """Count a failure of the board `name` that another board proved to be its own; the third is one too many."""

@@ -271,6 +271,7 @@ class FakeStation:
         self.history: list[str] = []
         self.epoch = 0
         self.meter: Meter | None = None
+        self.serial: str | None = f"serial of {name}"
 
     @property
     def port(self) -> str:

@@ -188,7 +188,8 @@ def _climb(
         except (LeaseLostError, MeterError, WrongBoardError):
             raise
         except BenchError as error:
-            _log.warning("board %s, %s: %s", station.name, rung, error)
+            what = bench.event(station.name, "retry", after=rung, reason=str(error))
+            _log.warning("board %s, %s: %s", station.name, rung, error, extra=what)
             reasons.setdefault(str(error), []).append(rung)
     raise BenchError("; ".join(f"{', '.join(rungs)}: {reason}" for reason, rungs in reasons.items()))
 

@@ -33,6 +33,8 @@ class Station(Protocol):
     board: Board
     meter: Meter | None
     """The instrument on the board's supply, connected; None: there is none."""
+    serial: str | None
+    """The board's USB serial number; None: it has none, or it is not known."""
 
     @property
     def port(self) -> str:
@@ -94,6 +96,7 @@ class EmulatedStation:
     def __init__(self, emulated: EmulatedBoard, board: Board, *, keep: bool = True) -> None:
         self.board = board
         self.meter: Meter | None = None
+        self.serial: str | None = None
         self.name = emulated.folder.name
         self._emulated = emulated
         self._lease = Lease(emulated.folder / "lock", self.name)
@@ -169,6 +172,7 @@ class SerialStation:
     ) -> None:
         self.board = board
         self.meter: Meter | None = None
+        self.serial = link.serial if isinstance(link, Identity) else None
         self.name = name or f"{board.name} on {link}"
         self._link = link
         self._commands = commands or Commands()

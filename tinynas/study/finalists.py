@@ -1,7 +1,6 @@
 """The end of a search: the best of the front are trained for longer and measured again."""
 
 from collections.abc import Sequence
-from concurrent.futures import FIRST_COMPLETED, wait
 from dataclasses import replace
 
 from tinynas.config import Config, SearchSection
@@ -10,7 +9,7 @@ from tinynas.search.scalar import weighted_product
 from tinynas.study import work
 from tinynas.study.evaluate import finish
 from tinynas.study.origin import leader, teacher_of
-from tinynas.study.session import POLL_S, Event, Session
+from tinynas.study.session import Event, Session
 from tinynas.study.store import Finalist, Store, Trial
 from tinynas.study.summary import FrontPoint, search_front
 
@@ -59,10 +58,12 @@ def finish_front(session: Session) -> None:
         for trial in waiting:
             store.forget_finalist(trial.number)
             failures.pop(str(trial.number), None)
+        session.go_on()
     store.set_fact("finalist_failures", failures)
     finalists = store.finalists()
     for finalist in finalists:
         if finalist.accuracy_int8_test is None:
+            session.go_on()
             _score_test(session, finalist)
     session.clock.save()
     if not finalists:
@@ -78,6 +79,8 @@ def _train_finalists(session: Session, waiting: Sequence[Trial], chosen: Sequenc
         return _finish_all(session, waiting, None)
     first = leader(chosen)
     failures = _finish_all(session, [trial for trial in waiting if trial.number == first.number], None)
+    if session.interruption.asked:
+        return failures
     others = [trial for trial in waiting if trial.number != first.number]
     return failures | _finish_all(session, others, teacher_of(session.store, session.lab, first))
 
@@ -90,8 +93,10 @@ def _finish_all(session: Session, trials: Sequence[Trial], teacher: work.Origin 
         for trial in trials
     }
     while futures:
-        for future in wait(futures, timeout=POLL_S, return_when=FIRST_COMPLETED).done:
+        for future in session.completed(futures):
             trial = futures.pop(future)
+            if future.cancelled():
+                continue
             try:
                 finalist, artifacts = future.result()
             except CandidateError as error:

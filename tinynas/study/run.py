@@ -22,6 +22,7 @@ from tinynas.study.announce import announced
 from tinynas.study.deployment import deployed, least_of_space, lower_bound
 from tinynas.study.finalists import finish_front
 from tinynas.study.gradient import DISTRIBUTIONS, learned_distributions
+from tinynas.study.interruption import Interruption
 from tinynas.study.lab import facts_of, open_lab
 from tinynas.study.session import Clock, Event, Notify, Session, threads
 from tinynas.study.start import starting_genomes
@@ -38,20 +39,29 @@ _AHEAD = "ahead"
 _LEAST_AHEAD = 6
 
 
-def search(config: Config, path: Path, notify: Notify, place: Place | None = None) -> None:
-    """Start a new study at `path` and run it to its end, on this machine or on the cluster at `place`.
+def search(
+    config: Config,
+    path: Path,
+    notify: Notify,
+    place: Place | None = None,
+    *,
+    interruption: Interruption | None = None,
+) -> None:
+    """Start a new study at `path` and run it to its end, or until its `interruption`, on this machine or on the cluster
+    at `place`.
 
     Raises:
         ConfigError: settings or data are wrong, or the study exists.
         NothingFeasibleError: no candidate can meet the limits, or none of those evaluated did.
         BenchError, InfrastructureError: the run cannot go on; `resume` continues it.
+        StoppedError: it was interrupted, and all that was under way is recorded.
     """
     if path.exists():
         _refuse_existing(path, config)
     with open_lab(config, place) as lab:
         refuse_hopeless(lab)
         with Store.create(path, _facts(lab)) as store:
-            _run(store, lab, notify)
+            _run(store, lab, notify, interruption or Interruption())
 
 
 def check(config: Config, place: Place | None = None) -> dict[str, Any]:
@@ -73,6 +83,8 @@ def resume(
     budget: int | None = None,
     time_limit: float | str | None = None,
     place: Place | None = None,
+    *,
+    interruption: Interruption | None = None,
 ) -> None:
     """Continue a study, with a larger `budget` or `time_limit` (seconds, or text as "30m"). Raises as `search`, and
 
@@ -85,7 +97,7 @@ def resume(
         with open_lab(config, place) as lab:
             _require_same(store, facts_of(lab))
             store.set_fact("config", config.model_dump(mode="json"))
-            _run(store, lab, notify)
+            _run(store, lab, notify, interruption or Interruption())
 
 
 def _refuse_existing(path: Path, config: Config) -> None:
@@ -146,12 +158,12 @@ def refuse_hopeless(lab: Lab) -> None:
         )
 
 
-def _run(store: Store, lab: Lab, notify: Notify) -> None:
+def _run(store: Store, lab: Lab, notify: Notify, interruption: Interruption) -> None:
     with announced(store.path, lab, notify) as told:
-        _run_told(store, lab, told)
+        _run_told(store, lab, told, interruption)
 
 
-def _run_told(store: Store, lab: Lab, notify: Notify) -> None:
+def _run_told(store: Store, lab: Lab, notify: Notify, interruption: Interruption) -> None:
     settings = lab.config.search
     clock = Clock(store, settings.time)
     store.set_fact("finished", False)
@@ -176,10 +188,14 @@ def _run_told(store: Store, lab: Lab, notify: Notify) -> None:
     clock.save()
     ahead = _ahead(store, lab)
     with threads(lab, ahead) as pool:
-        session = Session(store=store, lab=lab, clock=clock, threads=pool, notify=notify, ahead=ahead)
+        session = Session(
+            store=store, lab=lab, clock=clock, threads=pool, notify=notify, ahead=ahead, interruption=interruption
+        )
         if learns and supernet is not None:
             store.set_fact(DISTRIBUTIONS, learned_distributions(session, supernet))
+        interruption.wait_for_candidates()
         Steady(session, _strategy(session), known).run()
+        session.go_on()
         measure_front(session)
         finish_front(session)
 

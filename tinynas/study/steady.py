@@ -6,14 +6,15 @@ the window go on.
 """
 
 from collections.abc import Iterator
-from concurrent.futures import FIRST_COMPLETED, Future, wait
+from concurrent.futures import Future
 
+from tinynas.errors import ConfigError
 from tinynas.search.fitness import Fitness, fitness
 from tinynas.search.strategy import Strategy
 from tinynas.space.genome import Genome
 from tinynas.study.evaluate import Before, judge
 from tinynas.study.origin import origin_of
-from tinynas.study.session import POLL_S, Event, Session
+from tinynas.study.session import Event, Session, call_off
 from tinynas.study.store import Trial
 from tinynas.study.testbed import Lab
 
@@ -31,9 +32,10 @@ class Steady:
         self._asked: list[Genome] = []
         self._running: dict[Future[Judged], int] = {}
         self._unchecked: dict[int, Genome] = {}
+        self._numbers = {trial.number: trial.genome for trial in known.values()}
 
     def run(self) -> None:
-        """Until the budget, the time or the space is used up."""
+        """Until the budget, the time or the space is used up, or a person wants it to end."""
         told = 0
         while True:
             self._ask(told)
@@ -45,8 +47,8 @@ class Steady:
             told += 1
 
     def _ask(self, told: int) -> None:
-        budget, clock = self._session.lab.config.search.budget, self._session.clock
-        while len(self._asked) < min(budget, told + self._session.ahead) and clock.left() != 0.0:
+        budget = self._session.lab.config.search.budget
+        while len(self._asked) < min(budget, told + self._session.ahead) and not self._session.ends():
             genome = self._strategy.ask()
             if genome is None:
                 return
@@ -56,12 +58,27 @@ class Steady:
 
     def _judge(self, number: int) -> None:
         session, genome = self._session, self._asked[number]
+        self._require_same_question(number, genome)
         # Those that were told before it was asked for, and no others that happen to be known.
         earlier = [self._known[each.key] for each in self._asked[: max(0, number - session.ahead + 1)]]
         before = Before(trials=earlier, origin=origin_of(session.store, session.lab, genome, earlier))
         notify = session.stages(number, genome.key)
         future = session.threads.submit(judge, session.lab, number, genome, notify, before)
         self._running[future] = number
+
+    def _require_same_question(self, number: int, genome: Genome) -> None:
+        """What the study was asked first it must be asked again.
+
+        Raises:
+            ConfigError: the study was made by a version whose strategy asked otherwise.
+        """
+        known = self._numbers.get(number, genome.key)
+        if known != genome.key:
+            path = self._session.store.path
+            raise ConfigError(
+                f"study {path} cannot go on: its trial {number} is {known}, and this tinynas asks for {genome.key} "
+                f"there, its strategies are others: use the version that made it, or search anew with --start {path}"
+            )
 
     def _await(self, genome: Genome) -> bool:
         """Wait for a verdict that can be told; False when time is up and there will be none.
@@ -105,13 +122,12 @@ class Steady:
             )
 
     def _completed(self) -> Iterator[Judged]:
-        for future in wait(self._running, timeout=POLL_S, return_when=FIRST_COMPLETED).done:
+        for future in self._session.completed(self._running):
             del self._running[future]
             if not future.cancelled():
                 yield future.result()
-        if self._session.clock.left() == 0.0:
-            for future in self._running:
-                future.cancel()
+        if self._session.ends():
+            call_off(self._running)
 
 
 def _fitness(lab: Lab, trial: Trial) -> Fitness:

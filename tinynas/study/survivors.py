@@ -5,13 +5,13 @@ measured as well, until the whole front is.
 """
 
 from collections.abc import Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, wait
+from concurrent.futures import Future
 
 from tinynas.config import Config
 from tinynas.errors import ConfigError
 from tinynas.study.evaluate import measure_survivor
 from tinynas.study.finalists import choose_finalists
-from tinynas.study.session import POLL_S, Event, Session
+from tinynas.study.session import Event, Session
 from tinynas.study.store import Trial
 from tinynas.study.summary import search_front
 
@@ -21,7 +21,7 @@ def measure_front(session: Session) -> None:
     trial is left there.
 
     Raises:
-        BenchError, InfrastructureError: the run cannot go on; a later one measures the rest.
+        BenchError, InfrastructureError, StoppedError: the run cannot go on; a later one measures the rest.
     """
     store, config = session.store, session.lab.config
     while waiting := [trial for trial in _surviving(store.trials(), config) if trial.unmeasured]:
@@ -34,6 +34,7 @@ def measure_front(session: Session) -> None:
                 store.replace_trial(trial)
                 session.notify(Event(kind="measured", number=trial.number, genome=trial.genome, trial=trial))
         session.clock.save()
+        session.go_on()
 
 
 def _surviving(trials: Sequence[Trial], config: Config) -> list[Trial]:
@@ -53,6 +54,7 @@ def _measure(session: Session, trials: list[Trial]) -> list[Trial]:
         running.add(session.threads.submit(measure_survivor, session.lab, trial, tflite, stages))
     found = []
     while running:
-        done, running = wait(running, timeout=POLL_S, return_when=FIRST_COMPLETED)
-        found += [future.result() for future in done]
+        done = session.completed(running)
+        running -= done
+        found += [future.result() for future in done if not future.cancelled()]
     return sorted(found, key=lambda trial: trial.number)
