@@ -34,7 +34,7 @@ _KEYWORDS = {
         "group_regex": "([0-9a-f]{8})_nohash_",
     },
     "space": {"name": "image"},
-    "train": {"epochs": 20, "samples": None, "val_samples": None, "shift": 3},
+    "train": {"epochs": 8, "samples": None, "val_samples": None, "shift": 3},
     "final": {"epochs": 60, "patience": 60, "count": 6},
 }
 _IMAGES = {
