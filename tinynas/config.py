@@ -165,7 +165,7 @@ class SearchSection(Section):
         `exponents` (-0.07 where none is given), or their Chebyshev distance under ever new random weights.
     predictor: whether a model of what is known chooses among the strategy's proposals; None: where it makes any.
     start: what to begin with: names of known networks, genomes, files of earlier studies, whose fronts are taken.
-    ahead: how many candidates may be under way at once; None: two for each worker, and at least 6.
+    ahead: how many candidates may be under way at once; None: two for each worker and each board, at least 6.
     """
 
     strategy: str = "nsga2"

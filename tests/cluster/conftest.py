@@ -1,6 +1,8 @@
 """What the tests of clusters share."""
 
+import gc
 import sys
+import warnings
 from pathlib import Path
 
 import pytest
@@ -12,6 +14,15 @@ sys.path.insert(0, str(Path(__file__).parent))
 from cluster_processes import Machines, free_port
 
 from tinynas.cluster.certificates import init_cluster
+
+
+@pytest.fixture(autouse=True)
+def no_sockets_left():
+    """Dask leaves a socket open whose handshake was cut off when a scheduler died: nobody is to hear of it later."""
+    yield
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ResourceWarning)
+        gc.collect()
 
 
 @pytest.fixture(scope="module")

@@ -45,20 +45,20 @@ _SIZES = Sizes(code=1, constants=1, static=1, arena=1, image=1)
 # An upload that meets another one on the same board says so. One in ten fails before it has begun, and with the chance
 # in the third argument power is cut at a random moment: the old image is left, half of the new one, or all of it.
 _FLASHER = """
-import os, random, sys, time
+import fcntl, os, random, sys, time
 from pathlib import Path
 folder, content, cuts = Path(sys.argv[1]), sys.argv[2], float(sys.argv[3])
+# Its lock ends with it, however it ends.
+flashing = (folder / "flashing").open("w")
 try:
-    os.close(os.open(folder / "flashing", os.O_CREAT | os.O_EXCL))
-except FileExistsError:
+    fcntl.flock(flashing, fcntl.LOCK_EX | fcntl.LOCK_NB)
+except BlockingIOError:
     (folder / "two flashers").touch()
     sys.exit(2)
 def write(text):
     (folder / "flash.new").write_text(text)
     (folder / "flash.new").replace(folder / "flash")
-def stop(code):
-    (folder / "flashing").unlink()
-    sys.exit(code)
+stop = sys.exit
 cut_at = random.randrange(3) if random.random() < cuts else None
 if cut_at is not None:
     with (folder / "cuts").open("a") as stream:
@@ -66,7 +66,7 @@ if cut_at is not None:
 if random.random() < 0.1 or cut_at == 0:
     stop(1)
 write("torn")
-time.sleep(0.02)
+time.sleep(float(os.environ.get("TINYNAS_FLASH_S", "0.02")))
 if cut_at == 1:
     stop(1)
 write(content)
@@ -268,7 +268,7 @@ class Fleet:
 def main() -> None:
     folder, name, first, last, cuts = Path(sys.argv[1]), sys.argv[2], int(sys.argv[3]), int(sys.argv[4]), sys.argv[5]
     logging.basicConfig(filename=folder / f"{name}.log", level=logging.WARNING, format="%(asctime)s %(message)s")
-    _stand_in(folder, cuts)
+    stand_in(folder, cuts)
     results: dict[int, dict[str, object]] = {}
     with open_bench(board_kind(), directory=folder / "home", file=folder / "bench.toml") as bench:
 
@@ -292,7 +292,7 @@ def main() -> None:
     (folder / f"{name}.json").write_text(json.dumps(results))
 
 
-def _stand_in(folder: Path, cuts: str) -> None:
+def stand_in(folder: Path, cuts: str) -> None:
     """For USB and for PlatformIO, and make this host as impatient as simulated boards allow."""
 
     def comports() -> list[SimpleNamespace]:

@@ -1,6 +1,6 @@
 """A study's link to its cluster: requests in, answers out, whatever becomes of workers and scheduler meanwhile.
 
-Requests wait here until a place is free, shortest work first, so that no busy worker has a queue of them.
+Requests wait here until a place is free, in the order of their coming, so that no busy worker has a queue of them.
 """
 
 import asyncio
@@ -8,7 +8,7 @@ import logging
 import threading
 import time
 import uuid
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -24,6 +24,7 @@ _log = logging.getLogger(__name__)
 _LOOK_S = 1.0
 _POLL_S = 0.2
 _RPC_S = 10.0
+_FETCH_S = 60.0
 # How often one request may kill two workers before the study stops: it is never the candidate that pays.
 _MOST_KILLED = 5
 
@@ -57,8 +58,7 @@ class Cluster:
         self._client: Any = None
         self._offers: tuple[Offer, ...] = ()
         self._running: Counter[str] = Counter()
-        self._queue: dict[str, list[tuple[float, int]]] = {}
-        self._sequence = 0
+        self._queue: dict[str, deque[object]] = {}
         self._lacking: dict[str, float] = {}
         self._reasons: dict[str, str] = {}
         self._told: dict[str, str] = {}
@@ -117,11 +117,10 @@ class Cluster:
         what: str,
         request: Any,
         *,
-        rank: float = 0.0,
         files: Sequence[File] = (),
         host: str | None = None,
     ) -> Done:
-        """The answer to a request, of whoever can give it; of those that wait the lowest `rank` first.
+        """The answer to a request, of whoever can give it.
 
         host: the one worker process that can answer. files: what it may lack, and is given then.
 
@@ -134,7 +133,7 @@ class Cluster:
         """
         content, killed = pack(request), 0
         while True:
-            with self._admitted(resource, rank):
+            with self._admitted(resource):
                 try:
                     answer = self._submit(resource, content, host)
                 except _LostError as error:
@@ -162,13 +161,12 @@ class Cluster:
     # -- waiting for a place
 
     @contextmanager
-    def _admitted(self, resource: str, rank: float) -> Iterator[None]:
+    def _admitted(self, resource: str) -> Iterator[None]:
         with self._changed:
-            self._sequence += 1
-            mine, queue = (rank, self._sequence), self._queue.setdefault(resource, [])
+            mine, queue = object(), self._queue.setdefault(resource, deque())
             queue.append(mine)
             try:
-                while min(queue) != mine or self._running[resource] >= len(self.offers(resource)):
+                while queue[0] is not mine or self._running[resource] >= len(self.offers(resource)):
                     self._complain(resource)
                     self._changed.wait(_LOOK_S)
                 self._running[resource] += 1
@@ -227,12 +225,15 @@ class Cluster:
             future = client.submit(
                 slots.perform, content, pure=False, resources={resource: 1}, workers=addresses, retries=0
             )
-            while True:
-                try:
-                    return unpack(future.result(timeout=_POLL_S))
-                except TimeoutError:
-                    self._complain(resource)
-                    self._require_host(resource, host)
+            done = threading.Event()
+            future.add_done_callback(lambda _: done.set())
+            while not done.wait(_POLL_S):
+                self._complain(resource)
+                self._require_host(resource, host)
+                if client.status in ("closed", "closing"):
+                    raise _LostError("the scheduler is gone")
+            # To fetch an answer may take longer than to look whether there is one.
+            return unpack(future.result(timeout=_FETCH_S))
         except (TinynasError, _LostError):
             raise
         except (Exception, asyncio.CancelledError) as error:

@@ -39,8 +39,6 @@ class ClusterCrew:
         self._cluster, self._memory_bytes = cluster, memory_bytes
         self._lock = Lock()
         self._files: tuple[File, ...] = ()
-        # What a function took last, so that short work does not wait behind trainings [s].
-        self._seconds: dict[str, float] = {}
 
     @property
     def size(self) -> int:
@@ -49,12 +47,11 @@ class ClusterCrew:
 
     def call(self, what: str, timeout_s: float, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """As `Crew.call`, and as `Cluster.ask`."""
-        name = name_of(function)
         with self._lock:
             files = self._files
         request = Call(
             what=what,
-            function=name,
+            function=name_of(function),
             arguments=args,
             keywords=kwargs,
             timeout_s=timeout_s,
@@ -62,10 +59,9 @@ class ClusterCrew:
             files=files,
         )
         try:
-            answer = self._cluster.ask(TRAIN, what, request, rank=self._seconds.get(name, 0.0), files=files)
+            answer = self._cluster.ask(TRAIN, what, request, files=files)
         except CalledOffError as error:
             raise ChildError(f"{what} was called off") from error
-        self._seconds[name] = answer.seconds
         return cast(T, answer.value)
 
     def place(self, path: Path) -> None:

@@ -2,6 +2,7 @@
 own, so that Dask's choice among those of one resource is by who has nothing to do.
 """
 
+import logging
 import threading
 import time
 from collections.abc import Callable
@@ -26,8 +27,10 @@ from tinynas.cluster.messages import (
 )
 from tinynas.device.bench import Bench
 from tinynas.device.pool import BenchPool
-from tinynas.errors import NoBoardError, TinynasError
+from tinynas.errors import InfrastructureError, NoBoardError, TinynasError
 from tinynas.model.process import configure_process
+
+_log = logging.getLogger(__name__)
 
 
 class Slot(Protocol):
@@ -157,6 +160,10 @@ def perform(content: bytes) -> bytes:
         answer = slot.perform(request)
     except TinynasError as error:
         return pack(Refused(error=error))
+    except Exception as error:
+        # Not to be done again by one worker after the other.
+        _log.exception("a request failed")
+        return pack(Refused(error=InfrastructureError(f"a worker failed: {type(error).__name__}: {error}")))
     return pack(replace(answer, seconds=time.monotonic() - started) if isinstance(answer, Done) else answer)
 
 

@@ -31,11 +31,10 @@ from tinynas.study.store import Store
 from tinynas.study.summary import config_of
 from tinynas.study.supernet import trained_supernet
 from tinynas.study.survivors import measure_front
-from tinynas.study.testbed import Lab
+from tinynas.study.testbed import Lab, Places
 
 _AHEAD = "ahead"
-# Enough for two or three workers and as many boards to have one candidate at work and one waiting, and the same for all
-# of them, so that they find the same.
+# The same for a few workers, so that they find the same.
 _LEAST_AHEAD = 6
 
 
@@ -224,10 +223,16 @@ def _strategy(session: Session) -> Strategy:
     )
 
 
+def default_ahead(places: Places) -> int:
+    """How many candidates are under way at once where [search] does not say: for each training slot and each board one
+    at work and one that waits. Fewer leave places idle while the oldest candidate is slow: docs/scaling.md.
+    """
+    return max(_LEAST_AHEAD, 2 * (places.training + places.boards))
+
+
 def _ahead(store: Store, lab: Lab) -> int:
     """How many candidates are under way at once. Questions depend on it, so that a study keeps what it began with."""
-    settings = lab.config.search
-    ahead = store.fact(_AHEAD) or settings.ahead or max(_LEAST_AHEAD, 2 * lab.places.training)
+    ahead = store.fact(_AHEAD) or lab.config.search.ahead or default_ahead(lab.places)
     store.set_fact(_AHEAD, ahead)
     return int(ahead)
 
