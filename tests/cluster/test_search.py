@@ -6,8 +6,6 @@ import time
 import psutil
 import pytest
 
-from tinynas.cluster.messages import TRAIN
-from tinynas.cluster.remote import connected
 from tinynas.config import load_config
 from tinynas.study.run import search
 from tinynas.study.store import Store
@@ -72,24 +70,22 @@ class Chaos:
         self._thread.join()
 
     def _run(self):
-        with connected(self.machines.place) as cluster:
-            while not self._ended.wait(0.1):
-                stages = set(self.stages.values())
-                # To look at all processes takes its time, too.
-                for host, (process, offer) in list(self.workers.items()):
-                    if process.poll() is None and (what := self._at(host, process, offer[0], stages, cluster)):
-                        process.kill()
-                        self.done.append(what)
-                        self.add(*offer)
-                        break
+        while not self._ended.wait(0.1):
+            stages = set(self.stages.values())
+            # To look at all processes takes its time, too.
+            for process, offer in list(self.workers.values()):
+                if process.poll() is None and (what := self._at(process, offer[0], stages)):
+                    process.kill()
+                    self.done.append(what)
+                    self.add(*offer)
+                    break
 
-    def _at(self, host, process, offer, stages, cluster):
+    def _at(self, process, offer, stages):
         """What the worker is at that none was killed at yet."""
         if offer == "--board" and "measure" in stages:
             return self._on_board(process)
-        if offer == "--train" and "train" not in self.done and stages - {"measure", "judged"} == {"train"}:
-            cluster._look()
-            return "train" if any(place.host == host and place.busy for place in cluster.offers(TRAIN)) else None
+        if offer == "--train" and "train" not in self.done and "train" in stages:
+            return "train"
         return None
 
     def _on_board(self, process):
