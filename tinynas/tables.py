@@ -210,8 +210,9 @@ def studies_table(rows: Sequence[Mapping[str, Any]]) -> None:
         if "error" in row:
             table.add_row(row["study"], Text(row["error"]))
             continue
-        cells = [str(row[name]) for name in ("task", "board", "seed", "evaluated", "trained", "finished")]
-        table.add_row(row["study"], *cells, _percent(row["accuracy_int8_val"]))
+        boards = ", ".join((row["board"], *row["also"]))
+        cells = [str(row[name]) for name in ("seed", "evaluated", "trained", "finished")]
+        table.add_row(row["study"], str(row["task"]), boards, *cells, _percent(row["accuracy_int8_val"]))
     _stdout().print(table)
 
 

@@ -168,6 +168,9 @@ def test_studies_are_listed_and_what_is_none_with_its_error(store, tmp_path):
     broken, good = list_studies(tmp_path)
     assert "damaged or no study" in broken["error"]
     assert (good["task"], good["evaluated"], good["accuracy_int8_val"]) == ("digits", 6, 0.9)
+    store.set_fact("also", {"mps2_an386": {}})
+    _, several = list_studies(tmp_path)
+    assert (several["board"], several["also"]) == (good["board"], ["mps2_an386"])
 
 
 def test_a_study_made_with_other_settings_is_named_with_the_difference(store):

@@ -151,5 +151,5 @@ def list_studies(folder: Path) -> list[dict[str, Any]]:
         task = found["task"]["name"] if found["task"] else None
         best = max((point["accuracy_int8_val"] for point in found["front"]), default=None)
         kept = {name: found[name] for name in ("board", "seed", "finished", "evaluated", "trained", "failed")}
-        rows.append({"study": str(path), "task": task, **kept, "accuracy_int8_val": best})
+        rows.append({"study": str(path), "task": task, **kept, "also": list(found["also"]), "accuracy_int8_val": best})
     return rows
