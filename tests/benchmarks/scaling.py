@@ -40,7 +40,8 @@ STAGES = (
 )
 # As many as fill and empty the window often enough not to matter.
 WINDOWS = 40
-REQUESTS = 100
+# Few enough that no child has had its 64 calls and is replaced in between, which takes seconds.
+REQUESTS = 24
 # Bytes of a request and its answer, about those of an image, and of a trained network with its vectors.
 PAYLOAD = 100_000
 _HEAD = (
