@@ -56,8 +56,10 @@ def in_patches(model: bytes, patches: Patches = "auto", target: Target = "cortex
 
 
 @pytest.mark.parametrize("patches", ["auto", 4])
-def test_random_networks_give_the_references_outputs(patches: Patches, tmp_path: Path) -> None:
-    models = draw_models(TALL_NETWORK, 40, start=7)
+def test_random_networks_give_the_references_outputs(
+    breadth: Callable[[int, int], int], patches: Patches, tmp_path: Path
+) -> None:
+    models = draw_models(TALL_NETWORK, breadth(16, 40), start=7)
     cases = make_cases(models, f"patches {patches}", targets=TARGETS, patches=patches)
     assert sum(case.program.patched is not None for case in cases) > len(cases) / 5
     assert run_cases(HOST, cases, tmp_path) == []
