@@ -6,7 +6,7 @@ from contextlib import suppress
 import pytest
 
 from tinynas.cost import Cost
-from tinynas.errors import BenchError, StoppedError
+from tinynas.errors import BenchError, ConfigError, StoppedError
 from tinynas.study.logbook import logbook
 from tinynas.study.session import Event
 from tinynas.study.store import Trial
@@ -70,6 +70,12 @@ def test_the_last_line_says_how_the_run_ended(tmp_path, end, outcome, reason):
     lines, _ = told(tmp_path / "s.db", Event(kind="stopping"), end=end)
     assert [line["event"] for line in lines] == ["stopping", "end"]
     assert (lines[-1]["outcome"], lines[-1].get("reason")) == (outcome, reason)
+
+
+def test_a_run_that_is_refused_before_anything_happens_leaves_no_file(tmp_path):
+    with pytest.raises(ConfigError), logbook(tmp_path / "studies" / "s.db", None, lambda event: None):
+        raise ConfigError("board 'x' is not known")
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_another_file_is_taken_where_one_is_named(tmp_path):

@@ -19,7 +19,7 @@ SETTINGS = {
     "space": {"name": "mlp"},
     "board": {"count": 4, "samples": 4},
     "limits": {"latency": "10 ms", "sram": "16 KB", "flash": "64 KB"},
-    "search": {"budget": 12, "population": 4, "seed": 5},
+    "search": {"budget": 12, "population": 4, "seed": 5, "ahead": 6},
     "train": {"epochs": 1, "samples": 200, "val_samples": 50},
     "final": {"count": 1, "epochs": 1},
 }

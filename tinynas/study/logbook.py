@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from tinynas.errors import StoppedError
+from tinynas.errors import StoppedError, TinynasError
 from tinynas.events import event, logged
 from tinynas.study.session import Event, Notify
 from tinynas.study.store import Trial
@@ -20,11 +20,15 @@ _log = logging.getLogger(__name__)
 
 @contextmanager
 def logbook(study: Path, file: Path | None, notify: Notify) -> Iterator[Notify]:
-    """Log a run's events as long as the block lasts, and how it ends: to `file`, or beside the study."""
+    """Log a run's events as long as the block lasts, and how it ends: to `file`, or beside the study. One that is
+    refused before anything happens leaves no file.
+    """
     with logged(file or study.with_suffix(".log"), study=str(study)):
-        stages, started = _Stages(), time.monotonic()
+        stages, started, begun, refused = _Stages(), time.monotonic(), False, False
 
         def tell(happened: Event) -> None:
+            nonlocal begun
+            begun = True
             stages.take(happened)
             _write(happened)
             notify(happened)
@@ -37,10 +41,12 @@ def logbook(study: Path, file: Path | None, notify: Notify) -> Iterator[Notify]:
             outcome = {"outcome": "stopped"}
             raise
         except BaseException as error:
+            refused = isinstance(error, TinynasError) and not begun
             outcome["reason"] = f"{type(error).__name__}: {error}"
             raise
         finally:
-            _log.info("the run ends", extra=event("end", **outcome, seconds=_rounded(time.monotonic() - started)))
+            if not refused:
+                _log.info("the run ends", extra=event("end", **outcome, seconds=_rounded(time.monotonic() - started)))
 
 
 class _Stages:
