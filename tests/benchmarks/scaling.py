@@ -227,7 +227,12 @@ def main() -> None:
     parser.add_argument("--study", type=Path, help="a study to take the times from")
     parser.add_argument("--cores", type=int, default=8, help="CPUs of the machine that the search runs on")
     parser.add_argument("--json", type=Path, help="also write the times and the overhead to this file")
+    parser.add_argument("--times", type=Path, help="simulate from a file of --json, and measure nothing")
     arguments = parser.parse_args()
+    if arguments.times is not None:
+        known = json.loads(arguments.times.read_text())
+        print("\n".join(rows(known["times"], arguments.cores, known["overhead"]["median_s"])))
+        return
     with tempfile.TemporaryDirectory() as folder:
         path = arguments.study or Path(folder) / "recorded.db"
         if arguments.study is None:
