@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 from benchmark_networks import classifier, with_vector
+from like_a_search import FACTS
 
-from tinynas.config import Config
 from tinynas.cost import Cost, Flash, Sram
 from tinynas.errors import ConfigError, StoreError
 from tinynas.study.conclude import export_model, export_trial
@@ -32,23 +32,13 @@ def study(digits_network, tmp_path):
 def write_study(path, network):
     """Trial 0 is a finalist, trial 1 is infeasible, trial 2 is complete and less accurate; all with one network."""
     facts = {
-        "config": Config().model_dump(mode="json"),
-        "board": "netduinoplus2",
-        "task": {
-            "name": "digits",
-            "input_shape": [8, 8, 1],
-            "class_names": [str(digit) for digit in range(10)],
-            "digest": "0" * 64,
-            "source": "scikit-learn",
-            "sizes": [1000, 400, 397],
-        },
+        **FACTS,
+        "task": {**FACTS["task"], "digest": "0" * 64, "sizes": [1000, 400, 397]},
         "space": {"name": "mlp", "axes": [{"name": "depth", "choices": [0, 1, 2, 3]}]},
         "seed": 0,
         "bounds": {"latency_us": 5000.0},
         "validity": {"board": "b", "clock_hz": 1, "toolchain": "gcc", "flags": "-O2", "firmware": "f"},
-        "tinynas": "0.1.0",
         "elapsed_s": 1.0,
-        "finished": True,
     }
     complete = {"state": "complete", "violation": 0.0, "cost": COST}
     vectors = {"inputs": network.inputs, "outputs": network.outputs}
