@@ -19,6 +19,22 @@ def breadth() -> Callable[[int, int], int]:
     return lambda every_day, every_night: every_night if nightly else every_day
 
 
+# One of each instruction set; the others are as long to build for, and differ in their memories.
+BOARDS_OF_EVERY_DAY = {"netduinoplus2", "microbit", "mps3_an547", "sifive_e"}
+
+
+@pytest.fixture(scope="session")
+def board_of_the_day(breadth) -> Callable[[str], str]:
+    """The board's name; a test of boards other than those of every day is skipped but at night."""
+
+    def today(name: str) -> str:
+        if not breadth(name in BOARDS_OF_EVERY_DAY, True):
+            pytest.skip("every night, with TINYNAS_NIGHTLY=1")
+        return name
+
+    return today
+
+
 @pytest.fixture(scope="session")
 def tensorflow():
     """TensorFlow as a child process of a study has it. Whatever runs it in the tests' own process takes this first:

@@ -6,6 +6,7 @@ import re
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -47,10 +48,12 @@ ROUTINES = re.compile(
 )
 
 
-def write_every_operator(folder: Path) -> None:
-    """One translation unit of networks: two models of each operator, and two networks in patches, for each target."""
+def write_every_operator(folder: Path, count: int) -> None:
+    """One translation unit of networks: `count` models of each operator, and as many networks in patches, for each
+    target.
+    """
     for operator in (*MODELS, TALL_NETWORK):
-        for number, model in enumerate(draw_models(operator, 2, start=5)):
+        for number, model in enumerate(draw_models(operator, count, start=5)):
             (folder / f"{operator.lower()}_{number}.tflite").write_bytes(model)
     includes = compile_all(folder, folder)
     (folder / "all.c").write_text("".join(f'#include "{name}.c"\n' for name in includes))
@@ -71,9 +74,9 @@ def compile_all(models: Path, folder: Path) -> list[str]:
 
 
 @pytest.fixture(scope="module")
-def sources(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def sources(tmp_path_factory: pytest.TempPathFactory, breadth: Callable[[int, int], int]) -> Path:
     folder = tmp_path_factory.mktemp("every_operator")
-    write_every_operator(folder)
+    write_every_operator(folder, breadth(1, 2))
     return folder
 
 

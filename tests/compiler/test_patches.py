@@ -59,28 +59,30 @@ def in_patches(model: bytes, patches: Patches = "auto", target: Target = "cortex
 def test_random_networks_give_the_references_outputs(
     breadth: Callable[[int, int], int], patches: Patches, tmp_path: Path
 ) -> None:
-    models = draw_models(TALL_NETWORK, breadth(16, 40), start=7)
+    models = draw_models(TALL_NETWORK, breadth(8, 40), start=7)
     cases = make_cases(models, f"patches {patches}", targets=TARGETS, patches=patches)
     assert sum(case.program.patched is not None for case in cases) > len(cases) / 5
     assert run_cases(HOST, cases, tmp_path) == []
 
 
 @pytest.mark.parametrize("cpu", CPUS)
-def test_random_networks_give_the_references_outputs_on_a_board(cpu: str, tmp_path: Path) -> None:
+def test_random_networks_give_the_references_outputs_on_a_board(
+    breadth: Callable[[int, int], int], cpu: str, tmp_path: Path
+) -> None:
     machine, target = CPUS[cpu]
     if machine.missing():
         pytest.skip(f"{machine.missing()} is not on PATH")
-    models = draw_models(TALL_NETWORK, 40, start=8)
+    models = draw_models(TALL_NETWORK, breadth(20, 40), start=8)
     drawn = make_cases(models, "patches", targets=[target], patches="auto")
     cases = [case for case in drawn if machine.holds(case) and case.program.patched is not None]
     assert len(cases) > len(models) / 3
     assert run_cases(machine, cases, tmp_path) == []
 
 
-def test_every_stage_gives_the_references_outputs(tmp_path: Path) -> None:
+def test_every_stage_gives_the_references_outputs(breadth: Callable[[int, int], int], tmp_path: Path) -> None:
     """A fourth of all there are: those, too, that no network begins with, because others take less memory."""
-    cases = []
-    for model in draw_models(TALL_NETWORK, 4, start=11):
+    cases, count = [], breadth(2, 4)
+    for model in draw_models(TALL_NETWORK, count, start=11):
         (whole,) = make_cases([model], "whole")
         graph = fold_padding(read_graph(model))
         for target in ("cortex-m4", "portable"):
@@ -94,7 +96,7 @@ def test_every_stage_gives_the_references_outputs(tmp_path: Path) -> None:
                 name, title = f"n{len(cases)}", f"{draft.stage} for {target}"
                 program = emit(graph, lowered, plan, name=name, constants="arrays", stage=draft.stage)
                 cases.append(replace(whole, title=title, program=program))
-    assert len(cases) > 30
+    assert len(cases) > 7 * count
     assert run_cases(HOST, cases, tmp_path) == []
 
 

@@ -174,7 +174,7 @@ def test_a_second_study_trains_and_measures_nothing_again_and_finds_the_same(tmp
         "task": {"name": "digits"},
         "space": {"name": "mlp"},
         "board": {"samples": 4},
-        "search": {"budget": 4, "population": 4, "strategy": "random"},
+        "search": {"budget": 3, "strategy": "random", "workers": 1},
         "train": {"epochs": 1, "samples": 200, "val_samples": 50},
         "final": {"count": 1, "epochs": 1},
         "cache": {"enabled": True},

@@ -310,8 +310,8 @@ def test_a_vendors_project_builds_and_runs_with_the_arduino_core_that_is_here(ex
 
 
 @pytest.mark.parametrize("board_name", [name for name in board_names() if load_board(name).emulator])
-def test_the_firmware_builds_for_every_emulated_board(board_name, exported, tmp_path, pio_run, need):
-    board = load_board(board_name)
+def test_the_firmware_builds_for_every_emulated_board(board_name, board_of_the_day, exported, tmp_path, pio_run, need):
+    board = load_board(board_of_the_day(board_name))
     need(f"{board.toolchain}-gcc")
     exported(with_vector(classifier(490, 4)), tmp_path / "out", "mlperf", board=board)
     for name in (board_name, f"{board_name}_energy"):

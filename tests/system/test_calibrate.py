@@ -104,6 +104,7 @@ latency = "learned"
 [search]
 budget = 4
 population = 4
+workers = 1
 [train]
 epochs = 1
 samples = 200

@@ -54,7 +54,7 @@ def test_a_search_measures_each_network_at_the_clock_that_its_gene_chose(tmp_pat
         space={"name": "mlp", "hardware": ["clock"], "fix": {"depth": 0}},
         train={"epochs": 1, "samples": 200, "val_samples": 50},
         final={"count": 1, "epochs": 1},
-        search={"budget": 2, "population": 2, "strategy": "random", "objectives": ["latency_us", "energy_uj"]},
+        search={"budget": 2, "strategy": "random", "objectives": ["latency_us", "energy_uj"], "workers": 1},
         board={"samples": 2, "repeats": 1, "clock": "144 MHz"},
     )
     with Store.open_to_read(study.path) as store:

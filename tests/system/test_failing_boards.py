@@ -19,7 +19,7 @@ SETTINGS = {
     "space": {"name": "mlp"},
     "board": {"count": 4, "samples": 4},
     "limits": {"latency": "10 ms", "sram": "16 KB", "flash": "64 KB"},
-    "search": {"budget": 12, "population": 4, "seed": 5, "ahead": 6},
+    "search": {"budget": 8, "population": 4, "seed": 5, "ahead": 6},
     "train": {"epochs": 1, "samples": 200, "val_samples": 50},
     "final": {"count": 1, "epochs": 1},
 }
@@ -60,7 +60,7 @@ def test_of_four_boards_one_dies_and_one_is_flaky_and_the_front_is_the_same(undi
 
     monkeypatch.setattr(EmulatedStation, "flash", flash)
     assert found(tmp_path / "disturbed.db") == undisturbed
-    assert len(undisturbed[0]) == 12
+    assert len(undisturbed[0]) == 8
     assert failures["dead"] >= 2
     assert failures["flaky"] >= 2
 

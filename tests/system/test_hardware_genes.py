@@ -45,6 +45,7 @@ def test_one_network_costs_what_its_deployment_makes_of_it_and_is_as_accurate_in
             "strategy": "random",
             "seed": 431,
             "objectives": ["error", "flash_bytes"],
+            "workers": 1,
         },
         board={"samples": 2, "repeats": 1},
     )
@@ -83,7 +84,7 @@ def test_a_network_with_int16_activations_is_judged_beside_itself_with_int8(tmp_
         space={"file": str(tmp_path / "one.py"), "hardware": ["activations", "patches"]},
         train={"epochs": 1, "samples": 200, "val_samples": 50},
         final={"count": 1, "epochs": 1, "qat_points": 0.01},
-        search={"budget": 4, "population": 4, "strategy": "random", "objectives": ["error", "sram_bytes"]},
+        search={"budget": 4, "strategy": "random", "objectives": ["error", "sram_bytes"], "workers": 1},
         board={"samples": 2, "repeats": 1},
     )
     with Store.open_to_read(study.path) as store:

@@ -53,7 +53,7 @@ def test_a_study_is_searched_shown_extended_reported_and_exported(tmp_path):
             tmp_path / "digits.db",
             **QUICK,
             space={"file": str(EXAMPLE)},
-            search={"budget": 2, "population": 2, "strategy": "random"},
+            search={"budget": 2, "strategy": "random", "workers": 1},
         )
         assert study.summary()["evaluated"] == 2
         (point,) = study.front()
@@ -79,6 +79,6 @@ def test_a_search_in_which_nothing_is_feasible_says_what_came_nearest(tmp_path):
             tmp_path / "digits.db",
             **QUICK,
             space={"name": "mlp"},
-            search={"budget": 2, "population": 2},
+            search={"budget": 2, "population": 2, "workers": 1},
             limits={"flash": "700 B"},
         )

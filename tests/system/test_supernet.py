@@ -19,7 +19,7 @@ def test_candidates_are_scored_untrained_and_finalists_trained_on(tmp_path):
         supernet={"enabled": True, "epochs": 2, "networks": 12, "tune": True},
         train={"samples": 640, "val_samples": 100},
         final={"count": 1, "epochs": 2},
-        search={"budget": 3, "population": 2, "strategy": "random", "seed": 3},
+        search={"budget": 3, "strategy": "random", "seed": 3, "workers": 1},
         board={"samples": 2, "repeats": 1},
     )
     with Store.open_to_read(study.path) as store:
