@@ -11,7 +11,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from scipy.optimize import nnls
 
 from tinynas.estimate.learned import LEAST_OBSERVATIONS, Observation
 from tinynas.estimate.loops import Work
@@ -73,6 +72,9 @@ class Table:
 
 def _known(groups: Mapping[str, Sequence[Observation]], *, least: int) -> dict[str, _Known]:
     """Those groups that have `least` different layers; what equal layers took is averaged."""
+    # SciPy's import takes half a second, which commands without a calibration need not wait.
+    from scipy.optimize import nnls
+
     found = {}
     for name, layers in groups.items():
         taken: dict[tuple[float, ...], list[float]] = {}

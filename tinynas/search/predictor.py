@@ -10,7 +10,7 @@ Evolutionary Optimization Assisted by Gaussian Random Field Metamodels", IEEE Tr
 import random
 import warnings
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import moocore
 import numpy as np
@@ -22,10 +22,8 @@ from threadpoolctl import threadpool_limits
 
 from tinynas.search.fitness import Fitness, non_dominated, summits
 from tinynas.search.local import Fresh, climb
+from tinynas.search.strategy import Features
 from tinynas.space.genome import Genome, Space, neighbour, random_genome
-
-# What is known of a genome without evaluating it, as numbers, for example the logarithm of its MACs.
-Features = Callable[[Genome], Sequence[float]]
 
 # Proposals to choose from; three times as many choose no better on tests/benchmarks/search.py.
 _POOL = 100

@@ -14,10 +14,19 @@ from tinynas.search.gradient import Gradient
 from tinynas.search.local import LocalSearch
 from tinynas.search.nsga2 import Nsga2
 from tinynas.search.nsga3 import Nsga3
-from tinynas.search.predictor import Features, Predictor
 from tinynas.search.random_search import RandomSearch
 from tinynas.search.reinforce import Reinforce
-from tinynas.search.strategy import Admissible, Distribution, Draw, Informed, Setting, Started, Strategy
+from tinynas.search.strategy import (
+    Admissible,
+    Distribution,
+    Draw,
+    Features,
+    Guide,
+    Informed,
+    Setting,
+    Started,
+    Strategy,
+)
 from tinynas.space.genome import Genome, Space
 
 Formulation = Literal["pareto", "weighted_product", "chebyshev"]
@@ -99,7 +108,7 @@ def make_strategy(
     drawn = set(start)
 
     def make() -> Strategy:
-        guide = Predictor(space, random.Random(rng.getrandbits(31)), features) if is_guided else None
+        guide = _predictor(space, random.Random(rng.getrandbits(31)), features) if is_guided else None
         draw = Draw(
             space,
             rng,
@@ -120,3 +129,10 @@ def make_strategy(
         case "chebyshev":
             strategy = RandomChebyshev(make, random.Random(seed), population)
     return Started(strategy, start)
+
+
+def _predictor(space: Space, rng: random.Random, features: Features | None) -> Guide:
+    # SciPy's and scikit-learn's import takes a second, which commands that search nothing, or refuse to, need not wait.
+    from tinynas.search.predictor import Predictor
+
+    return Predictor(space, rng, features)

@@ -9,6 +9,8 @@ from tinynas.search.fitness import Fitness
 from tinynas.space.genome import Genome, Space, random_genome
 
 Admissible = Callable[[Genome], bool]
+# What is known of a genome without evaluating it, as numbers, for example the logarithm of its MACs.
+Features = Callable[[Genome], Sequence[float]]
 # Of each axis of a space the probability of each of its choices.
 Distribution = Sequence[Sequence[float]]
 
