@@ -5,7 +5,8 @@ samples of Fashion-MNIST, with latencies estimated for the emulated default boar
 comparable: an heir's depends on its ancestors, and with shared weights it is no network's own. So each search ends with
 four finalists of its front, trained anew by one recipe, and what is compared is the hypervolume of these, error on
 validation against latency, in parts of the box from 0 to 50 % and 10 ms. Times are those of the whole run with its
-finalists: CPU time, user and system, with all children, and by the clock.
+finalists: CPU time, user and system, with all children, and by the clock. The last column is the CPU time that the
+first search takes to the same hypervolume, on straight lines between its rows; nan beyond these, or without it.
 """
 
 import argparse
@@ -93,11 +94,16 @@ def fresh(data: Path, seed: int, budget: int, changes: Sections) -> Found:
         return run(Path(folder), data, seed, budget, changes)
 
 
-def row(title: str, budget: int, runs: list[Found]) -> str:
+def row(title: str, budget: int, runs: list[Found], plain: list[tuple[float, float]]) -> str:
+    """`plain`: mean hypervolumes and CPU times [s] of the first search so far; its own are added to them."""
     volumes = [each.hypervolume for each in runs]
     spread = statistics.stdev(volumes) / len(volumes) ** 0.5 if len(volumes) > 1 else float("nan")
     cpu_s, wall_s = statistics.mean(each.cpu_s for each in runs), statistics.mean(each.wall_s for each in runs)
-    return f"{title:<22} {budget:>10} {statistics.mean(volumes):>7.4f} ± {spread:.4f} {cpu_s:>12.0f} {wall_s:>9.0f}"
+    volume = statistics.mean(volumes)
+    if title == next(iter(SETTINGS)):
+        plain.append((volume, cpu_s))
+    same_s = np.interp(volume, *np.array(sorted(plain)).T, left=np.nan, right=np.nan) if plain else np.nan
+    return f"{title:<22} {budget:>10} {volume:>7.4f} ± {spread:.4f} {cpu_s:>12.0f} {wall_s:>9.0f} {same_s:>15.0f}"
 
 
 def main() -> None:
@@ -110,14 +116,16 @@ def main() -> None:
     if given.one is not None:
         search(given.one[0], **json.loads(given.one[1]))
         return
-    print(f"{'search':<22} {'candidates':>10} {'hypervolume':>16} {'CPU time [s]':>12} {'wall [s]':>9}", flush=True)
+    columns = f"{'candidates':>10} {'hypervolume':>16} {'CPU time [s]':>12} {'wall [s]':>9} {'first, same [s]':>15}"
+    print(f"{'search':<22} {columns}", flush=True)
+    plain: list[tuple[float, float]] = []
     with tempfile.TemporaryDirectory() as name:
         data = Path(name) / "part.npz"
         write_samples(data)
         for title in given.only:
             for budget in given.budgets:
                 runs = [fresh(data, seed, budget, SETTINGS[title]) for seed in range(given.seeds)]
-                print(row(title, budget, runs), flush=True)
+                print(row(title, budget, runs, plain), flush=True)
 
 
 if __name__ == "__main__":
