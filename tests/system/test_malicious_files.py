@@ -42,7 +42,9 @@ def marker(tmp_path):
 
 
 @pytest.fixture(params=malicious.MODELS)
-def model(request, tmp_path, marker):
+def model(request, tmp_path, marker, monkeypatch):
+    # Commands write to the folder that they are in, where somebody may have exported a network before.
+    monkeypatch.chdir(tmp_path)
     path = tmp_path / request.param
     path.write_bytes(malicious.MODELS[request.param](marker))
     return path
@@ -72,8 +74,7 @@ def test_the_files_do_run_code_where_they_are_loaded_as_usual(tmp_path):
     [("measure",), ("profile",), ("compile", "--output", "out"), ("export", "--to", "c", "--output", "out")],
     ids=lambda command: command[0],
 )
-def test_a_model_that_is_no_tflite_is_refused_by_its_kind(model, tmp_path, monkeypatch, command):
-    monkeypatch.chdir(tmp_path)
+def test_a_model_that_is_no_tflite_is_refused_by_its_kind(model, tmp_path, command):
     # What is to be exported is a study unless it is named so.
     path = model.rename(tmp_path / f"{model.name}.tflite") if command[0] == "export" else model
     error = ended(command[0], path, *command[1:])
