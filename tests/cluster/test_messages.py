@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import tblib.pickling_support
 
 from tinynas.cluster import depot
 from tinynas.cluster.messages import Call, File, Refused, function_named, name_of, pack, unpack
@@ -53,6 +54,8 @@ def test_arrays_arrive_as_they_were(array):
 
 
 def test_verdicts_arrive_as_they_were():
+    # As distributed does when it is imported.
+    tblib.pickling_support.install()
     error = unpack(pack(Refused(error=LimitError("needs 3 KB")))).error
     assert isinstance(error, LimitError)
     assert (str(error), error.stage) == ("needs 3 KB", "limits")

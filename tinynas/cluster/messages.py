@@ -121,7 +121,12 @@ def function_named(name: str) -> Callable[..., Any]:
 
 def pack(value: Any) -> bytes:
     """Plain data as bytes."""
-    return pickle.dumps(value, protocol=5)
+    content = BytesIO()
+    pickler = pickle.Pickler(content, protocol=5)
+    # Dask registers a way of its own to write exceptions, those of tinynas included, which `unpack` refuses.
+    pickler.dispatch_table = {}
+    pickler.dump(value)
+    return content.getvalue()
 
 
 def unpack(content: bytes) -> Any:
