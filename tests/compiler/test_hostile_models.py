@@ -212,8 +212,8 @@ def test_names_in_a_model_cannot_leave_their_comment() -> None:
         assert b"int main" not in content
 
 
-@pytest.mark.parametrize("name", ["", "Net", "a-b", "1st", "a" * 50, "a;b"])
-def test_a_name_that_is_no_c_identifier_is_refused(name: str) -> None:
+@pytest.mark.parametrize("name", ["", "Net", "a-b", "1st", "a" * 50, "a;b", "softmax", "mve"])
+def test_a_name_that_is_no_c_identifier_or_a_kernels_is_refused(name: str) -> None:
     with pytest.raises(ConfigError, match="cannot name a network"):
         compile_network(small_model(), name=name)
 

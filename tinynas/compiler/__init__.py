@@ -9,6 +9,7 @@ import re
 from collections.abc import Sequence
 from typing import Literal
 
+from tinynas import paths
 from tinynas.compiler.emit import emit
 from tinynas.compiler.ends import numbered, write_ends
 from tinynas.compiler.graph import Graph, check_types, read_graph
@@ -81,10 +82,12 @@ def compile_network(
     Raises:
         MalformedModelError: the bytes are no valid model.
         UnsupportedError: a valid model with an operator, type or form that the compiler lacks.
-        ConfigError: `name` is no C identifier, or `patches` no such number, or `optimize` unknown.
+        ConfigError: `name` is no C identifier or a kernel's, or `patches` no such number, or `optimize` unknown.
     """
     if not re.fullmatch(r"[a-z][a-z0-9_]{0,40}", name):
         raise ConfigError(f"{name!r} cannot name a network: use lower-case letters, digits and _, 41 at most")
+    if (paths.FIRMWARE / "lib" / f"tn_{name}.h").exists():
+        raise ConfigError(f"{name!r} cannot name a network: tn_{name} is a kernel, whose names would be the network's")
     if patches not in ("off", "auto") and not (isinstance(patches, int) and patches >= 2):
         raise ConfigError(f"{patches!r} is no number of patches: give off, auto, or the most there may be, 2 at least")
     if optimize not in OPTIMIZATIONS:
