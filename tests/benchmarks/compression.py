@@ -26,13 +26,13 @@ from tinynas.boards import load_board
 from tinynas.compiler import compile_network
 from tinynas.config import TaskSection
 from tinynas.cost import Cost
+from tinynas.deploy.desks import held_desk
 from tinynas.device.bench import Bench, open_bench
 from tinynas.model.data import Task, load_task
 from tinynas.space.architecture import Architecture
 from tinynas.space.genome import random_genome
 from tinynas.space.registry import load_space
 from tinynas.study import work
-from tinynas.study.desks import held_desk
 
 NETWORKS, SEEDS, PROCESSES = 4, 2, 8
 MACS, CONSTANTS_BYTES = (300_000, 1_000_000), 64_000

@@ -22,6 +22,7 @@ from sklearn.ensemble import HistGradientBoostingRegressor
 from tinynas.boards import Board, load_board
 from tinynas.cost import Cost
 from tinynas.deploy.build import build
+from tinynas.deploy.desks import held_desk
 from tinynas.device.ladder import flash_and_measure
 from tinynas.device.measure import to_cost
 from tinynas.errors import CandidateError
@@ -32,7 +33,6 @@ from tinynas.estimate.learned import Observation, observations
 from tinynas.estimate.loops import Work, work_of
 from tinynas.space.registry import load_space
 from tinynas.study.calibrate import SPACES, Ground, Settings, calibrate, compile_drawn, draw, errors_of, opened_ground
-from tinynas.study.desks import held_desk
 
 Predict = Callable[[Sequence[Work]], float | None]
 _FITTED = (25, 50, 100)

@@ -19,6 +19,7 @@ from tinynas.children import Children
 from tinynas.compiler import compile_network
 from tinynas.cost import Cost
 from tinynas.deploy.build import build
+from tinynas.deploy.desks import held_desk
 from tinynas.device.bench import Bench, open_bench
 from tinynas.device.ladder import flash_and_measure
 from tinynas.device.measure import to_cost
@@ -28,7 +29,6 @@ from tinynas.space.hardware import Deployment
 from tinynas.space.registry import load_space
 from tinynas.study import work
 from tinynas.study.deployment import search_options
-from tinynas.study.desks import held_desk
 
 SHAPE, CLASSES = (28, 28, 1), 10
 MOST_MACS = 4_000_000

@@ -15,13 +15,13 @@ from tinynas.boards import load_board
 from tinynas.children import Children
 from tinynas.config import Config, load_config
 from tinynas.deploy.build import baseline
+from tinynas.deploy.desks import held_desk
 from tinynas.errors import CandidateError
 from tinynas.estimate.analytic import estimate_architecture, infeasible_reason
 from tinynas.space.genome import random_genome
 from tinynas.space.narrow import fixed
 from tinynas.space.registry import load_space
 from tinynas.study import training, work
-from tinynas.study.desks import held_desk
 from tinynas.study.lab import bounds_of
 from tinynas.study.refine import refine
 from tinynas.study.subspaces import LEAST_FEASIBLE, SubSpace, written

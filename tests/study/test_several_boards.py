@@ -85,6 +85,7 @@ def open_lab_with(bounds):
         task=TASK,
         data=TaskSection(),
         crew=Children(),
+        workshop=None,
         cache=None,
         bounds=bounds,
         places=testbed.Places(training=1, boards=2),

@@ -16,6 +16,8 @@ from typing import Any
 import numpy as np
 from pydantic import BaseModel
 
+from tinynas.compiler import Program
+from tinynas.deploy.build import Image
 from tinynas.device.pool import Order
 from tinynas.errors import InfrastructureError, TinynasError
 
@@ -49,6 +51,18 @@ class Call:
     timeout_s: float
     memory_bytes: int
     files: tuple[File, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Build:
+    """Build the image of a network, or one of all that several images hold, for `board` at `clock_hz`. `toolchain`:
+    with which alone it comes out as where the study is.
+    """
+
+    board: str
+    clock_hz: int
+    toolchain: str
+    what: Program | tuple[Image, ...]
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,6 +1,7 @@
 """A study's crew and boards where they are a cluster's: the same interfaces as those of this machine."""
 
-from collections.abc import Callable, Iterator
+import logging
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -10,13 +11,18 @@ from typing import Any, ParamSpec, TypeVar, cast
 from tinynas.boards import Board
 from tinynas.cluster import depot
 from tinynas.cluster.driver import CalledOffError, Cluster
-from tinynas.cluster.messages import TRAIN, Call, Check, File, Measure, board_resource, name_of
+from tinynas.cluster.messages import TRAIN, Build, Call, Check, File, Measure, board_resource, name_of
 from tinynas.cluster.place import Place
+from tinynas.compiler import Program
+from tinynas.deploy.build import Image
+from tinynas.deploy.desks import Desks
+from tinynas.deploy.toolchains import toolchain_of
 from tinynas.device.bench import BoardNow
 from tinynas.device.measure import Measurement
 from tinynas.device.pool import Order
-from tinynas.errors import ChildError, InfrastructureError
+from tinynas.errors import ChildError, InfrastructureError, ToolchainError
 
+_log = logging.getLogger(__name__)
 P = ParamSpec("P")
 T = TypeVar("T")
 
@@ -72,6 +78,39 @@ class ClusterCrew:
     def stop(self) -> None:
         """As `Crew.stop`."""
         self._cluster.stop()
+
+
+class ClusterWorkshop:
+    """Builds at the training slots of a cluster; on this machine what a vendor's platform builds, which not every host
+    shall fetch, and what a slot cannot build as it would be built here.
+    """
+
+    def __init__(self, cluster: Cluster) -> None:
+        self._cluster, self._here = cluster, Desks()
+        self._told: set[str] = set()
+
+    def build(self, board: Board, program: Program) -> Image:
+        found = self._built(board, program)
+        return self._here.build(board, program) if found is None else replace(found[0], program=program)
+
+    def build_together(self, board: Board, images: Sequence[Image]) -> tuple[Image, ...]:
+        found = self._built(board, tuple(images))
+        if found is None:
+            return self._here.build_together(board, images)
+        return tuple(replace(each, program=image.program) for each, image in zip(found, images, strict=True))
+
+    def _built(self, board: Board, what: Program | tuple[Image, ...]) -> Sequence[Image] | None:
+        if board.vendor is not None:
+            return None
+        request = Build(board=board.name, clock_hz=board.clock_hz, toolchain=toolchain_of(board), what=what)
+        try:
+            return cast(Sequence[Image], self._cluster.ask(TRAIN, f"building for {board.name}", request).value)
+        except ToolchainError as error:
+            first, _, _ = str(error).partition("\n")
+            if first not in self._told:
+                self._told.add(first)
+                _log.warning("a worker cannot build for %s, so this machine does: %s", board.name, first)
+            return None
 
 
 class ClusterPool:

@@ -5,14 +5,16 @@ own, so that Dask's choice among those of one resource is by who has nothing to 
 import logging
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any, Protocol
 
+from tinynas.boards import load_board
 from tinynas.children import Children
 from tinynas.cluster.depot import depot_name, missing
 from tinynas.cluster.messages import (
     TRAIN,
+    Build,
     Call,
     Check,
     Done,
@@ -25,9 +27,13 @@ from tinynas.cluster.messages import (
     pack,
     unpack,
 )
+from tinynas.compiler import Program
+from tinynas.deploy.build import Image
+from tinynas.deploy.desks import Desks
+from tinynas.deploy.toolchains import toolchain_of
 from tinynas.device.bench import Bench
 from tinynas.device.pool import BenchPool
-from tinynas.errors import InfrastructureError, NoBoardError, TinynasError
+from tinynas.errors import InfrastructureError, NoBoardError, TinynasError, ToolchainError
 from tinynas.model.process import configure_process
 
 _log = logging.getLogger(__name__)
@@ -53,7 +59,7 @@ class Slot(Protocol):
 
 
 class TrainingSlot:
-    """One child process, which is kept while requests have the same limit on memory."""
+    """A CPU's work: one child process, which is kept while requests have the same limit on memory, and builds."""
 
     resource = TRAIN
     available = True
@@ -64,7 +70,9 @@ class TrainingSlot:
         self._children: Children | None = None
         self._memory_bytes = 0
 
-    def perform(self, request: Call) -> Done | Missing:
+    def perform(self, request: Call | Build) -> Done | Missing:
+        if isinstance(request, Build):
+            return Done(value=_build(request), host=self._host)
         from distributed.worker import get_worker
 
         lacking = missing(request.files)
@@ -76,6 +84,7 @@ class TrainingSlot:
         return Done(value=value, host=self._host)
 
     def call_off(self) -> None:
+        """Builds end by themselves, and soon."""
         self.close()
 
     def close(self) -> None:
@@ -92,6 +101,16 @@ class TrainingSlot:
                 self._children = Children(1, memory_bytes=memory_bytes, prepare=self._prepare)
                 self._memory_bytes = memory_bytes
             return self._children
+
+
+def _build(request: Build) -> Sequence[Image]:
+    """The images, without the networks in C that whoever asks has. Raises ToolchainError: they would be others here."""
+    board, desks = load_board(request.board).at(request.clock_hz), Desks()
+    if (found := toolchain_of(board)) != request.toolchain:
+        raise ToolchainError(f"{board.toolchain}-gcc is {found} there, {request.toolchain} here")
+    what = request.what
+    images = [desks.build(board, what)] if isinstance(what, Program) else desks.build_together(board, what)
+    return [replace(image, program=None) for image in images]
 
 
 class Boards:

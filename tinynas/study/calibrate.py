@@ -22,6 +22,7 @@ from tinynas.compiler import Options, Program, compile_network
 from tinynas.compiler.target import Optimize
 from tinynas.cost import Cost
 from tinynas.deploy.build import Image, baseline, build
+from tinynas.deploy.desks import held_desk
 from tinynas.device.bench import Bench, open_bench
 from tinynas.device.counter import Interval
 from tinynas.device.ladder import flash_and_measure
@@ -45,7 +46,6 @@ from tinynas.space.architecture import Architecture
 from tinynas.space.genome import Genome, Space, random_genome
 from tinynas.space.registry import load_space
 from tinynas.study import work
-from tinynas.study.desks import held_desk
 from tinynas.study.lab import validity_of
 from tinynas.study.profile import counted_intervals, layer_intervals
 

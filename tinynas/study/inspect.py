@@ -13,6 +13,7 @@ from tinynas import paths
 from tinynas.boards import board_names, load_board, nearest
 from tinynas.compiler import compile_network
 from tinynas.deploy.build import Image, build_empty
+from tinynas.deploy.desks import held_desk
 from tinynas.device.bench import journal_in, station_for
 from tinynas.device.check import Finding, check_board, tried
 from tinynas.device.identity import UsbPort, identity_of, usb_ports
@@ -21,7 +22,6 @@ from tinynas.device.journal import Journal, Kind
 from tinynas.device.memory_truth import STEP_BYTES
 from tinynas.device.station import Station
 from tinynas.errors import BenchError, ConfigError
-from tinynas.study.desks import held_desk
 from tinynas.study.memory import memory_truth
 from tinynas.study.single import read_model
 

@@ -13,10 +13,11 @@ from tinynas.children import Children, Crew, call_in_child
 from tinynas.cluster.driver import Cluster
 from tinynas.cluster.messages import TRAIN, board_resource
 from tinynas.cluster.place import Place
-from tinynas.cluster.remote import ClusterCrew, ClusterPool, connected
+from tinynas.cluster.remote import ClusterCrew, ClusterPool, ClusterWorkshop, connected
 from tinynas.config import Config
 from tinynas.cost import Validity
-from tinynas.deploy.build import Baseline, Image, baseline, build_together
+from tinynas.deploy.build import Baseline, baseline
+from tinynas.deploy.desks import Desks, Workshop, held_desk
 from tinynas.device.bench import open_bench
 from tinynas.device.gather import Gathering
 from tinynas.device.pool import BenchPool, Pool
@@ -29,7 +30,6 @@ from tinynas.space.genome import Space
 from tinynas.study import work
 from tinynas.study.cache import Cache
 from tinynas.study.deployment import boards_of, searched_space
-from tinynas.study.desks import held_desk
 from tinynas.study.gradient import require_learnable
 from tinynas.study.supernet import require_shareable
 from tinynas.study.testbed import Lab, Places, Testbed
@@ -74,7 +74,9 @@ def open_lab(config: Config, place: Place | None = None) -> Iterator[Lab]:
         estimators = [_estimator(config, board, validity) for board, validity in zip(boards, validities, strict=True)]
         _forget_old_states()
         pools = [stack.enter_context(_open_pool(config, board, cluster)) for board in boards]
-        testbeds = [_testbed(config, *each) for each in zip(boards, pools, validities, estimators, strict=True)]
+        workshop: Workshop = Desks() if cluster is None else ClusterWorkshop(cluster)
+        known = zip(boards, pools, validities, estimators, strict=True)
+        testbeds = [_testbed(config, *each, workshop=workshop) for each in known]
         networks = sum(testbed.pool.size * testbed.gathering.most for testbed in testbeds)
         crew = stack.enter_context(_open_crew(config, cluster))
         data = config.task
@@ -88,6 +90,7 @@ def open_lab(config: Config, place: Place | None = None) -> Iterator[Lab]:
             task=task,
             data=data,
             crew=crew,
+            workshop=workshop,
             cache=Cache(paths.home() / "cache.db", int(config.cache.size)) if config.cache.enabled else None,
             bounds=bounds,
             places=Places(training=crew.size, boards=sum(pool.size for pool in pools)),
@@ -145,8 +148,10 @@ def _require_augmentable(config: Config, task: work.TaskFacts) -> None:
         )
 
 
-def _testbed(config: Config, board: Board, pool: Pool, validity: Validity, estimator: Estimator | None) -> Testbed:
-    combine = functools.partial(_combine, board)
+def _testbed(
+    config: Config, board: Board, pool: Pool, validity: Validity, estimator: Estimator | None, *, workshop: Workshop
+) -> Testbed:
+    combine = functools.partial(workshop.build_together, board)
     return Testbed(
         board=board,
         pool=pool,
@@ -212,11 +217,6 @@ def _forget_old_states() -> None:
         with suppress(FileNotFoundError):
             if time.time() - path.stat().st_mtime > _STATE_LIFE_S:
                 path.unlink()
-
-
-def _combine(board: Board, images: Sequence[Image]) -> Sequence[Image]:
-    with held_desk() as desk:
-        return build_together(board, images, desk)
 
 
 def _most(batch: int | None, board: Board) -> int:

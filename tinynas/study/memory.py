@@ -4,9 +4,9 @@ from collections.abc import Callable
 
 from tinynas.compiler import compile_network
 from tinynas.deploy.build import Image, build
+from tinynas.deploy.desks import held_desk
 from tinynas.device.memory_truth import MemoryTruth, find_memory_truth
 from tinynas.device.station import Station
-from tinynas.study.desks import held_desk
 from tinynas.study.single import read_inputs
 
 

@@ -16,6 +16,7 @@ from tinynas.boards import Board
 from tinynas.compiler import DEFAULTS, LayerInfo, Options, Program, compile_network
 from tinynas.cost import Cost
 from tinynas.deploy.build import Image, build
+from tinynas.deploy.desks import held_desk
 from tinynas.device.bench import Bench, open_bench
 from tinynas.device.counter import CLASSES, Interval, total
 from tinynas.device.ladder import flash_and_measure
@@ -23,7 +24,6 @@ from tinynas.device.measure import Measurement, require_equal, to_cost
 from tinynas.errors import BenchError, ConfigError, InfrastructureError
 from tinynas.files import write_whole
 from tinynas.study.arena import svg_picture
-from tinynas.study.desks import held_desk
 from tinynas.study.single import board_at, patched_object, read_inputs, read_model, reference
 
 # Intervals before the first layer: from the sync pin's rise to a mark, from that to another one with nothing between

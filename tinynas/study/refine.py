@@ -15,6 +15,7 @@ from tinynas.children import call_in_child
 from tinynas.config import Config
 from tinynas.cost import Costs
 from tinynas.deploy.build import baseline
+from tinynas.deploy.desks import held_desk
 from tinynas.errors import CandidateError, ConfigError
 from tinynas.estimate.analytic import estimate_architecture, infeasible_reason
 from tinynas.space.genome import Genome, Space, random_genome
@@ -22,7 +23,6 @@ from tinynas.space.narrow import fixed
 from tinynas.space.registry import load_space
 from tinynas.study import work
 from tinynas.study.deployment import boards_of, network_space
-from tinynas.study.desks import held_desk
 from tinynas.study.lab import bounds_on_all
 from tinynas.study.subspaces import Refinement, SubSpace, written
 

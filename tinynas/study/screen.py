@@ -16,6 +16,7 @@ from tinynas.compiler import compile_network
 from tinynas.config import Config
 from tinynas.cost import Cost
 from tinynas.deploy.build import build
+from tinynas.deploy.desks import held_desk
 from tinynas.device.bench import Bench, open_bench
 from tinynas.device.ladder import flash_and_measure
 from tinynas.device.measure import require_equal, to_cost
@@ -27,7 +28,6 @@ from tinynas.space.hardware import Deployment
 from tinynas.space.registry import load_space
 from tinynas.study import work
 from tinynas.study.deployment import board_of, search_options
-from tinynas.study.desks import held_desk
 from tinynas.study.screening import Screening, Shape, Timing
 
 # (height, width, channels): early layers, and late ones.

@@ -12,10 +12,10 @@ from tinynas import paths
 from tinynas.boards import load_board
 from tinynas.compiler import compile_network
 from tinynas.deploy.build import build_selftest
+from tinynas.deploy.desks import held_desk
 from tinynas.device.bench import open_bench
 from tinynas.device.meters import open_meter, read_meter
 from tinynas.device.selftest import Known, self_test
-from tinynas.study.desks import held_desk
 from tinynas.study.single import reference
 
 # Beside the manifest's: half and twice the usual one.

@@ -13,6 +13,7 @@ from tinynas.boards import Board, load_board
 from tinynas.children import call_in_child
 from tinynas.compiler import DEFAULTS, Options, Program, compile_network
 from tinynas.deploy.build import build
+from tinynas.deploy.desks import held_desk
 from tinynas.device.bench import open_bench
 from tinynas.device.ladder import flash_and_measure
 from tinynas.device.measure import require_equal, to_cost
@@ -21,7 +22,6 @@ from tinynas.errors import ConfigError, InfrastructureError, MalformedModelError
 from tinynas.model.score import arena_bytes, run_reference
 from tinynas.settings import quantity
 from tinynas.study.accuracy import read_labelled_inputs
-from tinynas.study.desks import held_desk
 
 _MAX_MODEL_BYTES = 64 * 1024**2
 _CHILD_TIMEOUT_S = 300.0

@@ -13,7 +13,7 @@ from tinynas.children import Crew
 from tinynas.compiler import Program, compile_network
 from tinynas.config import Config, TaskSection
 from tinynas.cost import Cost, Costs, Flash, Sram, Validity
-from tinynas.deploy.build import build
+from tinynas.deploy.desks import Workshop
 from tinynas.device.gather import Gathering
 from tinynas.device.measure import to_cost
 from tinynas.device.pool import Order, Pool
@@ -23,7 +23,6 @@ from tinynas.space.hardware import Deployment
 from tinynas.study import work
 from tinynas.study.cache import COST, Cache, cost_key
 from tinynas.study.deployment import search_options
-from tinynas.study.desks import held_desk
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,6 +86,7 @@ class Lab:
     task: work.TaskFacts
     data: TaskSection
     crew: Crew
+    workshop: Workshop
     cache: Cache | None
     bounds: Mapping[str, float]
     places: Places
@@ -216,8 +216,8 @@ def estimated_cost(lab: Lab, compiled: Compiled, watch: Stopwatch) -> Cost | Non
     latency = estimator.estimate(program)
     if latency is None:
         return None
-    with watch.stage("build"), held_desk() as desk:
-        sizes, empty = (image := build(board, program, desk)).sizes, image.baseline
+    with watch.stage("build"):
+        sizes, empty = (image := lab.workshop.build(board, program)).sizes, image.baseline
     power = board.power
     return Cost(
         latency_us=latency.latency_us,
@@ -243,8 +243,8 @@ def measure(lab: Lab, compiled: Compiled, watch: Stopwatch) -> Cost:
         WrongOutputError: an output byte differs.
     """
     board, vectors = compiled.testbed.board, compiled.reference()
-    with watch.stage("build"), held_desk() as desk:
-        image = build(board, compiled.program, desk)
+    with watch.stage("build"):
+        image = lab.workshop.build(board, compiled.program)
     with watch.stage("measure"):
         order = Order(
             image=image,
