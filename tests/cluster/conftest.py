@@ -3,6 +3,7 @@
 import gc
 import sys
 import warnings
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -25,10 +26,25 @@ def no_sockets_left():
         gc.collect()
 
 
-@pytest.fixture(scope="module")
-def machines(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("cluster")
+@contextmanager
+def new_cluster(folder):
+    """A cluster in which nothing runs yet."""
     init_cluster(folder / "lab", "127.0.0.1", free_port())
     found = Machines(folder=folder, file=folder / "lab" / "cluster.toml")
-    yield found
-    found.end()
+    try:
+        yield found
+    finally:
+        found.end()
+
+
+@pytest.fixture(scope="module")
+def machines(tmp_path_factory):
+    with new_cluster(tmp_path_factory.mktemp("cluster")) as found:
+        yield found
+
+
+@pytest.fixture
+def own_machines(tmp_path):
+    """A cluster that no other test has used."""
+    with new_cluster(tmp_path) as found:
+        yield found

@@ -1,13 +1,16 @@
-"""One study on a cluster whose workers and scheduler are killed ends as the same study on one machine, undisturbed."""
+"""A study on a cluster, whoever is killed meanwhile, ends as the same study on one machine, undisturbed."""
 
+import json
+import subprocess
 import threading
 import time
 
 import psutil
 import pytest
+from cluster_processes import tinynas
 
 from tinynas.config import load_config
-from tinynas.study.run import search
+from tinynas.study.run import resume, search
 from tinynas.study.store import Store
 from tinynas.study.summary import summary
 
@@ -33,6 +36,14 @@ def found(path):
             for name in ("model.tflite", "model.inputs", "model.outputs", "final.tflite")
         }
         return trials, finalists, summary(store)["front"], artifacts
+
+
+def written(settings):
+    """The settings as TOML; their values are written as in JSON."""
+    return "\n".join(
+        f"[{name}]\n" + "\n".join(f"{key} = {json.dumps(value)}" for key, value in section.items())
+        for name, section in settings.items()
+    )
 
 
 class Chaos:
@@ -119,10 +130,69 @@ def undisturbed(home):
     return found(path)
 
 
+# What goes to a cluster's hosts beside the data: weights that candidates share, here of the smallest of spaces.
+SHARING = {
+    **SETTINGS,
+    "space": {
+        "name": "mobilenet",
+        "fix": {"reduce": 2, "width": 25, "depth_3": 0, "depth_4": 0, "depth_5": 0, "head": 0},
+        "drop": {"depth": [2, 3], "kernel": [5, 7], "expansion": [4, 6]},
+    },
+    "limits": {},
+    "estimate": {"latency": "analytic"},
+    "train": {"epochs": 1, "samples": 128, "val_samples": 64, "batch_size": 32},
+    "supernet": {"enabled": True, "epochs": 1, "networks": 50},
+}
+LEARNING = {
+    **SHARING,
+    "search": {**SETTINGS["search"], "strategy": "gradient"},
+    "supernet": {"epochs": 1, "networks": 50},
+}
+
+
 @pytest.mark.slow
-def test_a_search_whose_workers_and_scheduler_are_killed_finds_what_one_machine_finds(undisturbed, machines, home):
-    with Chaos(machines) as chaos:
-        search(load_config(None, SETTINGS), home / "cluster.db", chaos.notify, machines.place)
+def test_a_search_whose_workers_and_scheduler_are_killed_finds_what_one_machine_finds(undisturbed, own_machines, home):
+    with Chaos(own_machines) as chaos:
+        search(load_config(None, SETTINGS), home / "cluster.db", chaos.notify, own_machines.place)
     assert found(home / "cluster.db") == undisturbed
     assert sorted(chaos.done) == ["flash", "measure", "scheduler", "train"]
     assert chaos.most_flashers == 1
+
+
+def judged(path):
+    with Store.open_to_read(path) as store:
+        return len(store.trials())
+
+
+def a_worker_for_all(machines):
+    machines.scheduler()
+    machines.worker("worker", "--train", 1, "--board", "netduinoplus2")
+
+
+@pytest.mark.slow
+def test_a_search_that_is_killed_at_work_goes_on_where_it_was(undisturbed, own_machines, home, tmp_path):
+    a_worker_for_all(own_machines)
+    config, study = tmp_path / "study.toml", home / "killed.db"
+    config.write_text(written(SETTINGS))
+    command = tinynas("search", "--cluster", own_machines.file, "--config", config, "--study", study)
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
+        # The first one is recorded, and the two others are under way.
+        while not (study.exists() and judged(study)):
+            assert process.poll() is None
+            time.sleep(0.05)
+        process.kill()
+    assert judged(study) < SETTINGS["search"]["budget"]
+    resume(study, lambda event: None, place=own_machines.place)
+    assert found(study) == undisturbed
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("settings", [SHARING, LEARNING], ids=["supernet", "gradient"])
+def test_weights_that_candidates_share_are_the_same_on_a_cluster(settings, own_machines, home, tmp_path, breadth):
+    if not breadth(0, 1):
+        pytest.skip("every night, with TINYNAS_NIGHTLY=1")
+    a_worker_for_all(own_machines)
+    alone, elsewhere = tmp_path / "alone.db", tmp_path / "cluster.db"
+    search(load_config(None, settings), alone, lambda event: None)
+    search(load_config(None, settings), elsewhere, lambda event: None, own_machines.place)
+    assert found(elsewhere) == found(alone)
