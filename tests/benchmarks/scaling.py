@@ -29,23 +29,32 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "cluster"))
 
 from tinynas.study.store import Store
 
-# What a candidate goes through, in its order, and where: on a training slot, on the driver's own CPUs, on a board.
+# What a candidate goes through, in its order, and where: on a training slot, in the search itself, on a board. The
+# search is Python, so that it has one CPU's time for all candidates, however many it has.
 STAGES = (
     ("convert", "train"),
     ("compile", "driver"),
-    ("reference", "train"),
-    ("build", "driver"),
+    ("build", "train"),
     ("measure", "board"),
     ("train", "train"),
 )
+# Of a candidate.
+REQUESTS_EACH = sum(place != "driver" for _, place in STAGES)
 # As many as fill and empty the window often enough not to matter.
 WINDOWS = 40
 # Few enough that no child has had its 64 calls and is replaced in between, which takes seconds.
-REQUESTS = 24
+REQUESTS = 48
 # Bytes of a request and its answer, about those of an image, and of a trained network with its vectors.
 PAYLOAD = 100_000
+FIGURES = {
+    "median_s": "beyond its work, median",
+    "p95_s": "95th percentile",
+    "together_s": "eight at a time",
+    "scheduler_s": "CPU time of the scheduler",
+    "search_s": "CPU time of the search",
+}
 _HEAD = (
-    "| boards | slots | candidates a minute | efficiency | boards idle | slots idle | driver idle | bottleneck |\n"
+    "| boards | slots | candidates a minute | efficiency | boards idle | slots idle | search idle | bottleneck |\n"
     "|---|---|---|---|---|---|---|---|"
 )
 
@@ -70,20 +79,21 @@ def simulate(
     *,
     boards: int,
     slots: int,
-    cores: int,
     ahead: int,
-    overhead_s: float,
+    overhead: dict[str, float],
 ) -> Outcome:
     """A long study, each of whose candidates takes what one of the recorded ones took, drawn by its number.
 
-    A request to a board or a training slot keeps its place for `overhead_s` longer.
+    A request to a board or a training slot keeps its place for the median `overhead` longer, and takes its part of the
+    search's CPU time.
     """
-    rng, capacity = random.Random(7), {"board": boards, "train": slots, "driver": cores}
+    rng, capacity = random.Random(7), {"board": boards, "train": slots, "driver": 1}
     candidates = WINDOWS * ahead
     drawn = [rng.choice(times) for _ in range(candidates)]
     free, used = dict(capacity), dict.fromkeys(capacity, 0.0)
     waiting: dict[str, deque[tuple[float, int, int]]] = {name: deque() for name in capacity}
     events: list[tuple[float, int, int]] = []
+    asking_s = REQUESTS_EACH * overhead["search_s"]
     done: set[int] = set()
     asked = told = 0
     now = 0.0
@@ -97,7 +107,7 @@ def simulate(
 
     def enter(number: int, stage: int) -> None:
         name, place = STAGES[stage]
-        seconds = drawn[number][name] + (overhead_s if place != "driver" else 0.0)
+        seconds = drawn[number][name] + (asking_s if place == "driver" else overhead["median_s"])
         waiting[place].append((seconds, number, stage))
         start(place)
 
@@ -120,8 +130,8 @@ def simulate(
 
 def measured_overhead() -> dict[str, float]:
     """What a request takes beyond the work itself, one after the other and eight at a time, and the CPU time that the
-    scheduler's process takes for it [s]. The latter says how many requests a second a scheduler can do, and hardly
-    depends on what else the machine does.
+    processes of the scheduler and of the search take for it [s]. The latter say how many requests a second they can do,
+    and hardly depend on what else the machine does.
     """
     from cluster_processes import Machines, free_port
 
@@ -155,15 +165,17 @@ def measured_overhead() -> dict[str, float]:
                     # The children start.
                     list(threads.map(ask, range(16)))
                     alone = [ask(number) for number in range(REQUESTS)]
-                    started, before = time.monotonic(), scheduler.cpu_times()
+                    started, own, before = time.monotonic(), time.process_time(), scheduler.cpu_times()
                     list(threads.map(ask, range(REQUESTS)))
                     together, after = (time.monotonic() - started) / REQUESTS, scheduler.cpu_times()
+                    searching = (time.process_time() - own) / REQUESTS
         finally:
             machines.end()
     return {
         "median_s": statistics.median(alone),
         "p95_s": sorted(alone)[int(0.95 * len(alone))],
         "together_s": together,
+        "search_s": searching,
         "scheduler_s": (after.user + after.system - before.user - before.system) / REQUESTS,
     }
 
@@ -175,14 +187,14 @@ def default_ahead(slots: int, boards: int) -> int:
     return rule(Places(training=slots, boards=boards))
 
 
-def rows(times: Sequence[dict[str, float]], cores: int, overhead_s: float) -> Iterator[str]:
+def rows(times: Sequence[dict[str, float]], overhead: dict[str, float]) -> Iterator[str]:
     """Markdown: boards with as many training slots as keep them busy, then slots alone, then windows."""
     per_board = sum(statistics.mean(each[name] for each in times) for name, place in STAGES if place == "train")
     per_board /= statistics.mean(each["measure"] for each in times)
 
-    def line(boards: int, slots: int, ahead: int | None = None, cores: int = cores) -> Outcome:
+    def line(boards: int, slots: int, ahead: int | None = None) -> Outcome:
         ahead = default_ahead(slots, boards) if ahead is None else ahead
-        return simulate(times, boards=boards, slots=slots, cores=cores, ahead=ahead, overhead_s=overhead_s)
+        return simulate(times, boards=boards, slots=slots, ahead=ahead, overhead=overhead)
 
     yield f"\n{per_board:.1f} training slots keep a board busy.\n"
     yield _HEAD
@@ -216,7 +228,7 @@ def rows(times: Sequence[dict[str, float]], cores: int, overhead_s: float) -> It
 
 def _row(places: Sequence[int], found: Outcome, efficiency: str) -> str:
     idle = [f"{1 - found.busy[name]:.0%}" for name in ("board", "train", "driver")]
-    names = {"board": "boards", "train": "training slots", "driver": "the driver's CPUs"}
+    names = {"board": "boards", "train": "training slots", "driver": "the search itself"}
     bottleneck = names[max(found.busy, key=lambda name: found.busy[name])]
     cells = (*map(str, places), f"{60 * found.candidates_s:.1f}", efficiency, *idle, bottleneck)
     return f"| {' | '.join(cells)} |"
@@ -225,13 +237,12 @@ def _row(places: Sequence[int], found: Outcome, efficiency: str) -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--study", type=Path, help="a study to take the times from")
-    parser.add_argument("--cores", type=int, default=8, help="CPUs of the machine that the search runs on")
     parser.add_argument("--json", type=Path, help="also write the times and the overhead to this file")
     parser.add_argument("--times", type=Path, help="simulate from a file of --json, and measure nothing")
     arguments = parser.parse_args()
     if arguments.times is not None:
         known = json.loads(arguments.times.read_text())
-        print("\n".join(rows(known["times"], arguments.cores, known["overhead"]["median_s"])))
+        print("\n".join(rows(known["times"], known["overhead"])))
         return
     with tempfile.TemporaryDirectory() as folder:
         path = arguments.study or Path(folder) / "recorded.db"
@@ -243,14 +254,10 @@ def main() -> None:
     means = {name: statistics.mean(each[name] for each in times) for name, _ in STAGES}
     print(f"{len(times)} trials, seconds on average: {', '.join(f'{key} {value:.2f}' for key, value in means.items())}")
     overhead = measured_overhead()
-    requests = sum(place != "driver" for _, place in STAGES)
-    median, late, together, scheduler = (1e3 * overhead[name] for name in overhead)
-    print(
-        f"a request of {PAYLOAD:,} B takes {median:.1f} ms beyond its work (median; 95th percentile {late:.1f} ms), "
-        f"with eight at a time {together:.1f} ms, and {scheduler:.1f} ms of the scheduler's CPU time: "
-        f"{requests * median:.1f}, {requests * together:.1f} and {requests * scheduler:.1f} ms a candidate"
-    )
-    for each in rows(times, arguments.cores, overhead["median_s"]):
+    print(f"a request of {PAYLOAD:,} B, and the {REQUESTS_EACH} of a candidate [ms]:")
+    for name, title in FIGURES.items():
+        print(f"{title}: {1e3 * overhead[name]:.1f}, {1e3 * REQUESTS_EACH * overhead[name]:.1f}")
+    for each in rows(times, overhead):
         print(each)
     if arguments.json is not None:
         arguments.json.write_text(json.dumps({"times": times, "overhead": overhead}, indent=2))

@@ -44,10 +44,10 @@ def digits_network():
     section = TaskSection(name="digits")
     candidate = work.Candidate(task=section, study_seed=0, architecture=architecture, key="exported")
     with Children(1, memory_bytes=8 << 30, prepare=work.configure) as children:
-        tflite = children.call("converting", 300, work.convert_untrained, candidate)
-        vectors = children.call("running", 300, work.reference_vectors, section, 0, tflite, 16)
-        arena = children.call("allocating", 300, arena_bytes, tflite)
-    return Network(tflite=tflite, inputs=vectors.inputs.tobytes(), outputs=vectors.outputs.tobytes(), arena_bytes=arena)
+        network = children.call("converting", 300, work.convert_untrained, candidate, 16)
+        arena = children.call("allocating", 300, arena_bytes, network.tflite)
+    inputs, outputs = (each.tobytes() for each in (network.vectors.inputs, network.vectors.outputs))
+    return Network(tflite=network.tflite, inputs=inputs, outputs=outputs, arena_bytes=arena)
 
 
 @pytest.fixture(scope="session")

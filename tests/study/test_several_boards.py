@@ -15,7 +15,7 @@ from tinynas.space.genome import smallest
 from tinynas.space.registry import load_space
 from tinynas.study import evaluate, session, testbed
 from tinynas.study.lab import open_lab
-from tinynas.study.work import TaskFacts, Trained, Vectors
+from tinynas.study.work import Quantized, TaskFacts, Trained, Vectors
 
 MAIN, FURTHER = "netduinoplus2", "mps2_an386"
 SPACE = load_space("mlp", None)
@@ -40,11 +40,12 @@ class Children:
 
     def call(self, what, timeout_s, function, *args):
         tflite = classifier(64, 10)
+        vectors = Vectors(inputs=np.zeros((1, 64), np.int8), outputs=np.zeros((1, 10), np.int8))
         if function.__name__ == "convert_untrained":
-            return tflite
+            return Quantized(tflite=tflite, vectors=vectors)
         return Trained(
             tflite=tflite,
-            vectors=Vectors(inputs=np.zeros((1, 64), np.int8), outputs=np.zeros((1, 10), np.int8)),
+            vectors=vectors,
             method="ptq",
             accuracy_float_val=0.75,
             accuracy_ptq_val=0.75,

@@ -1,10 +1,12 @@
 """How this project uses Dask: its settings, its logs, and what makes two of its processes fit together."""
 
+import functools
 import hashlib
 import json
 import logging
 import platform
 import ssl
+from collections.abc import Mapping
 from importlib.metadata import version
 from typing import Any
 
@@ -45,7 +47,9 @@ def configure() -> None:
             logging.getLogger(name).setLevel(logging.CRITICAL)
 
 
-def facts() -> dict[str, str]:
+# Asked for once a second by each search, and hundreds of files are looked through for them.
+@functools.cache
+def facts() -> Mapping[str, str]:
     """What must be the same in all processes of a cluster: who differs would work out something else."""
     return {
         "tinynas": __version__,
@@ -62,7 +66,7 @@ def arithmetic() -> str:
     return hashlib.sha256(json.dumps(fingerprint.arithmetic(), sort_keys=True).encode()).hexdigest()[:16]
 
 
-def require_same(theirs: dict[str, str], who: str) -> None:
+def require_same(theirs: Mapping[str, str], who: str) -> None:
     """Raises ConfigError: `who` has another version of something; the message names both."""
     ours = facts()
     differing = [

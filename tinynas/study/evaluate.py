@@ -24,7 +24,16 @@ from tinynas.study.cache import TRAINED, training_key
 from tinynas.study.deployment import deployed, lower_bound
 from tinynas.study.stopping import least_accuracies
 from tinynas.study.store import Finalist, Trial
-from tinynas.study.testbed import Lab, Stopwatch, compile_for_all, estimated_cost, measure, measured_cost, planned
+from tinynas.study.testbed import (
+    Lab,
+    Stopwatch,
+    compile_for_all,
+    estimated_cost,
+    measure,
+    measured_cost,
+    planned,
+    reference,
+)
 
 # The artifacts that others begin with, and learn from.
 WEIGHTS, FINAL_WEIGHTS = "weights.npz", "final.weights.npz"
@@ -66,7 +75,8 @@ def judge(
         _require_within(lab, bounds)
         candidate = _candidate(lab, genome, architecture)
         with watch.stage("convert"):
-            untrained = lab.in_child("converting", work.convert_untrained, candidate)
+            samples = lab.config.board.samples
+            untrained = lab.in_child("converting", work.convert_untrained, candidate, samples)
         networks = compile_for_all(lab, untrained, deployment, genome.key, watch)
         plans = lab.costs(lambda board: planned(bounds.on(board.name), networks[board.name].program, board))
         trial = replace(trial.estimated(plans), layers=describe_layers(networks[lab.main.board.name].program))
@@ -174,7 +184,8 @@ def measure_survivor(lab: Lab, trial: Trial, tflite: bytes, notify: Callable[[st
     known = trial.costs
     try:
         deployment = deployed(lab.space, Genome.parse(trial.genome), lab.config)
-        for board, compiled in compile_for_all(lab, tflite, deployment, trial.genome, watch).items():
+        network = work.Quantized(tflite=tflite, vectors=reference(lab, tflite, watch))
+        for board, compiled in compile_for_all(lab, network, deployment, trial.genome, watch).items():
             if known is not None and known.on(board).latency_source == "estimated":
                 trial = trial.costing(measured_cost(lab, compiled, watch), compiled.testbed.also)
                 _require_within(lab, trial.costs)
@@ -232,7 +243,8 @@ def takes_the_place(smaller: Finalist, whole: Finalist, config: Config) -> bool:
 
 def _finalist(lab: Lab, trial: Trial, trained: work.Trained, watch: Stopwatch) -> tuple[Finalist, dict[str, bytes]]:
     deployment = deployed(lab.space, Genome.parse(trial.genome), lab.config)
-    networks = compile_for_all(lab, trained.tflite, deployment, trial.genome, watch)
+    network = work.Quantized(tflite=trained.tflite, vectors=trained.vectors)
+    networks = compile_for_all(lab, network, deployment, trial.genome, watch)
     costs = lab.costs(lambda board: measure(lab, networks[board.name], watch))
     _require_within(lab, costs)
     finalist = Finalist(
@@ -247,7 +259,7 @@ def _finalist(lab: Lab, trial: Trial, trained: work.Trained, watch: Stopwatch) -
         layers=describe_layers(networks[lab.main.board.name].program),
         seconds={**watch.seconds, **trained.seconds},
     )
-    return finalist, _artifacts("final", trained.tflite, networks[lab.main.board.name].reference())
+    return finalist, _artifacts("final", trained.tflite, trained.vectors)
 
 
 def _artifacts(name: str, tflite: bytes, vectors: work.Vectors) -> dict[str, bytes]:

@@ -1,6 +1,5 @@
 """What one network costs on the boards of a study: compiled, built, estimated or measured, its outputs compared."""
 
-import functools
 import hashlib
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -128,34 +127,34 @@ class Compiled:
     """An int8 network in C for one board.
 
     label: what `device.ladder.verify` calls its result if its board turns out to have drifted.
-    reference: gives real inputs with tflite-micro's outputs, the same for all boards.
     """
 
     testbed: Testbed
-    tflite: bytes
+    network: work.Quantized
     program: Program
     label: str
-    reference: Callable[[], work.Vectors]
 
 
 def compile_for_all(
-    lab: Lab, tflite: bytes, deployment: Deployment, label: str, watch: Stopwatch
+    lab: Lab, network: work.Quantized, deployment: Deployment, label: str, watch: Stopwatch
 ) -> dict[str, Compiled]:
     """Board -> the network in C for it at the deployment's clock, the main board first. Raises as `compile_network`."""
     # A name of its own, because an image may hold several candidates.
-    name = f"network_{hashlib.sha256(tflite).hexdigest()[:16]}"
+    name = f"network_{hashlib.sha256(network.tflite).hexdigest()[:16]}"
     arguments = search_options(deployment).arguments
-    reference = functools.cache(lambda: _reference(lab, tflite, watch))
     found = {}
     for testbed in (each.at(deployment.clock_hz) for each in lab.testbeds):
         board = testbed.board
         with watch.stage("compile"):
-            program = compile_network(tflite, name=name, target=board.target, constants=board.constants, **arguments)
-        found[board.name] = Compiled(testbed=testbed, tflite=tflite, program=program, label=label, reference=reference)
+            program = compile_network(
+                network.tflite, name=name, target=board.target, constants=board.constants, **arguments
+            )
+        found[board.name] = Compiled(testbed=testbed, network=network, program=program, label=label)
     return found
 
 
-def _reference(lab: Lab, tflite: bytes, watch: Stopwatch) -> work.Vectors:
+def reference(lab: Lab, tflite: bytes, watch: Stopwatch) -> work.Vectors:
+    """Real inputs with tflite-micro's outputs for them."""
     config = lab.config
     with watch.stage("reference"):
         vectors: work.Vectors = lab.in_child(
@@ -173,7 +172,7 @@ def measured_cost(lab: Lab, compiled: Compiled, watch: Stopwatch) -> Cost:
         settings = lab.config.board
         key = cost_key(
             lab.task.digest,
-            compiled.tflite,
+            compiled.network.tflite,
             board,
             asdict(compiled.testbed.validity),
             settings.repeats,
@@ -242,7 +241,7 @@ def measure(lab: Lab, compiled: Compiled, watch: Stopwatch) -> Cost:
         LimitError: it does not fit the board.
         WrongOutputError: an output byte differs.
     """
-    board, vectors = compiled.testbed.board, compiled.reference()
+    board, vectors = compiled.testbed.board, compiled.network.vectors
     with watch.stage("build"):
         image = lab.workshop.build(board, compiled.program)
     with watch.stage("measure"):

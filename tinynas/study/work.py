@@ -44,6 +44,14 @@ class Vectors:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Quantized:
+    """An int8 network and its reference vectors."""
+
+    tflite: bytes
+    vectors: Vectors
+
+
+@dataclass(frozen=True, kw_only=True)
 class Trained:
     """An int8 network with its accuracies on the validation split, as fractions, and its reference vectors.
 
@@ -143,8 +151,8 @@ class Course:
     state: Path | None = None
 
 
-def convert_untrained(candidate: Candidate) -> bytes:
-    """The int8 network with its initial weights: latency, SRAM and flash do not depend on the weights."""
+def convert_untrained(candidate: Candidate, samples: int) -> Quantized:
+    """With initial weights and `samples` vectors: latency, SRAM and flash do not depend on the weights."""
     from tinynas.model.build import build, settle
     from tinynas.model.quantize import quantize
     from tinynas.model.train import as_input
@@ -155,7 +163,9 @@ def convert_untrained(candidate: Candidate) -> bytes:
         # The last activations of a deep network with initial statistics are so small that at a scale of 16 bits the
         # limit of a RELU6 would leave int32.
         settle(model, as_input(x, model.input_shape))
-    return quantize(model, x, candidate.activation_bits)
+    tflite = quantize(model, x, candidate.activation_bits)
+    vectors = reference_vectors(candidate.task, candidate.study_seed, tflite, samples)
+    return Quantized(tflite=tflite, vectors=vectors)
 
 
 def convert_random(architecture: Architecture, seed: int) -> bytes:
