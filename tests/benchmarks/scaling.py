@@ -43,7 +43,7 @@ REQUESTS_EACH = sum(place != "driver" for _, place in STAGES)
 # As many as fill and empty the window often enough not to matter.
 WINDOWS = 40
 # Few enough that no child has had its 64 calls and is replaced in between, which takes seconds.
-REQUESTS = 48
+REQUESTS = 24
 # Bytes of a request and its answer, about those of an image, and of a trained network with its vectors.
 PAYLOAD = 100_000
 FIGURES = {
