@@ -61,8 +61,14 @@ _IMAGES = {
 }
 _RESIDUAL = {
     **_IMAGES,
-    "search": {"start": ["resnet", "image:1-12-3-1-1-0-3-16-2-2-1-0-3-24-1-2-1-0-3-32-2-2-2-0-3-48-1-2-0-0"]},
-    "final": {"epochs": 12, "patience": 12, "count": 2},
+    "search": {
+        "start": [
+            "resnet",
+            "image:1-12-3-1-1-0-3-16-2-2-1-0-3-24-1-2-1-0-3-32-2-2-2-0-3-48-1-2-0-0",
+            "image:1-16-3-1-1-0-3-24-2-2-2-0-3-32-1-2-2-0-3-48-2-2-1-0-3-64-1-2-0-0",
+        ]
+    },
+    "final": {"epochs": 8, "patience": 8, "count": 2},
 }
 _ACTIVITIES = {
     "task": {"kind": "series", "window": 128, "stride": 64, "group_regex": r"(s\d\d)_"},
