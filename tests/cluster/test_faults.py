@@ -91,6 +91,26 @@ def test_a_held_board_is_withdrawn_and_offered_again(machines, pool):
     assert pool.size == 2
 
 
+def test_what_a_worker_measured_on_a_board_that_has_drifted_since_is_suspect(machines, pool):
+    assert pool.suspects() == set()
+    with ThreadPoolExecutor(4) as threads:
+        found = dict(zip(range(60, 70), threads.map(pool.measure, map(order, range(60, 70))), strict=True))
+    machines.fleet.boards[1].slowness = 1.1
+    assert pool.suspects() == {str(number) for number, each in found.items() if each.station == "b1"} != set()
+    assert pool.suspects() == set()
+
+
+def test_a_worker_that_is_gone_leaves_what_it_measured_suspect(machines, pool):
+    measured = [pool.measure(order(number)) for number in (70, 71)]
+    assert {each.station for each in measured} == {"b0"}
+    machines.hosts[0].kill()
+    machines.hosts[0].wait()
+    try:
+        assert pool.suspects() == {"70", "71"}
+    finally:
+        machines.hosts[0] = machines.host(0)
+
+
 def test_ctrl_c_ends_worker_and_scheduler_calmly(machines):
     for process in (*machines.hosts, machines.running):
         process.send_signal(signal.SIGINT)

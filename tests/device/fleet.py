@@ -119,6 +119,7 @@ class FleetBoard(FakeBoard):
 
     `chances`: fault -> how likely it befalls a run. `plan`: candidate -> fault that befalls it once, after its
     first flash. `faults`: those that happened. `clashes`: connections that came back after another one had begun.
+    `slowness`: of its clock.
     """
 
     def __init__(
@@ -128,6 +129,7 @@ class FleetBoard(FakeBoard):
         self.folder = folder
         self.clashes: list[int] = []
         self.faults: list[str] = []
+        self.slowness = 1.0
         self._random = random.Random(seed)
         self._chances = dict(chances or {})
         self._plan = plan if plan is not None else {}
@@ -223,7 +225,7 @@ class FleetBoard(FakeBoard):
             build_id, sha256 = bytes.fromhex(image.build_id), bytes.fromhex(image.sha256)
             self.greeting = replace(self.greeting, build_id=build_id, network_sha256=sha256)
             self._network = lambda tensor: compute(candidate, tensor)
-            self.ticks = lambda: ticks_of(candidate)
+            self.ticks = lambda: int(self.slowness * ticks_of(candidate))
         self._start(ResetCause.PIN)
 
     def _changed(self, name: str) -> bool:
