@@ -309,7 +309,9 @@ def test_a_browser_waits_for_a_study_that_is_about_to_be_made(browser, make, ser
 
 
 def test_candidates_are_sorted_filtered_opened_and_compared(browser, make, serve):
-    trials = list(trials_like_a_search(80))
+    trials = [
+        replace(trial, curve=(0.2, 0.9) if trial.state == "complete" else ()) for trial in trials_like_a_search(80)
+    ]
     console, _ = opened(browser, serve(make(trials)))
     assert count(browser, "#candidates tbody tr") == 50
     browser.execute_script("document.getElementById('more').click()")
@@ -337,6 +339,7 @@ def test_candidates_are_sorted_filtered_opened_and_compared(browser, make, serve
     assert count(browser, "#detail td.marked") >= 4
     browser.execute_script("document.querySelector('#detail table.compare a').click()")
     until(lambda: count(browser, "#detail .layers") == 1 and count(browser, "#detail .arena object") == 1)
+    assert count(browser, "#detail .curve polyline") == 1
     browser.set_window_size(500, 900)
     try:
         wide = "return document.documentElement.scrollWidth - document.documentElement.clientWidth"

@@ -70,6 +70,14 @@ def test_a_finalist_is_shown_with_the_layers_that_it_has_now(make, tmp_path):
     assert ">28,224</td>" not in page
 
 
+def test_a_learning_curve_is_drawn_from_its_least_to_its_most(make, tmp_path):
+    first, second = [each for each in trials_like_a_search(9) if each.state == "complete"][:2]
+    trials = [replace(first, curve=(0.2, 0.6, 0.5)), replace(second, curve=(0.7,))]
+    page = outside_plotly(written_report(make(trials), tmp_path))
+    assert re.findall(r'<polyline points="([^"]*)"', page) == ["0.0,68.0 150.0,2.0 300.0,18.5"]
+    assert "after each of 3 epochs: 20.0 % after the first, 60.0 % at best" in page
+
+
 def test_a_report_on_several_boards_names_each_ones_figures(make, tmp_path):
     slow = replace(VALIDITY, board="slow<b>", clock_hz=25_000_000)
     facts = {
