@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import sqlite3
 import subprocess
 import sys
@@ -107,6 +108,45 @@ def test_a_reader_sees_verdicts_while_the_writer_is_open(store, path):
 def test_a_reader_cannot_write(store, path):
     with Store.open_to_read(path) as reader, pytest.raises(StoreError, match="readonly"):
         reader.set_fact("seed", 8)
+
+
+# Mounts a folder once more, read-only and for its own children alone, and runs a command.
+READ_ONLY = """
+mount --bind "$1" "$2" && mount -o remount,ro,bind "$2" || exit 77
+shift 2
+exec "$@"
+"""
+READ = """
+import sys
+from pathlib import Path
+from tinynas.study.store import Store
+with Store.open_to_read(Path(sys.argv[1])) as store:
+    print([trial.genome for trial in store.trials()])
+"""
+
+
+@pytest.mark.parametrize("killed", [False, True])
+def test_a_study_on_a_disk_that_cannot_be_written_is_read(path, tmp_path, killed):
+    folder, mounted = tmp_path / "studies", tmp_path / "mounted"
+    folder.mkdir()
+    mounted.mkdir()
+    with Store.create(path, {"seed": 7}) as store:
+        store.add_trial(TRIAL, {})
+        if killed:
+            # As a search leaves it that is killed: the trial is in the log, which lies beside it.
+            for each in tmp_path.glob(f"{path.name}*"):
+                shutil.copy(each, folder)
+    if not killed:
+        shutil.copy(path, folder)
+    read = [sys.executable, "-c", READ, str(mounted / path.name)]
+    unshare = ["unshare", "--map-root-user", "--mount", "sh", "-c", READ_ONLY, "sh", str(folder), str(mounted)]
+    try:
+        found = subprocess.run([*unshare, *read], capture_output=True, text=True, check=False)
+    except FileNotFoundError:
+        pytest.skip("unshare is not installed")
+    if found.returncode == 77 or "unshare:" in found.stderr:
+        pytest.skip(f"this machine mounts nothing for us: {found.stderr}")
+    assert found.stdout == f"['{TRIAL.genome}']\n", found.stderr
 
 
 def test_another_schema_is_refused_by_number(store, path):

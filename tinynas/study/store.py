@@ -410,8 +410,11 @@ def _write_new(path: Path, facts: Mapping[str, Any]) -> None:
 
 def _connect(path: Path, *, writable: bool) -> sqlite3.Connection:
     with _explained(path):
-        mode = "rw" if writable else "ro"
-        connection = sqlite3.connect(f"{path.resolve().as_uri()}?mode={mode}", uri=True, timeout=30)
+        mode = "mode=rw" if writable else "mode=ro"
+        if not writable and _nobody_writes(path):
+            # SQLite would look for a log beside it, and cannot make one.
+            mode = "immutable=1"
+        connection = sqlite3.connect(f"{path.resolve().as_uri()}?{mode}", uri=True, timeout=30)
         version = connection.execute("PRAGMA user_version").fetchone()[0]
         if version != SCHEMA_VERSION:
             raise StoreError(
@@ -423,6 +426,11 @@ def _connect(path: Path, *, writable: bool) -> sqlite3.Connection:
             connection.execute("PRAGMA synchronous = FULL")
         connection.execute("PRAGMA foreign_keys = ON")
         return connection
+
+
+def _nobody_writes(path: Path) -> bool:
+    """Whether a study lies complete in its file, in a folder where no file can be made: an archive, another user's."""
+    return not os.access(path.parent, os.W_OK) and not path.with_name(f"{path.name}-wal").exists()
 
 
 def _locked(path: Path) -> IO[str]:
