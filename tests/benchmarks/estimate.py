@@ -21,8 +21,7 @@ from sklearn.ensemble import HistGradientBoostingRegressor
 
 from tinynas.boards import Board, load_board
 from tinynas.cost import Cost
-from tinynas.deploy.build import build
-from tinynas.deploy.desks import held_desk
+from tinynas.deploy.desks import Desks
 from tinynas.device.ladder import flash_and_measure
 from tinynas.device.measure import to_cost
 from tinynas.errors import CandidateError
@@ -60,8 +59,7 @@ def measured(ground: Ground, seed: int, number: int) -> Network:
     for drawn in draw(ground.board, spaces, random.Random(f"benchmark {seed}/{number}")):
         try:
             program = compile_drawn(ground, drawn, number)
-            with held_desk() as desk:
-                image = build(ground.board, program, desk)
+            image = Desks().build(ground.board, program)
             inputs = np.random.default_rng(number).integers(-128, 128, (2, program.inputs_bytes)).astype(np.int8)
             measurement = flash_and_measure(ground.bench, image, inputs, repeats=1)
         except CandidateError:

@@ -18,8 +18,7 @@ from tinynas.boards import Board, load_board
 from tinynas.children import Children
 from tinynas.compiler import compile_network
 from tinynas.cost import Cost
-from tinynas.deploy.build import build
-from tinynas.deploy.desks import held_desk
+from tinynas.deploy.desks import Desks
 from tinynas.device.bench import Bench, open_bench
 from tinynas.device.ladder import flash_and_measure
 from tinynas.device.measure import to_cost
@@ -66,8 +65,7 @@ def models(space_name: str, count: int, children: Children) -> Iterator[bytes]:
 def measured(board: Board, bench: Bench, tflite: bytes, deployment: Deployment) -> Cost:
     options = search_options(deployment)
     program = compile_network(tflite, target=board.target, constants=board.constants, **options.arguments)
-    with held_desk() as desk:
-        image = build(board.at(deployment.clock_hz), program, desk)
+    image = Desks().build(board.at(deployment.clock_hz), program)
     inputs = np.zeros((1, program.inputs_bytes), np.int8)
     return to_cost(flash_and_measure(bench, image, inputs, repeats=1), image, board)
 

@@ -10,6 +10,7 @@ import pytest
 
 pytest.importorskip("distributed")
 # Its modules are found by name: tests are no packages.
+sys.path.insert(0, str(Path(__file__).parents[1] / "system"))
 sys.path.insert(0, str(Path(__file__).parent))
 
 from cluster_processes import Machines, free_port

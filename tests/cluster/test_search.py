@@ -8,6 +8,7 @@ import time
 import psutil
 import pytest
 from cluster_processes import tinynas
+from lives import judged
 
 from tinynas.config import load_config
 from tinynas.study.run import resume, search
@@ -159,11 +160,6 @@ def test_a_search_whose_workers_and_scheduler_are_killed_finds_what_one_machine_
     assert chaos.most_flashers == 1
 
 
-def judged(path):
-    with Store.open_to_read(path) as store:
-        return len(store.trials())
-
-
 def a_worker_for_all(machines):
     machines.scheduler()
     machines.worker("worker", "--train", 1, "--board", "netduinoplus2")
@@ -177,7 +173,7 @@ def test_a_search_that_is_killed_at_work_goes_on_where_it_was(undisturbed, own_m
     command = tinynas("search", "--cluster", own_machines.file, "--config", config, "--study", study)
     with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
         # The first one is recorded, and the two others are under way.
-        while not (study.exists() and judged(study)):
+        while not judged(study):
             assert process.poll() is None
             time.sleep(0.05)
         process.kill()

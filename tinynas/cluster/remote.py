@@ -1,4 +1,4 @@
-"""A study's crew and boards where they are a cluster's: the same interfaces as those of this machine."""
+"""A study's crew, workshop and boards where they are a cluster's: the same interfaces as those of this machine."""
 
 import logging
 from collections.abc import Callable, Iterator, Sequence

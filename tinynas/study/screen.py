@@ -15,8 +15,7 @@ from tinynas.children import Children
 from tinynas.compiler import compile_network
 from tinynas.config import Config
 from tinynas.cost import Cost
-from tinynas.deploy.build import build
-from tinynas.deploy.desks import held_desk
+from tinynas.deploy.desks import Desks
 from tinynas.device.bench import Bench, open_bench
 from tinynas.device.ladder import flash_and_measure
 from tinynas.device.measure import require_equal, to_cost
@@ -116,8 +115,7 @@ def _measured(place: _Place, network: Architecture) -> Cost | None:
     inputs = np.random.default_rng(0).integers(-128, 128, (1, program.inputs_bytes)).astype(np.int8)
     expected = place.children.call("tflite-micro", _TIMEOUT_S, run_reference, tflite, inputs)
     try:
-        with held_desk() as desk:
-            image = build(board, program, desk)
+        image = Desks().build(board, program)
         measurement = flash_and_measure(
             place.bench,
             image,

@@ -12,8 +12,7 @@ from tinynas import paths
 from tinynas.boards import Board, load_board
 from tinynas.children import call_in_child
 from tinynas.compiler import DEFAULTS, Options, Program, compile_network
-from tinynas.deploy.build import build
-from tinynas.deploy.desks import held_desk
+from tinynas.deploy.desks import Desks
 from tinynas.device.bench import open_bench
 from tinynas.device.ladder import flash_and_measure
 from tinynas.device.measure import require_equal, to_cost
@@ -172,8 +171,7 @@ def measure_file(
     inputs = read_inputs(input_path, program, samples=16) if test is None else test.inputs
     judge = require_equal if test is None else test.require_equal
     notify("build")
-    with held_desk() as desk:
-        image = build(board, program, desk)
+    image = Desks().build(board, program)
     notify("reference")
     expected = reference(tflite, inputs)
     notify(f"{len(inputs):,} inputs on {board.name}")
